@@ -1,0 +1,42 @@
+# Everything runs in .venv, which is made from nothing but Python 3.11 and this folder.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: demo test lint bench docs vectors samples clean
+
+demo: .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo.sh
+
+test: lint
+	$(BIN)/python -m pytest -n auto
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/bench
+	$(BIN)/hecli bench --against phe,tenseal,sf-heu --memory
+
+docs: .venv/installed
+	$(BIN)/python docs/make_cli.py
+
+vectors: .venv/installed
+	$(BIN)/python tests/vectors/make.py
+
+samples: .venv/installed
+	$(BIN)/python -m pip install --quiet '.[samples]'
+	$(BIN)/python sample_data/make.py
+
+clean:
+	rm -rf .venv
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+.venv/bench: .venv/installed
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@

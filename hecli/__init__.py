@@ -1,0 +1,96 @@
+"""Encrypted averaging in plain files: what the commands do, for Python.
+
+Every function takes and gives binary streams; those it reads must be
+seekable. All errors are `HecliError`s.
+
+    import hecli
+
+    key = hecli.keygen()
+    with open("grads.npz", "rb") as grads, open("grads.enc", "wb") as out:
+        hecli.encrypt(grads, out, key.public)
+
+Names are imported when they are first used, so that importing hecli costs
+nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hecli.crypto.paillier import PrivateKey, PublicKey
+    from hecli.errors import HecliError
+    from hecli.pipeline.aggregate import aggregate  # noqa: TID251
+    from hecli.pipeline.apply import apply  # noqa: TID251
+    from hecli.pipeline.decrypt import decrypt  # noqa: TID251
+    from hecli.pipeline.encode import encode  # noqa: TID251
+    from hecli.pipeline.encrypt import encrypt  # noqa: TID251
+    from hecli.pipeline.inspect import inspect  # noqa: TID251
+    from hecli.pipeline.keys import (  # noqa: TID251
+        keygen,
+        read_jwk,
+        read_private_key,
+        read_public_key,
+        write_jwk,
+        write_private_key,
+        write_public_key,
+    )
+    from hecli.pipeline.planning import make_plan, read_plan, write_plan  # noqa: TID251
+    from hecli.plan import Plan
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "HecliError",
+    "Plan",
+    "PrivateKey",
+    "PublicKey",
+    "__version__",
+    "aggregate",
+    "apply",
+    "decrypt",
+    "encode",
+    "encrypt",
+    "inspect",
+    "keygen",
+    "make_plan",
+    "read_jwk",
+    "read_plan",
+    "read_private_key",
+    "read_public_key",
+    "write_jwk",
+    "write_plan",
+    "write_private_key",
+    "write_public_key",
+]
+
+_HOMES = {
+    "HecliError": "errors",
+    "Plan": "plan",
+    "PrivateKey": "crypto.paillier",
+    "PublicKey": "crypto.paillier",
+    "aggregate": "pipeline.aggregate",
+    "apply": "pipeline.apply",
+    "decrypt": "pipeline.decrypt",
+    "encode": "pipeline.encode",
+    "encrypt": "pipeline.encrypt",
+    "inspect": "pipeline.inspect",
+    "keygen": "pipeline.keys",
+    "make_plan": "pipeline.planning",
+    "read_jwk": "pipeline.keys",
+    "read_plan": "pipeline.planning",
+    "read_private_key": "pipeline.keys",
+    "read_public_key": "pipeline.keys",
+    "write_jwk": "pipeline.keys",
+    "write_plan": "pipeline.planning",
+    "write_private_key": "pipeline.keys",
+    "write_public_key": "pipeline.keys",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    # `hecli.apply` the function, not the module of a like name.
+    globals()[name] = value
+    return value

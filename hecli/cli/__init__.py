@@ -1,0 +1,1 @@
+"""The command line: options, files and what the terminal shows."""

@@ -1,0 +1,56 @@
+"""hecli aggregate."""
+
+import time
+from contextlib import ExitStack
+
+import click
+
+from hecli.cli import options
+from hecli.cli.console import Console, count, count_bytes
+from hecli.cli.files import STANDARD, allow_open_files, check_output, label, open_input, open_output
+from hecli.pipeline.aggregate import aggregate as aggregate_files
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@options.jobs
+@options.output("round.agg")
+@options.talkative
+def aggregate(
+    files: tuple[str, ...], jobs: int | None, output: str | None, force: bool, console: Console
+) -> None:
+    """Multiply updates into one aggregate.
+
+    Needs no key and learns nothing. FILES are updates and aggregates alike.
+    The same updates always give the same bytes, so anyone can check the result
+    by making it again.
+
+    \b
+      hecli aggregate *.enc
+      hecli aggregate north.agg south.agg -o country.agg
+      hecli aggregate *.enc -o - | hecli decrypt - -o round.sum
+    """
+    if files.count(STANDARD) > 1:
+        raise click.UsageError("standard input can be read only once")
+    target = output or "round.agg"
+    check_output(target, force=force)
+    start = time.perf_counter()
+    allow_open_files(len(files))
+    with ExitStack() as stack:
+        sources = [stack.enter_context(open_input(file)) for file in files]
+        out = stack.enter_context(open_output(target, force=force))
+        progress = stack.enter_context(console.progress("aggregating"))
+        result = aggregate_files(sources, out, jobs=jobs, progress=progress)
+    seconds = time.perf_counter() - start
+    plan, contributors = result.plan, result.contributors
+    facts = {
+        "file": target,
+        "contributors": [{"party": each.party, "digest": each.digest.hex()} for each in contributors],
+        "plan": plan.digest.hex(),
+        "seconds": round(seconds, 3),
+    }
+    text = (
+        f"{label(target)}: {count(len(contributors), 'contributor')}, {count(plan.ciphertexts, 'ciphertext')}, "
+        f"{count_bytes(plan.ciphertexts * plan.ciphertext_size)}, {seconds:.1f} s"
+    )
+    console.summary(facts, text, to_stdout=target != STANDARD)

@@ -1,0 +1,83 @@
+"""hecli apply."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from hecli.cli import options
+from hecli.cli.console import Console, count
+from hecli.cli.files import STANDARD, check_output, label, open_input, open_output
+from hecli.formats.tensors import SUFFIXES
+from hecli.pipeline.apply import RULES
+from hecli.pipeline.apply import apply as apply_sum
+
+
+@click.command()
+@click.argument("sum", metavar="SUM")
+@click.argument("model", required=False)
+@click.option(
+    "--rule",
+    type=click.Choice(list(RULES)),
+    default="sgd",
+    help="Subtract lr times the mean, add the mean, or take the mean. [default: sgd]",
+)
+@click.option("--lr", type=float, metavar="X", help="Learning rate of sgd. [default: 1]")
+@options.output("MODEL.next.*, or SUM.mean.tensors")
+@options.talkative
+def apply(
+    sum: str,
+    model: str | None,
+    rule: str,
+    lr: float | None,
+    output: str | None,
+    force: bool,
+    console: Console,
+) -> None:
+    """Move a model by the mean of a sum.
+
+    Without MODEL, writes the mean itself. The output has the model's dtypes,
+    and its format unless the suffix of -o (.npy, .npz, .safetensors, .tensors)
+    says otherwise.
+
+    \b
+      hecli apply round.sum model.npz --lr 0.1
+      hecli apply round.sum model.safetensors --rule add -o next.safetensors
+      hecli apply round.sum -o mean.npz
+    """
+    if lr is not None and rule != "sgd":
+        raise click.UsageError(f"--lr is for --rule sgd, not {rule}")
+    if model is None and (rule != "sgd" or lr is not None):
+        raise click.UsageError("--rule and --lr need a MODEL; without one the mean is written")
+    if sum == model == STANDARD:
+        raise click.UsageError("standard input can be read only once")
+    target = output or _default(sum, model)
+    check_output(target, force=force)
+    with ExitStack() as stack:
+        total = stack.enter_context(open_input(sum))
+        base = stack.enter_context(open_input(model)) if model is not None else None
+        out = stack.enter_context(open_output(target, force=force))
+        kind = SUFFIXES.get(Path(target).suffix) if output else None
+        result = apply_sum(total, out, base, rule=rule, lr=1.0 if lr is None else lr, format=kind)
+    contributors = len(result.total.contributors)
+    facts = {
+        "file": target,
+        "format": result.format,
+        "contributors": contributors,
+        "weight": result.total.weight,
+        "largest_step": result.largest_step,
+    }
+    what = "largest value" if model is None else "largest step"
+    text = (
+        f"{label(target)}: the mean of {count(contributors, 'contributor')}, {what} {result.largest_step:.3g}"
+    )
+    console.summary(facts, text, to_stdout=target != STANDARD)
+
+
+def _default(sum: str, model: str | None) -> str:
+    if model is not None and model != STANDARD:
+        path = Path(model)
+        return str(path.with_name(f"{path.stem}.next{path.suffix}"))
+    if STANDARD in (sum, model):
+        return STANDARD
+    return str(Path(sum).with_suffix(".mean.tensors"))

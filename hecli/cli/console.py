@@ -1,0 +1,88 @@
+"""What the terminal shows: the one module that decides it, and the only one that knows rich.
+
+Results go to standard output when asked for. Notes, warnings and progress go
+to standard error, progress only when that is a terminal.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Console:
+    """How much a command says, and in which form."""
+
+    quiet: bool
+    json: bool
+
+    def note(self, text: str) -> None:
+        """A line for people, unless they asked for quiet or for JSON."""
+        if not self.quiet and not self.json:
+            click.echo(text, err=True)
+
+    def warn(self, text: str) -> None:
+        """A warning, unless they asked for quiet."""
+        if not self.quiet:
+            click.echo(f"warning: {text}", err=True)
+
+    def summary(self, facts: dict[str, Any], text: str, *, to_stdout: bool = True) -> None:
+        """What was done: a line for people, or JSON for scripts.
+
+        JSON goes to standard error where standard output carries the data.
+        """
+        if self.json:
+            click.echo(json.dumps(facts), err=not to_stdout)
+        else:
+            self.note(text)
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Progress]:
+        """A bar to be told (done, total) ciphertexts, on a terminal; else nothing."""
+        if self.quiet or self.json or not sys.stderr.isatty():
+            yield lambda _done, _total: None
+            return
+        # Rich takes long to import, and most runs have no terminal.
+        from rich.console import Console as RichConsole  # noqa: PLC0415, TID251
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415, TID251
+        from rich.progress import TimeRemainingColumn as Remaining  # noqa: PLC0415, TID251
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), Remaining())
+        with Progress(*columns, console=RichConsole(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on standard output; all columns but the first to the right."""
+    from rich.console import Console as RichConsole  # noqa: PLC0415, TID251
+    from rich.table import Table  # noqa: PLC0415, TID251
+
+    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    for at, column in enumerate(columns):
+        table.add_column(column, justify="right" if at else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    # To a file or a pipe, a table is as wide as it needs to be.
+    RichConsole(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def count_bytes(size: float) -> str:
+    """A size in the unit that suits it: 6.1 MB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where it is not one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

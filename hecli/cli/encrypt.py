@@ -1,0 +1,78 @@
+"""hecli encrypt."""
+
+import time
+
+import click
+
+from hecli.cli import options
+from hecli.cli.console import Console, count, count_bytes
+from hecli.cli.encode import say_clipped, update_facts
+from hecli.cli.files import check_output, default_output, label, open_input, open_output
+from hecli.pipeline.encrypt import encrypt as encrypt_update
+
+
+@click.command()
+@click.argument("input")
+@options.plan
+@options.key(".pub")
+@click.option("--party", metavar="NAME", help="Who this is from; each name counts once in an aggregate.")
+@options.weight
+@options.strict
+@options.jobs
+@options.output("INPUT.enc")
+@options.talkative
+def encrypt(
+    input: str,
+    plan: str | None,
+    key: str | None,
+    party: str | None,
+    weight: int | None,
+    strict: bool,
+    jobs: int | None,
+    output: str | None,
+    force: bool,
+    console: Console,
+) -> None:
+    """Encrypt an update.
+
+    INPUT is a tensor file (.npy, .npz, .safetensors), an encoded file, or -.
+    Without a plan, values within ±128 are kept to 24 binary places, for up to
+    256 parties.
+
+    \b
+      hecli encrypt grads.npz
+      hecli encrypt grads.npz --plan round.plan --party hospital-2
+      hecli encrypt grads.npz --plan round.plan --weight 1200
+      cat grads.npy | hecli encrypt - > grads.enc
+    """
+    target = output or default_output(input, ".enc")
+    check_output(target, force=force)
+    public = options.load_public_key(key)
+    loaded = options.load_plan(plan)
+    start = time.perf_counter()
+    with (
+        open_input(input) as source,
+        open_output(target, force=force) as out,
+        console.progress("encrypting") as progress,
+    ):
+        update = encrypt_update(
+            source,
+            out,
+            public,
+            plan=loaded,
+            party=party,
+            weight=weight,
+            strict=strict,
+            jobs=jobs,
+            progress=progress,
+        )
+    seconds = time.perf_counter() - start
+    say_clipped(update, console)
+    made = update.plan
+    size = made.ciphertexts * made.ciphertext_size
+    facts = {"file": target, "party": party, "seconds": round(seconds, 3)} | update_facts(update)
+    text = (
+        f"{label(target)}: {count(made.values, 'value')} in {count(made.ciphertexts, 'ciphertext')}, "
+        f"{count_bytes(size)}, {seconds:.1f} s"
+    )
+    console.summary(facts, text, to_stdout=target != "-")

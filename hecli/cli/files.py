@@ -1,0 +1,243 @@
+"""Files as commands meet them: found, opened, and written whole or not at all."""
+
+import errno
+import io
+import os
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from hecli.errors import HecliError, RefusedError
+
+STANDARD = "-"
+SPOOL_MEMORY = 8 << 20
+"""Bytes of standard input kept in memory; more goes to an unnamed temporary file."""
+
+
+@contextmanager
+def open_input(path: str) -> Iterator[BinaryIO]:
+    """A seekable stream of the file at `path`, or of all of standard input.
+
+    Raises HecliError where it cannot be opened.
+    """
+    if path == STANDARD:
+        if sys.stdin.isatty():
+            raise HecliError("standard input is a terminal", "pipe a file into it, or name one")
+        with _spooled(sys.stdin.buffer) as stream:
+            yield stream
+        return
+    try:
+        stream = open(path, "rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise _cannot("read", path, error) from error
+    with stream:
+        if stream.seekable():
+            yield stream
+        else:
+            with _spooled(stream) as spooled:
+                yield spooled
+
+
+@contextmanager
+def open_output(path: str, *, force: bool = False, secret: bool = False) -> Iterator[BinaryIO]:
+    """A stream for the file at `path`, which appears whole when the block ends well.
+
+    Until then nothing is at `path`, and after a failure nothing is left. An
+    existing file is replaced only where `force`; `secret` files are 0600.
+    """
+    if path == STANDARD:
+        if sys.stdout.isatty():
+            raise RefusedError("binary data does not go to a terminal", "name a file with -o, or pipe it on")
+        sys.stdout.flush()
+        yield _Sink(sys.stdout.fileno(), "standard output").stream
+        return
+    check_output(path, force=force)
+    if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
+        # A device or a named pipe cannot be replaced, only written to.
+        with open(path, "wb", buffering=0) as device:
+            yield _Sink(device.fileno(), path).stream
+        return
+    target = Path(path)
+    with _unpublished(target, 0o600 if secret else 0o666) as (descriptor, name):
+        yield _Sink(descriptor, path).stream
+        try:
+            os.fsync(descriptor)
+            _publish(descriptor, name, target, force=force)
+        except OSError as error:
+            raise _cannot("write", path, error) from error
+
+
+def check_output(path: str, *, force: bool) -> None:
+    """Refuse early, before any work, what could not be written at the end."""
+    if path == STANDARD:
+        return
+    if os.path.isdir(path):
+        raise HecliError(f"cannot write {path}: it is a folder", "name a file with -o")
+    if os.path.lexists(path) and not force and (not os.path.exists(path) or os.path.isfile(path)):
+        raise _exists(path)
+
+
+def default_output(path: str, suffix: str) -> str:
+    """Where output goes when -o is not given: beside the input, or where the input came from."""
+    return path if path == STANDARD else str(Path(path).with_suffix(suffix))
+
+
+def label(path: str) -> str:
+    """How a summary names an output."""
+    return "standard output" if path == STANDARD else path
+
+
+def allow_open_files(count: int) -> None:
+    """Let this process have `count` inputs open at once, as far as the system allows."""
+    try:
+        import resource  # noqa: PLC0415 - not on every system
+    except ImportError:
+        return
+    spare = 64
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + spare if hard == resource.RLIM_INFINITY else min(count + spare, hard)
+    if soft != resource.RLIM_INFINITY and wanted > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def warn_if_readable(path: str) -> str | None:
+    """A warning where others may read a private key."""
+    if path != STANDARD and os.name == "posix" and os.stat(path).st_mode & 0o077:
+        return f"{path} can be read by others: chmod 600 {path}"
+    return None
+
+
+class _Sink(io.RawIOBase):
+    """Writes all it is given to a descriptor, and says by name where it could not."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor = descriptor
+        self.name = name
+
+    @property
+    def stream(self) -> BinaryIO:
+        return cast("BinaryIO", self)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        view = memoryview(data).cast("B")  # type: ignore[arg-type]
+        size = len(view)
+        while view:
+            try:
+                view = view[os.write(self._descriptor, view) :]
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise _cannot("write", self.name, error) from error
+        return size
+
+
+@contextmanager
+def _spooled(source: BinaryIO) -> Iterator[BinaryIO]:
+    """All of `source` in a seekable stream: in memory while short, else in an unnamed file."""
+    with tempfile.SpooledTemporaryFile(max_size=SPOOL_MEMORY) as spool:
+        try:
+            shutil.copyfileobj(source, spool, 1 << 20)
+            spool.seek(0)
+        except OSError as error:
+            raise HecliError(
+                f"cannot keep standard input: {(error.strerror or str(error)).lower()}",
+                "set TMPDIR to a folder with room, or name a file instead of -",
+            ) from error
+        yield cast("BinaryIO", spool)
+
+
+@contextmanager
+def _unpublished(target: Path, mode: int) -> Iterator[tuple[int, str | None]]:
+    """A descriptor of a new file in the target's folder, and its name if it has to have one."""
+    name = None
+    try:
+        descriptor = _open_unnamed(target.parent, mode)
+        if descriptor is None:
+            name = _hidden_name(target)
+            descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        raise _cannot("write", str(target), error) from error
+    try:
+        yield descriptor, name
+    finally:
+        os.close(descriptor)
+        if name is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+
+
+def _open_unnamed(folder: Path, mode: int) -> int | None:
+    """A file without a name, of which nothing is ever left; None where there is no such thing."""
+    if not hasattr(os, "O_TMPFILE") or not os.path.isdir("/proc/self/fd"):
+        return None
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_WRONLY, mode)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            return None
+        raise
+
+
+def _publish(descriptor: int, name: str | None, target: Path, *, force: bool) -> None:
+    """Give the finished file its name, all at once."""
+    if force:
+        if name is None:
+            # A link cannot replace, a rename can: link beside it first.
+            name = _hidden_name(target)
+            _link(descriptor, None, name)
+        try:
+            os.replace(name, target)
+        except OSError:
+            os.unlink(name)
+            raise
+        return
+    try:
+        _link(descriptor, name, str(target))
+    except FileExistsError as error:
+        raise _exists(str(target)) from error
+    except OSError:
+        # File systems of USB sticks have no links; they have no O_TMPFILE either.
+        if name is None:
+            raise
+        if os.path.lexists(target):
+            raise _exists(str(target)) from None
+        os.rename(name, target)
+
+
+def _link(descriptor: int, name: str | None, target: str) -> None:
+    """Give `target` to the file as a further name, or as the first; never replaces."""
+    if name is not None:
+        os.link(name, target)
+        return
+    # Only with a folder's descriptor does Python follow the link that /proc shows; for an
+    # absolute path the system ignores which.
+    os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor, follow_symlinks=True)
+
+
+def _hidden_name(target: Path) -> str:
+    return str(target.parent / f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+
+
+def _exists(path: str) -> RefusedError:
+    return RefusedError(f"{path} exists", "name another file with -o, or pass --force to replace it")
+
+
+def _cannot(verb: str, path: str, error: OSError) -> HecliError:
+    reasons = {
+        errno.ENOENT: ("no such file or folder", None),
+        errno.EACCES: ("permission denied", "check its owner and mode"),
+        errno.EISDIR: ("it is a folder", "name a file in it"),
+        errno.ENOSPC: ("the disk is full", "make room and run it again; nothing was written"),
+        errno.EMFILE: ("too many open files", "raise it with ulimit -n, or aggregate in groups"),
+    }
+    reason, hint = reasons.get(error.errno or 0, ((error.strerror or str(error)).lower(), None))
+    return HecliError(f"cannot {verb} {path}: {reason}", hint)

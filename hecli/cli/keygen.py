@@ -1,0 +1,102 @@
+"""hecli keygen."""
+
+import click
+
+from hecli.cli import options
+from hecli.cli.console import Console
+from hecli.cli.files import check_output, open_input, open_output
+from hecli.crypto.paillier import DEFAULT_BITS, PrivateKey, PublicKey
+from hecli.pipeline import keys
+
+
+@click.command()
+@click.option("-o", "--output", metavar="NAME", help="Write NAME.pub and NAME.key. [default: hecli]")
+@click.option("--bits", type=int, metavar="N", help=f"Size of the key. [default: {DEFAULT_BITS}]")
+@click.option("--passphrase", is_flag=True, help="Protect NAME.key (typed, or HECLI_PASSPHRASE).")
+@click.option("-y", "--public-only", metavar="KEY", help="Derive NAME.pub from this private key.")
+@click.option("--from-jwk", metavar="FILE", help="Take the key from a file of pheutil's.")
+@click.option("--export-jwk", metavar="KEY", help="Write this .pub or .key for pheutil, to -o.")
+@click.option("--force", is_flag=True, help="Replace the output if it exists.")
+@options.talkative
+def keygen(
+    output: str | None,
+    bits: int | None,
+    passphrase: bool,
+    public_only: str | None,
+    from_jwk: str | None,
+    export_jwk: str | None,
+    force: bool,
+    console: Console,
+) -> None:
+    """Make a key pair, or convert one.
+
+    Everyone gets the .pub file; the .key file opens sums and stays with the
+    keyholder. Compare the fingerprint over another channel.
+
+    \b
+      hecli keygen
+      hecli keygen -o hospital --bits 4096 --passphrase
+      hecli keygen --public-only hospital.key
+      hecli keygen --from-jwk pheutil.jwk -o old
+      hecli keygen --export-jwk old.key -o old.jwk
+    """
+    sources = [each for each in (public_only, from_jwk, export_jwk) if each is not None]
+    if len(sources) > 1:
+        raise click.UsageError("--public-only, --from-jwk and --export-jwk exclude each other")
+    if sources and bits is not None:
+        raise click.UsageError("--bits is for a new key")
+    if (public_only or export_jwk) and passphrase:
+        raise click.UsageError("--passphrase is for writing a private key")
+    if export_jwk is not None:
+        _export(export_jwk, output, console, force=force)
+        return
+    key: PrivateKey | PublicKey
+    name = output or "hecli"
+    if public_only is not None:
+        name = output or public_only.removesuffix(".key")
+        with open_input(public_only) as stream:
+            key = keys.public_part(stream)
+    elif from_jwk is not None:
+        with open_input(from_jwk) as stream:
+            key = keys.read_jwk(stream)
+    else:
+        for suffix in (".pub", ".key"):
+            check_output(name + suffix, force=force)
+        key = keys.keygen(bits or DEFAULT_BITS)
+    _write(key, name, console, passphrase=passphrase, force=force)
+
+
+def _write(
+    key: PrivateKey | PublicKey, name: str, console: Console, *, passphrase: bool, force: bool
+) -> None:
+    """Write one file or both; of two, neither unless both can be."""
+    private, public = f"{name}.key", f"{name}.pub"
+    if isinstance(key, PublicKey):
+        with open_output(public, force=force) as stream:
+            keys.write_public_key(key, stream)
+        _say(key, [public], console)
+        return
+    check_output(public, force=force)
+    check_output(private, force=force)
+    secret = options.ask_passphrase(private, confirm=True) if passphrase else None
+    # The public file appears last: where there is one, its key is there too.
+    with open_output(public, force=force) as public_stream:
+        keys.write_public_key(key.public, public_stream)
+        with open_output(private, force=force, secret=True) as private_stream:
+            keys.write_private_key(key, private_stream, secret)
+    _say(key.public, [public, private], console)
+
+
+def _export(path: str, output: str | None, console: Console, *, force: bool) -> None:
+    with open_input(path) as stream:
+        key = keys.read_any_key(stream, lambda: options.ask_passphrase(path))
+    target = output or "hecli.jwk"
+    with open_output(target, force=force, secret=isinstance(key, PrivateKey)) as stream:
+        keys.write_jwk(key, stream)
+    _say(key.public if isinstance(key, PrivateKey) else key, [target], console)
+
+
+def _say(key: PublicKey, files: list[str], console: Console) -> None:
+    facts = {"files": files, "fingerprint": key.fingerprint, "bits": key.n.bit_length()}
+    text = f"{' and '.join(files)}: {key.n.bit_length()} bits\nfingerprint {key.fingerprint}"
+    console.summary(facts, text, to_stdout="-" not in files)

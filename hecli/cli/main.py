@@ -1,0 +1,113 @@
+"""The `hecli` command: finds subcommands, and turns every failure into two lines."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from hecli import __version__
+from hecli.errors import HecliError
+
+COMMANDS = {
+    "keygen": "Make a key pair, or convert one.",
+    "plan": "Agree on how a round is done.",
+    "encode": "Turn tensors into integer lanes, in the clear.",
+    "encrypt": "Encrypt an update.",
+    "aggregate": "Multiply updates into one aggregate.",
+    "decrypt": "Open an aggregate: the sum, and only the sum.",
+    "apply": "Move a model by the mean of a sum.",
+    "inspect": "Say what a file is, without any key.",
+    "bench": "Measure this machine, beside other libraries.",
+}
+"""The commands and their first lines, known without importing what they need."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are run, so that --help is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the order of a round."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command `cmd_name`, from the module of the same name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"hecli.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table above."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", prog_name="hecli")
+def cli() -> None:
+    """Train one model together without showing each other your gradients.
+
+    \b
+      hecli keygen                     # the keyholder, once
+      hecli encrypt grads.npz          # each party: grads.enc
+      hecli aggregate *.enc            # anyone: round.agg
+      hecli decrypt round.agg          # the keyholder: round.sum
+      hecli apply round.sum model.npz  # everyone: model.next.npz
+
+    A file named - is standard input or output.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; return the exit status: 0 done, 1 failed, 2 a wrong command line."""
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(number, _interrupt)
+    try:
+        result = cli.main(list(arguments), prog_name="hecli", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except click.UsageError as error:
+        hint = f"{error.ctx.command_path} --help" if error.ctx else "hecli --help"
+        return _fail(_plain(error.format_message()), hint, 2)
+    except click.ClickException as error:
+        return _fail(_plain(error.format_message()))
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted")
+    except HecliError as error:
+        return _fail(error.message, error.hint)
+    except BrokenPipeError:
+        # Nothing more can be written there, not even when Python flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _fail("whoever read standard output went away")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{(error.strerror or str(error)).lower()}")
+    except MemoryError:
+        return _fail("out of memory", "try --jobs 1")
+    return result if isinstance(result, int) else 0
+
+
+def _fail(message: str, hint: str | None = None, status: int = 1) -> int:
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+    return status
+
+
+def _plain(message: str) -> str:
+    """Click's sentence in the manner of ours: lower case, no full stop."""
+    return (message[:1].lower() + message[1:]).rstrip(".")
+
+
+def _interrupt(signum: int, frame: Any) -> None:
+    del signum, frame
+    raise KeyboardInterrupt

@@ -1,0 +1,134 @@
+"""hecli plan."""
+
+import click
+
+from hecli.cli import options
+from hecli.cli.console import Console, count, count_bytes
+from hecli.cli.files import check_output, label, open_input, open_output
+from hecli.crypto.paillier import RANDOMNESS
+from hecli.pipeline import planning
+from hecli.pipeline.inspect import plan_facts
+from hecli.plan import MAX_LANE_BITS, ROUNDINGS, Plan
+
+
+class Range(click.ParamType[float | None]):
+    """A positive number, or the word auto."""
+
+    name = "range"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """None for auto."""
+        if value == "auto":
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
+
+
+@click.command()
+@click.option("--like", metavar="TENSORS", required=True, help="Tensors with the round's names and shapes.")
+@click.option("--parties", type=int, metavar="N", required=True, help="The most parties there may be.")
+@click.option(
+    "--bits", type=click.IntRange(2, MAX_LANE_BITS), default=16, help="Bits of a value. [default: 16]"
+)
+@click.option(
+    "--range",
+    "value_range",
+    type=Range(),
+    default="auto",
+    metavar="R",
+    help="Largest size of a value; auto is per tensor, four times the largest in TENSORS. [default: auto]",
+)
+@click.option(
+    "--rounding",
+    type=click.Choice(ROUNDINGS),
+    help="How values are rounded. [default: stochastic up to 10 bits, else nearest]",
+)
+@click.option("--min-parties", type=int, default=2, metavar="M", help="Open no fewer. [default: 2]")
+@click.option("--max-weight", type=int, default=1, metavar="W", help="The largest --weight. [default: 1]")
+@click.option(
+    "--randomness",
+    type=click.Choice(RANDOMNESS),
+    default="short",
+    help="Exponents of the encryption, see docs/security.md. [default: short]",
+)
+@click.option("--name", default="round", metavar="TEXT", help="What to call the round. [default: round]")
+@options.key(".pub")
+@options.output("round.plan")
+@options.talkative
+def plan(
+    like: str,
+    parties: int,
+    bits: int,
+    value_range: float | None,
+    rounding: str | None,
+    min_parties: int,
+    max_weight: int,
+    randomness: str,
+    name: str,
+    key: str | None,
+    output: str | None,
+    force: bool,
+    console: Console,
+) -> None:
+    """Agree on how a round is done.
+
+    Writes the plan, proves that no lane can overflow, and says what the round
+    will cost. Every party encrypts with the same plan.
+
+    \b
+      hecli plan --like grads.npz --parties 5
+      hecli plan --like grads.npz --parties 20 --bits 8 --range 0.5
+      hecli plan --like grads.npz --parties 5 --max-weight 10000
+    """
+    target = output or "round.plan"
+    check_output(target, force=force)
+    public = options.load_public_key(key)
+    with open_input(like) as stream:
+        made = planning.make_plan(
+            stream,
+            public,
+            parties,
+            bits=bits,
+            value_range=value_range,
+            rounding=rounding,
+            min_parties=min_parties,
+            max_weight=max_weight,
+            randomness=randomness,
+            name=name,
+        )
+    with open_output(target, force=force) as stream:
+        planning.write_plan(made, stream)
+    costs = planning.costs(made)
+    facts = {"file": target} | plan_facts(made) | {"costs": vars(costs)}
+    console.summary(facts, _text(target, made, costs), to_stdout=target != "-")
+
+
+def _text(target: str, plan: Plan, costs: planning.Costs) -> str:
+    bound = max(plan.error_bound(tensor) for tensor in plan.tensors)
+    steps = [tensor.step * plan.qmax for tensor in plan.tensors]
+    ranges = f"±{min(steps):.3g}" if min(steps) == max(steps) else f"±{min(steps):.3g} to ±{max(steps):.3g}"
+    ratio = costs.file_bytes / (4 * plan.values)
+    largest = 2 * plan.qmax * plan.capacity
+    seconds = (
+        f"encrypt {costs.encrypt_seconds:.2g}, aggregate {plan.capacity} files "
+        f"{costs.aggregate_seconds:.2g}, decrypt {costs.decrypt_seconds:.2g}"
+    )
+    lines = [
+        f"{label(target)}: {plan.name!r}, digest {plan.digest.hex()[:16]}",
+        f"key          {plan.key.fingerprint}",
+        f"tensors      {count(len(plan.tensors), 'tensor')}, {count(plan.values, 'value')}",
+        f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
+        f"values       {plan.bits} bits, range {ranges}, rounded {plan.rounding}",
+        f"lanes        {plan.lane_width} bits; at capacity the largest sum is {largest:,}, which fits",
+        f"ciphertexts  {plan.ciphertexts:,}, {plan.values_per_ciphertext} values in each",
+        f"file         {count_bytes(costs.file_bytes)}, {ratio:.2f} times the values as float32",
+        f"seconds      {seconds}, on this machine",
+        f"error        the mean is off by at most {bound:.3g} where nothing is clipped",
+    ]
+    if plan.max_weight > 1:
+        lines.append("             (weights all 1; the heavier the parties, the smaller)")
+    return "\n".join(lines)

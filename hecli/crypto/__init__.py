@@ -1,0 +1,1 @@
+"""Fixed point, packing, and the Paillier cryptosystem. Knows nothing of files."""

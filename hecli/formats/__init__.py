@@ -1,0 +1,1 @@
+"""Bytes to records and back: the envelope, keys, rounds' files and tensor files."""

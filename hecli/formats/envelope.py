@@ -1,0 +1,402 @@
+"""The envelope around every hecli file. Specified in docs/format.md.
+
+A file is a sequence of msgpack objects: a prelude, a header map, chunks of
+fixed-width records, and a trailer with their digests. There is one encoding
+for each file: whatever does not re-encode to the same bytes is refused.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+import msgpack  # noqa: TID251 - the one importer
+
+from hecli.errors import FormatError
+
+MAGIC = "hecli"
+VERSION = 1
+START = b"\x96\xa5hecli"
+"""The first bytes of every file: an array of six whose first is the magic."""
+
+CHUNK_SIZE = 1 << 20
+PRELUDE_LIMIT = 64
+HEADER_LIMIT = 4 << 20
+COUNT_LIMIT = 1 << 48
+DEPTH_LIMIT = 8
+DIGEST_SIZE = 32
+
+KINDS = {
+    "public key",
+    "private key",
+    "plan",
+    "encoded",
+    "update",
+    "aggregate",
+    "sum",
+    "tensors",
+}
+
+Map = dict[str, Any]
+
+
+class Prelude(NamedTuple):
+    """The first object of a file: all that is needed to know where everything lies."""
+
+    magic: str
+    version: int
+    kind: str
+    header_size: int
+    record_size: int
+    records: int
+
+    @property
+    def records_per_chunk(self) -> int:
+        """How many records a full chunk holds, at least one."""
+        return max(1, CHUNK_SIZE // max(1, self.record_size))
+
+    @property
+    def chunk_sizes(self) -> Iterator[int]:
+        """The payload size of each chunk in bytes, in order."""
+        full, rest = divmod(self.records, self.records_per_chunk)
+        for _ in range(full):
+            yield self.records_per_chunk * self.record_size
+        if rest:
+            yield rest * self.record_size
+
+    @property
+    def body_size(self) -> int:
+        """The size of all chunks in bytes, their msgpack prefixes included."""
+        full, rest = divmod(self.records, self.records_per_chunk)
+        size = full * bin_size(self.records_per_chunk * self.record_size)
+        return size + (bin_size(rest * self.record_size) if rest else 0)
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are."""
+        return -(-self.records // self.records_per_chunk)
+
+
+def bin_prefix(size: int) -> bytes:
+    """The msgpack prefix of a byte string of `size` bytes, the shortest there is."""
+    if size < 1 << 8:
+        return b"\xc4" + size.to_bytes(1, "big")
+    if size < 1 << 16:
+        return b"\xc5" + size.to_bytes(2, "big")
+    return b"\xc6" + size.to_bytes(4, "big")
+
+
+def bin_size(size: int) -> int:
+    """The size of a byte string of `size` bytes as msgpack writes it."""
+    return len(bin_prefix(size)) + size
+
+
+def pack(value: Any) -> bytes:
+    """`value` in the canonical encoding: map keys sorted, the shortest of every form.
+
+    Raises FormatError for nesting deeper than the format allows.
+    """
+    packed: bytes = msgpack.packb(_sorted(value, DEPTH_LIMIT), use_bin_type=True)
+    return packed
+
+
+def unpack(data: bytes, name: str, what: str) -> Any:
+    """The value that `data` encodes, refusing any but the canonical encoding.
+
+    Raises FormatError, naming the file and the part of it.
+    """
+    try:
+        value = msgpack.unpackb(data, object_pairs_hook=_without_duplicates, strict_map_key=True)
+        canonical = pack(value)
+    except FormatError as error:
+        raise FormatError(f"{name}: {what} {error.message}") from error
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
+        raise FormatError(f"{name}: {what} is not valid msgpack") from error
+    if canonical != data:
+        raise FormatError(f"{name}: {what} is not in canonical form")
+    return value
+
+
+def digest_of(label: str, *parts: bytes) -> bytes:
+    """SHA-256 over a domain label and `parts`; callers keep the parts' lengths unambiguous."""
+    digest = hashlib.sha256(f"hecli {label} v{VERSION}\0".encode())
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
+
+
+def write(
+    stream: BinaryIO,
+    kind: str,
+    header: Map,
+    *,
+    record_size: int = 0,
+    count: int = 0,
+    blocks: Iterable[bytes] = (),
+) -> bytes:
+    """Write one file and return its digest (32 bytes).
+
+    `blocks` are the records' bytes in pieces of any size; together they must
+    hold exactly `count` records of `record_size` bytes. Raises FormatError
+    where the header is larger than any reader would accept.
+    """
+    packed = pack(header)
+    if len(packed) > HEADER_LIMIT:
+        raise FormatError(
+            f"the header would be {len(packed):,} bytes, more than the {HEADER_LIMIT:,} a file may have",
+            "use fewer tensors, or shorter names",
+        )
+    prelude = Prelude(MAGIC, VERSION, kind, len(packed), record_size, count)
+    front = pack(tuple(prelude)) + packed
+    stream.write(front)
+    digests = []
+    pieces = _Rechunk(blocks)
+    for size in prelude.chunk_sizes:
+        chunk = pieces.take(size)
+        stream.write(bin_prefix(size))
+        stream.write(chunk)
+        digests.append(hashlib.sha256(chunk).digest())
+    pieces.finish()
+    digest = _file_digest(front, digests)
+    stream.write(pack({"chunks": b"".join(digests), "digest": digest, "signatures": ()}))
+    return digest
+
+
+class Reader:
+    """One file, opened and checked as far as can be without reading its chunks.
+
+    `stream` must be seekable. Sizes are compared with the file's true length
+    before anything is allocated. Chunks are checked as they are read: what
+    `read` returned is only known to be good once the last record of its chunk
+    was read.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self.name = name
+        self._stream = stream
+        prelude_size = self._read_prelude()
+        front_size = prelude_size + self.prelude.header_size
+        self._check_size(front_size)
+        stream.seek(0)
+        front = self._exactly(front_size)
+        header = unpack(front[prelude_size:], name, "its header")
+        if not isinstance(header, dict):
+            raise FormatError(f"{name}: its header is not a map")
+        self.kind = self.prelude.kind
+        self.header: Map = header
+        self._read_trailer(front)
+        self._body = front_size
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Go back to the first record."""
+        self._stream.seek(self._body)
+        self._sizes = self.prelude.chunk_sizes
+        self._chunk = -1
+        self._left = 0
+        self._hash = hashlib.sha256()
+
+    @property
+    def count(self) -> int:
+        """How many records the body holds."""
+        return self.prelude.records
+
+    def read(self, records: int) -> bytes:
+        """The next `records` records (fewer only at the end), as one byte string.
+
+        Raises FormatError where a chunk does not have the digest in the trailer.
+        """
+        wanted = records * self.prelude.record_size
+        parts = []
+        while wanted > 0 and (self._left or self._next_chunk()):
+            part = self._exactly(min(wanted, self._left))
+            self._hash.update(part)
+            self._left -= len(part)
+            wanted -= len(part)
+            parts.append(part)
+            if not self._left and self._hash.digest() != self._digests[self._chunk]:
+                raise FormatError(
+                    f"{self.name}: chunk {self._chunk} does not match its digest",
+                    "the file was altered or damaged; get it again from whoever made it",
+                )
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def blocks(self, records: int) -> Iterator[bytes]:
+        """All records that are left, `records` at a time."""
+        while block := self.read(records):
+            yield block
+
+    def require(self, *kinds: str, hint: str | None = None) -> None:
+        """Raise FormatError unless the file is of one of `kinds`."""
+        if self.kind not in kinds:
+            wanted = " or ".join(_with_article(kind) for kind in kinds)
+            raise FormatError(f"{self.name} is {_with_article(self.kind)}, not {wanted}", hint)
+
+    def require_body(self, record_size: int, count: int) -> None:
+        """Raise FormatError unless the body has `count` records of `record_size` bytes."""
+        found = (self.prelude.record_size, self.prelude.records)
+        if found != (record_size, count):
+            raise FormatError(
+                f"{self.name}: holds {found[1]:,} records of {found[0]:,} bytes "
+                f"where its header calls for {count:,} of {record_size:,}"
+            )
+
+    def _next_chunk(self) -> bool:
+        size = next(self._sizes, None)
+        if size is None:
+            return False
+        self._chunk += 1
+        prefix = bin_prefix(size)
+        if self._exactly(len(prefix)) != prefix:
+            raise FormatError(f"{self.name}: chunk {self._chunk} has the wrong length")
+        self._left = size
+        self._hash = hashlib.sha256()
+        return True
+
+    def _exactly(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        if len(data) != size:
+            raise FormatError(f"{self.name}: ends too early", "copy the file again, it was cut short")
+        return data
+
+    def _read_prelude(self) -> int:
+        """Read and check the prelude; return its size in bytes."""
+        self._stream.seek(0)
+        start = self._stream.read(PRELUDE_LIMIT)
+        if not start.startswith(START):
+            if START.startswith(start):
+                raise FormatError(f"{self.name}: ends too early", "copy the file again, it was cut short")
+            raise FormatError(f"{self.name} is not a hecli file")
+        unpacker = msgpack.Unpacker(max_buffer_size=PRELUDE_LIMIT, use_list=False)
+        unpacker.feed(start)
+        try:
+            fields = unpacker.unpack()
+        except msgpack.OutOfData as error:
+            if len(start) == PRELUDE_LIMIT:
+                raise FormatError(f"{self.name}: its prelude is too long") from error
+            raise FormatError(
+                f"{self.name}: ends too early", "copy the file again, it was cut short"
+            ) from error
+        except (ValueError, msgpack.UnpackException) as error:
+            raise FormatError(f"{self.name}: its prelude is not valid msgpack") from error
+        size = int(unpacker.tell())
+        unpack(start[:size], self.name, "its prelude")
+        self.prelude = _checked_prelude(fields, self.name)
+        return size
+
+    def _check_size(self, front_size: int) -> None:
+        chunks = self.prelude.chunks
+        trailer = pack({"chunks": b"", "digest": bytes(DIGEST_SIZE), "signatures": ()})
+        self._trailer_size = len(trailer) - bin_size(0) + bin_size(chunks * DIGEST_SIZE)
+        expected = front_size + self.prelude.body_size + self._trailer_size
+        found = self._stream.seek(0, 2)
+        if found < expected:
+            raise FormatError(
+                f"{self.name}: ends too early ({found:,} bytes of {expected:,})",
+                "copy the file again, it was cut short",
+            )
+        if found > expected:
+            raise FormatError(f"{self.name}: has {found - expected:,} bytes too many at its end")
+
+    def _read_trailer(self, front: bytes) -> None:
+        self._stream.seek(-self._trailer_size, 2)
+        trailer = unpack(self._exactly(self._trailer_size), self.name, "its trailer")
+        fields(trailer, self.name, "its trailer", {"chunks": bytes, "digest": bytes, "signatures": list})
+        if trailer["signatures"]:
+            raise FormatError(f"{self.name}: is signed, which this version cannot check", "upgrade hecli")
+        packed = trailer["chunks"]
+        if len(packed) != self.prelude.chunks * DIGEST_SIZE:
+            raise FormatError(f"{self.name}: its trailer has the wrong number of chunk digests")
+        self._digests = [packed[i : i + DIGEST_SIZE] for i in range(0, len(packed), DIGEST_SIZE)]
+        self.digest: bytes = trailer["digest"]
+        if _file_digest(front, self._digests) != self.digest:
+            raise FormatError(
+                f"{self.name}: its digest does not match its header and trailer",
+                "the file was altered or damaged; get it again from whoever made it",
+            )
+
+
+def fields(value: object, name: str, what: str, types: Mapping[str, type | tuple[type, ...]]) -> None:
+    """Raise FormatError unless `value` is a map with exactly these keys, of these types."""
+    if not isinstance(value, dict):
+        raise FormatError(f"{name}: {what} is not a map")
+    for key in value.keys() - types.keys():
+        raise FormatError(f"{name}: {what} has the unknown field {key!r}", "a newer hecli may know it")
+    for key, kind in types.items():
+        if key not in value:
+            raise FormatError(f"{name}: {what} has no field {key!r}")
+        # A bool is an int to Python, but not to this format.
+        if not isinstance(value[key], kind) or isinstance(value[key], bool):
+            raise FormatError(f"{name}: {what} has a field {key!r} of the wrong type")
+
+
+def _checked_prelude(fields: Sequence[object], name: str) -> Prelude:
+    match fields:
+        case (str(), int(version), *_) if version != VERSION:
+            raise FormatError(
+                f"{name}: has format version {version}, this hecli reads version {VERSION}",
+                "upgrade hecli" if version > VERSION else None,
+            )
+        case (str(magic), int(version), str(kind), int(size), int(record), int(count)) if not any(
+            isinstance(field, bool) for field in fields
+        ):
+            prelude = Prelude(magic, version, kind, size, record, count)
+        case _:
+            raise FormatError(f"{name}: its prelude has the wrong fields")
+    if prelude.kind not in KINDS:
+        raise FormatError(f"{name}: is of the unknown kind {prelude.kind!r}", "a newer hecli may know it")
+    if not 0 < prelude.header_size <= HEADER_LIMIT:
+        raise FormatError(f"{name}: declares a header of {prelude.header_size:,} bytes")
+    if not 0 <= prelude.record_size <= CHUNK_SIZE or not 0 <= prelude.records <= COUNT_LIMIT:
+        raise FormatError(f"{name}: declares {prelude.records:,} records of {prelude.record_size:,} bytes")
+    if (prelude.record_size == 0) != (prelude.records == 0):
+        raise FormatError(f"{name}: declares {prelude.records:,} records of {prelude.record_size:,} bytes")
+    return prelude
+
+
+def _file_digest(front: bytes, chunk_digests: Iterable[bytes]) -> bytes:
+    return digest_of("file", hashlib.sha256(front).digest(), *chunk_digests)
+
+
+def _sorted(value: Any, depth: int) -> Any:
+    if depth == 0:
+        raise FormatError("is nested too deeply")
+    if isinstance(value, dict):
+        return {key: _sorted(value[key], depth - 1) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [_sorted(item, depth - 1) for item in value]
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> Map:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise FormatError("has the same key twice")
+    return result
+
+
+def _with_article(kind: str) -> str:
+    if kind == "tensors":
+        return "a tensor file"
+    return f"an {kind} file" if kind[0] in "aeiou" else f"a {kind} file"
+
+
+class _Rechunk:
+    """Byte blocks of any size, taken again in sizes of the caller's."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        self._buffer = bytearray()
+
+    def take(self, size: int) -> bytes:
+        while len(self._buffer) < size:
+            block = next(self._blocks, None)
+            if block is None:
+                raise FormatError("the body ended before the records its header declares")
+            self._buffer += block
+        piece = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return piece
+
+    def finish(self) -> None:
+        if self._buffer or any(self._blocks):
+            raise FormatError("the body holds more than the records its header declares")

@@ -1,0 +1,176 @@
+"""Key files: hecli's own, with or without a passphrase, and pheutil's JWK."""
+
+import base64
+import binascii
+import json
+import os
+from dataclasses import dataclass
+
+from hecli.errors import FormatError, HecliError
+from hecli.formats.envelope import Map, Reader, fields
+
+SCRYPT_LOG_N = 17
+SCRYPT_LOG_N_LIMIT = 18
+SALT_SIZE = 16
+NONCE_SIZE = 12
+MODULUS_LIMIT = 2048
+"""Bytes; no modulus longer than 16,384 bits is read."""
+
+
+def public_key_header(n: int) -> Map:
+    """The header of a public key file: n and nothing else."""
+    return {"n": int_bytes(n)}
+
+
+def parse_public_key(reader: Reader) -> int:
+    """N from a public key file; raises FormatError."""
+    hint = "pass the .pub file that stands beside it" if reader.kind == "private key" else None
+    reader.require("public key", hint=hint)
+    reader.require_body(0, 0)
+    fields(reader.header, reader.name, "its header", {"n": bytes})
+    return parse_int(reader.header["n"], reader.name)
+
+
+@dataclass(frozen=True, repr=False)
+class PrivateKeyFile:
+    """A private key file: n in the clear, and the primes, sealed or not."""
+
+    n: int
+    primes: tuple[int, int] | None
+    sealed: Map | None
+
+    @property
+    def needs_passphrase(self) -> bool:
+        """Whether the primes are sealed under a passphrase."""
+        return self.primes is None
+
+    def header(self) -> Map:
+        """The header map of the file."""
+        if self.primes is not None:
+            p, q = self.primes
+            return {"n": int_bytes(self.n), "p": int_bytes(p), "q": int_bytes(q)}
+        return {"n": int_bytes(self.n), "sealed": self.sealed}
+
+    @classmethod
+    def parse(cls, reader: Reader) -> "PrivateKeyFile":
+        """Read the file without opening a sealed key; raises FormatError."""
+        hint = "pass the .key file that stands beside it" if reader.kind == "public key" else None
+        reader.require("private key", hint=hint)
+        reader.require_body(0, 0)
+        header, name = reader.header, reader.name
+        if "sealed" not in header:
+            fields(header, name, "its header", {"n": bytes, "p": bytes, "q": bytes})
+            primes = (parse_int(header["p"], name), parse_int(header["q"], name))
+            return cls(parse_int(header["n"], name), primes, None)
+        fields(header, name, "its header", {"n": bytes, "sealed": dict})
+        sealed = header["sealed"]
+        fields(sealed, name, "its sealed part", {"log_n": int, "salt": bytes, "nonce": bytes, "box": bytes})
+        if not 10 <= sealed["log_n"] <= SCRYPT_LOG_N_LIMIT:
+            raise FormatError(f"{name}: asks for scrypt with N = 2^{sealed['log_n']}")
+        if len(sealed["salt"]) != SALT_SIZE or len(sealed["nonce"]) != NONCE_SIZE:
+            raise FormatError(f"{name}: its salt or nonce has the wrong length")
+        return cls(parse_int(header["n"], name), None, sealed)
+
+    def seal(self, passphrase: str) -> "PrivateKeyFile":
+        """The same key with its primes under a passphrase (scrypt, ChaCha20-Poly1305)."""
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415
+
+        if self.primes is None:
+            return self
+        salt, nonce = os.urandom(SALT_SIZE), os.urandom(NONCE_SIZE)
+        key = _derive(passphrase, salt, SCRYPT_LOG_N)
+        # As wide as n, for the primes of another tool's key may differ in length.
+        width = len(int_bytes(self.n))
+        opened = b"".join(prime.to_bytes(width, "big") for prime in self.primes)
+        box = ChaCha20Poly1305(key).encrypt(nonce, opened, int_bytes(self.n))
+        sealed = {"log_n": SCRYPT_LOG_N, "salt": salt, "nonce": nonce, "box": box}
+        return PrivateKeyFile(self.n, None, sealed)
+
+    def open(self, passphrase: str, name: str) -> tuple[int, int]:
+        """The primes; raises HecliError where the passphrase is wrong."""
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415
+
+        if self.primes is not None or self.sealed is None:
+            raise HecliError(f"{name}: has no passphrase")
+        key = _derive(passphrase, self.sealed["salt"], self.sealed["log_n"])
+        try:
+            opened = ChaCha20Poly1305(key).decrypt(
+                self.sealed["nonce"], self.sealed["box"], int_bytes(self.n)
+            )
+        except InvalidTag as error:
+            raise HecliError(f"{name}: wrong passphrase", "try again; it cannot be recovered") from error
+        half = len(opened) // 2
+        return int.from_bytes(opened[:half], "big"), int.from_bytes(opened[half:], "big")
+
+
+def parse_jwk(data: bytes, name: str) -> tuple[int, tuple[int, int] | None]:
+    """n, and p and q where it is a private key, from a key file of pheutil's.
+
+    Raises FormatError.
+    """
+    try:
+        jwk = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{name}: is not JSON", "give a key file written by pheutil") from error
+    match jwk:
+        case {"kty": "DAJ", "p": str(p), "q": str(q), "pub": {"n": str(n)}}:
+            return _jwk_int(n, name), (_jwk_int(p, name), _jwk_int(q, name))
+        case {"kty": "DAJ", "alg": "PAI-GN1", "n": str(n)}:
+            return _jwk_int(n, name), None
+    raise FormatError(f"{name}: is not a Paillier key of pheutil's", "give a key file written by pheutil")
+
+
+def jwk(n: int, primes: tuple[int, int] | None, fingerprint: str) -> bytes:
+    """The key as pheutil writes it: a public JWK, or a private one with the public inside."""
+    public = {
+        "kty": "DAJ",
+        "alg": "PAI-GN1",
+        "key_ops": ["encrypt"],
+        "n": _jwk_text(n),
+        "kid": f"Paillier public key {fingerprint} exported by hecli",
+    }
+    if primes is None:
+        return json.dumps(public).encode() + b"\n"
+    private = {
+        "kty": "DAJ",
+        "key_ops": ["decrypt"],
+        "p": _jwk_text(primes[0]),
+        "q": _jwk_text(primes[1]),
+        "pub": public,
+        "kid": f"Paillier private key {fingerprint} exported by hecli",
+    }
+    return json.dumps(private).encode() + b"\n"
+
+
+def int_bytes(value: int) -> bytes:
+    """A positive integer as big-endian bytes, as many as it needs."""
+    return value.to_bytes(-(-value.bit_length() // 8), "big")
+
+
+def parse_int(data: bytes, name: str) -> int:
+    """The integer that `int_bytes` wrote; raises FormatError for leading zeros or too many bytes."""
+    if not data or data[0] == 0 or len(data) > MODULUS_LIMIT:
+        raise FormatError(f"{name}: a number in it is not in canonical form")
+    return int.from_bytes(data, "big")
+
+
+def _jwk_text(value: int) -> str:
+    return base64.urlsafe_b64encode(int_bytes(value)).rstrip(b"=").decode()
+
+
+def _jwk_int(text: str, name: str) -> int:
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise FormatError(f"{name}: a number in it is not base64url") from error
+    if not data or len(data) > MODULUS_LIMIT:
+        raise FormatError(f"{name}: a number in it is missing or too long")
+    return int.from_bytes(data, "big")
+
+
+def _derive(passphrase: str, salt: bytes, log_n: int) -> bytes:
+    # Imported here because it takes longer to import than most commands take to run.
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt  # noqa: PLC0415
+
+    return Scrypt(salt=salt, length=32, n=1 << log_n, r=8, p=1).derive(passphrase.encode())

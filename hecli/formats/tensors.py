@@ -1,0 +1,376 @@
+"""Tensor files: .npy, .npz, .safetensors and hecli's own, read and written in pieces.
+
+Nothing here holds a whole tensor in memory, except one stored in Fortran
+order. Pickles are never loaded.
+"""
+
+import json
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from hecli.errors import DataError, FormatError, HecliError
+from hecli.formats import envelope
+from hecli.formats.layout import TensorSpec, check_layout
+
+PIECE = 1 << 16
+"""Values in a piece: every piece of a tensor but the last has so many."""
+
+UNNAMED = "arr_0"
+"""The name of a .npy file's tensor, the one numpy gives an unnamed array in .npz."""
+
+JSON_LIMIT = 16 << 20
+SUFFIXES = {".npy": "npy", ".npz": "npz", ".safetensors": "safetensors", ".tensors": "tensors"}
+
+Array = npt.NDArray[np.generic]
+Tensors = Iterable[tuple[TensorSpec, Iterable[Array]]]
+Read = Callable[[TensorSpec], Iterator[Array]]
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    struct.error,
+    ValueError,
+    OverflowError,
+)
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """An opened tensor file: what is in it, and `read` for the values of one tensor.
+
+    `read(spec)` gives flat pieces in C order, PIECE values each but for the
+    last. `specs` are sorted by name. `metadata` is a safetensors file's own.
+    """
+
+    format: str
+    specs: tuple[TensorSpec, ...]
+    read: Read
+    metadata: dict[str, str] | None = None
+
+
+def open_tensors(stream: BinaryIO, name: str) -> TensorFile:
+    """Open a seekable stream of any of the formats, told apart by their first bytes.
+
+    Raises FormatError, or DataError for dtypes that cannot be encoded.
+    """
+    start = stream.read(8)
+    stream.seek(0)
+    if start.startswith(envelope.START):
+        opened = _open_own(envelope.Reader(stream, name))
+    elif start.startswith(b"\x93NUMPY"):
+        opened = _open_npy(stream, name)
+    elif start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        opened = _open_npz(stream, name)
+    elif start.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+        raise FormatError(f"{name} is a pickle, which hecli never loads", "save it as .npz or .safetensors")
+    elif len(start) == 8 and 2 <= int.from_bytes(start, "little") <= JSON_LIMIT:
+        opened = _open_safetensors(stream, name)
+    else:
+        raise FormatError(f"{name} is not a tensor file", "give .npy, .npz, .safetensors or .tensors")
+    check_layout(opened.specs, name)
+    return opened
+
+
+def write_tensors(
+    stream: BinaryIO,
+    kind: str,
+    tensors: Tensors,
+    specs: tuple[TensorSpec, ...],
+    metadata: dict[str, str] | None = None,
+) -> None:
+    """Write tensors in the format `kind` (a value of SUFFIXES), piece by piece.
+
+    `specs` are those of `tensors`, in the same order. Raises DataError where
+    the format cannot hold them.
+    """
+    if kind == "npy":
+        _write_npy(stream, tensors, specs)
+    elif kind == "npz":
+        _write_npz(stream, tensors, specs)
+    elif kind == "safetensors":
+        stream.write(_safetensors_header(specs, metadata))
+        stream.writelines(_bytes(tensors))
+    else:
+        header = {"tensors": [[spec.name, spec.dtype, list(spec.shape)] for spec in specs]}
+        total = sum(spec.nbytes for spec in specs)
+        envelope.write(stream, "tensors", header, record_size=1, count=total, blocks=_bytes(tensors))
+
+
+def cast(values: Array, dtype: str) -> Array:
+    """`values` rounded to `dtype` (a key of DTYPES)."""
+    with np.errstate(over="ignore"):
+        return values.astype(_numpy_dtype(dtype))
+
+
+def parse_specs(value: object, name: str) -> tuple[TensorSpec, ...]:
+    """Tensor specs from a header's list of [name, dtype, shape]; raises FormatError."""
+    if not isinstance(value, list):
+        raise FormatError(f"{name}: its tensors are not a list")
+    specs = []
+    for item in value:
+        match item:
+            case [str(tensor), str(dtype), list(shape)] if all(type(length) is int for length in shape):
+                specs.append(TensorSpec(tensor, dtype, tuple(shape)))
+            case _:
+                raise FormatError(f"{name}: its list of tensors is malformed")
+    return tuple(specs)
+
+
+def _open_own(reader: envelope.Reader) -> TensorFile:
+    reader.require("tensors")
+    envelope.fields(reader.header, reader.name, "its header", {"tensors": list})
+    specs = parse_specs(reader.header["tensors"], reader.name)
+    check_layout(specs, reader.name)
+    if specs != _by_name(specs):
+        raise FormatError(f"{reader.name}: its tensors are not in order of their names")
+    reader.require_body(1, sum(spec.nbytes for spec in specs))
+
+    def read(spec: TensorSpec) -> Iterator[Array]:
+        # Tensors are asked for in the order of their names, in which they lie.
+        if spec == specs[0]:
+            reader.rewind()
+        return _pieces(reader.read, spec, _numpy_dtype(spec.dtype).newbyteorder("<"), reader.name)
+
+    return TensorFile("tensors", specs, read)
+
+
+def _open_npy(stream: BinaryIO, name: str) -> TensorFile:
+    shape, fortran, dtype = _npy_header(stream, name)
+    spec = TensorSpec(UNNAMED, dtype.name, shape)
+    spec.check(name)
+    start = stream.tell()
+    found = stream.seek(0, 2) - start
+    if found != spec.nbytes:
+        raise _wrong_size(name, spec, found)
+
+    def read(spec: TensorSpec) -> Iterator[Array]:
+        stream.seek(start)
+        return _npy_pieces(stream, spec, dtype, fortran=fortran, name=name)
+
+    return TensorFile("npy", (spec,), read)
+
+
+def _open_npz(stream: BinaryIO, name: str) -> TensorFile:
+    members: dict[str, str] = {}
+    specs = []
+    try:
+        archive = zipfile.ZipFile(stream)
+        for info in archive.infolist():
+            if not info.filename.endswith(".npy"):
+                raise FormatError(
+                    f"{name}: holds {info.filename!r}, which is not an array",
+                    "save it with numpy.savez, or as .safetensors",
+                )
+            with archive.open(info) as member:
+                label = f"{name}: {info.filename}"
+                shape, _, dtype = _npy_header(member, label)
+                spec = TensorSpec(info.filename.removesuffix(".npy"), dtype.name, shape)
+                spec.check(name)
+                found = info.file_size - member.tell()
+            if found != spec.nbytes:
+                raise _wrong_size(name, spec, found)
+            members[spec.name] = info.filename
+            specs.append(spec)
+    except _ZIP_ERRORS as error:
+        raise _damaged_archive(name) from error
+
+    def read(spec: TensorSpec) -> Iterator[Array]:
+        try:
+            with archive.open(members[spec.name]) as member:
+                _, fortran, dtype = _npy_header(member, name)
+                yield from _npy_pieces(member, spec, dtype, fortran=fortran, name=name)
+        except _ZIP_ERRORS as error:
+            raise _damaged_archive(name) from error
+
+    return TensorFile("npz", _by_name(specs), read)
+
+
+def _open_safetensors(stream: BinaryIO, name: str) -> TensorFile:
+    try:
+        from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise _missing_extra(name) from error
+    kinds = {f"F{8 * size}": f"float{8 * size}" for size in (2, 4, 8)} | {"BF16": "bfloat16"}
+    kinds |= {f"{sign}{8 * size}": f"{word}{8 * size}" for sign, word in _INTEGERS for size in (1, 2, 4, 8)}
+    specs, starts = [], {}
+    try:
+        # The library checks header and sizes; the values are then read in pieces.
+        with safe_open(_path_of(stream), framework="np") as opened:
+            metadata = opened.metadata()
+            start = 8 + int.from_bytes(stream.read(8), "little")
+            for tensor in opened.offset_keys():
+                view = opened.get_slice(tensor)
+                kind = view.get_dtype()
+                spec = TensorSpec(tensor, kinds.get(kind, kind), tuple(view.get_shape()))
+                spec.check(name)
+                specs.append(spec)
+                starts[tensor] = start
+                start += spec.nbytes
+    except (SafetensorError, ValueError, OSError) as error:
+        raise FormatError(f"{name}: is not a sound safetensors file ({error})") from error
+
+    def read(spec: TensorSpec) -> Iterator[Array]:
+        stream.seek(starts[spec.name])
+        return _pieces(stream.read, spec, _numpy_dtype(spec.dtype).newbyteorder("<"), name)
+
+    return TensorFile("safetensors", _by_name(specs), read, metadata)
+
+
+_INTEGERS = (("I", "int"), ("U", "uint"))
+
+
+def _npy_header(stream: Any, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, Fortran order and dtype from the header of a .npy stream."""
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        elif version == (2, 0):
+            shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
+        else:
+            raise FormatError(f"{name}: has .npy version {version[0]}.{version[1]}", "save it again")
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, UnicodeError) as error:
+        raise FormatError(f"{name}: its .npy header is not sound") from error
+    if dtype.hasobject:
+        raise DataError(
+            f"{name}: holds Python objects, which would have to be unpickled",
+            "convert it with array.astype(numpy.float32) and save it again",
+        )
+    if any(type(length) is not int for length in shape):
+        raise FormatError(f"{name}: its .npy header is not sound")
+    return shape, fortran, dtype
+
+
+def _npy_pieces(
+    stream: Any, spec: TensorSpec, dtype: np.dtype[Any], *, fortran: bool, name: str
+) -> Iterator[Array]:
+    pieces = _pieces(stream.read, spec, dtype, name)
+    if not fortran or len(spec.shape) < 2:
+        return pieces
+    # Stored column by column: only the whole can be read row by row.
+    whole = np.concatenate([*pieces, np.empty(0, dtype)]).reshape(spec.shape, order="F").ravel(order="C")
+    return (whole[at : at + PIECE] for at in range(0, len(whole), PIECE))
+
+
+def _pieces(
+    read: Callable[[int], bytes], spec: TensorSpec, dtype: np.dtype[Any], name: str
+) -> Iterator[Array]:
+    left = spec.size
+    while left:
+        size = min(left, PIECE) * dtype.itemsize
+        data = read(size)
+        while len(data) < size and (more := read(size - len(data))):
+            data += more
+        if len(data) < size:
+            raise FormatError(f"{name}: ends too early", "copy the file again, it was cut short")
+        left -= size // dtype.itemsize
+        yield np.frombuffer(data, dtype)
+
+
+def _write_npy(stream: BinaryIO, tensors: Tensors, specs: tuple[TensorSpec, ...]) -> None:
+    if len(specs) != 1:
+        raise DataError(
+            f".npy holds one tensor, here are {len(specs):,}", "use -o NAME.npz or NAME.safetensors"
+        )
+    _refuse_bfloat16(specs, "npy")
+    _write_npy_header(stream, specs[0])
+    stream.writelines(_bytes(tensors))
+
+
+def _write_npz(stream: BinaryIO, tensors: Tensors, specs: tuple[TensorSpec, ...]) -> None:
+    _refuse_bfloat16(specs, "npz")
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for spec, pieces in tensors:
+            entry = zipfile.ZipInfo(f"{spec.name}.npy")
+            with archive.open(entry, "w", force_zip64=True) as member:
+                _write_npy_header(member, spec)
+                member.writelines(_bytes([(spec, pieces)]))
+
+
+def _write_npy_header(stream: Any, spec: TensorSpec) -> None:
+    dtype = _numpy_dtype(spec.dtype).newbyteorder("<")
+    header = {"descr": dtype.str, "fortran_order": False, "shape": spec.shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+
+
+def _refuse_bfloat16(specs: tuple[TensorSpec, ...], kind: str) -> None:
+    for spec in specs:
+        if spec.dtype == "bfloat16":
+            raise DataError(
+                f"tensor {spec.name} is bfloat16, which .{kind} cannot hold",
+                "use -o NAME.safetensors or NAME.tensors",
+            )
+
+
+def _safetensors_header(specs: tuple[TensorSpec, ...], metadata: dict[str, str] | None) -> bytes:
+    """The head of a safetensors file, whose library writes only what is whole in memory."""
+    header: dict[str, object] = {"__metadata__": metadata} if metadata else {}
+    kinds = {"bfloat16": "BF16"} | {f"float{8 * size}": f"F{8 * size}" for size in (2, 4, 8)}
+    end = 0
+    for spec in specs:
+        header[spec.name] = {
+            "dtype": kinds[spec.dtype],
+            "shape": list(spec.shape),
+            "data_offsets": [end, end + spec.nbytes],
+        }
+        end += spec.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _numpy_dtype(name: str) -> np.dtype[Any]:
+    if name != "bfloat16":
+        return np.dtype(name)
+    try:
+        import ml_dtypes  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise _missing_extra("bfloat16") from error
+    bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return bfloat16
+
+
+def _bytes(tensors: Tensors) -> Iterator[bytes]:
+    """The values of all tensors as little-endian bytes, a piece at a time."""
+    for _, pieces in tensors:
+        for piece in pieces:
+            yield piece.astype(piece.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _by_name(specs: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
+    return tuple(sorted(specs, key=lambda spec: spec.name))
+
+
+def _path_of(stream: BinaryIO) -> str:
+    """A path under which the library can open what `stream` has open, named or not."""
+    if os.path.exists("/dev/fd"):
+        return f"/dev/fd/{stream.fileno()}"
+    return str(stream.name)
+
+
+def _wrong_size(name: str, spec: TensorSpec, found: int) -> FormatError:
+    return FormatError(
+        f"{name}: {spec} calls for {spec.nbytes:,} bytes of values, here are {found:,}",
+        "copy the file again, it was cut short" if found < spec.nbytes else None,
+    )
+
+
+def _damaged_archive(name: str) -> FormatError:
+    return FormatError(f"{name}: is not a sound .npz archive", "save it again with numpy.savez")
+
+
+def _missing_extra(name: str) -> HecliError:
+    return HecliError(
+        f"{name}: safetensors and bfloat16 need packages that are not installed",
+        "pip install 'hecli[safetensors]'",
+    )

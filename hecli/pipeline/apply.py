@@ -1,0 +1,154 @@
+"""A sum to the next model, or to the mean itself."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from hecli.crypto.fixedpoint import Floats, from_sums
+from hecli.errors import DataError, FormatError, HecliError, MismatchError
+from hecli.formats.envelope import Reader
+from hecli.formats.layout import TensorSpec
+from hecli.formats.rounds import Sum
+from hecli.formats.tensors import PIECE, Array, TensorFile, cast, open_tensors, write_tensors
+from hecli.pipeline.streams import name_of, open_reader
+from hecli.plan import Plan, Tensor
+
+RULES: dict[str, Callable[[Floats, Floats, float], Floats]] = {
+    "sgd": lambda model, mean, lr: model - lr * mean,
+    "add": lambda model, mean, _: model + mean,
+    "replace": lambda _, mean, __: mean,
+}
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What was written: which sum it came from, and how far the values moved at most."""
+
+    plan: Plan
+    total: Sum
+    format: str
+    largest_step: float
+
+
+def apply(
+    total: BinaryIO,
+    out: BinaryIO,
+    model: BinaryIO | None = None,
+    *,
+    rule: str = "sgd",
+    lr: float = 1.0,
+    format: str | None = None,
+) -> Applied:
+    """Move `model` by the mean of the sum, both seekable streams, and write it to `out`.
+
+    `sgd` subtracts lr times the mean, `add` adds the mean, `replace` takes the
+    mean. Without a model the mean itself is written. `format` is npy, npz,
+    safetensors or tensors; by default the model's own, or tensors. Raises
+    MismatchError where names or shapes differ, FormatError for a file that is
+    not sound, DataError for a step that ends at infinity.
+    """
+    reader = open_reader(total)
+    header = Sum.parse(reader)
+    plan = Plan.from_map(header.plan, reader.name)
+    _check_totals(reader, header, plan)
+    if rule not in RULES:
+        raise HecliError(f"{rule!r} is no rule", f"use one of {', '.join(RULES)}")
+    if not np.isfinite(lr):
+        raise HecliError(f"a learning rate of {lr} leads nowhere")
+    base = None if model is None else _open_model(model, plan)
+    specs = tuple(_output_spec(spec) for spec in plan.specs) if base is None else base.specs
+    stepper = _Step(reader, header, plan, base, rule, lr)
+    kind = format or ("tensors" if base is None else base.format)
+    pairs = ((spec, stepper.pieces(tensor, spec)) for tensor, spec in zip(plan.tensors, specs, strict=True))
+    write_tensors(out, kind, pairs, specs, None if base is None else base.metadata)
+    return Applied(plan, header, kind, stepper.largest)
+
+
+class _Step:
+    """Reads sum and model side by side, and remembers the largest step it made."""
+
+    def __init__(
+        self, reader: Reader, header: Sum, plan: Plan, model: TensorFile | None, rule: str, lr: float
+    ) -> None:
+        self.largest = 0.0
+        self._reader = reader
+        self._plan = plan
+        self._contributors = len(header.contributors)
+        # A party's values were scaled by weight / max_weight before rounding.
+        self._scale = plan.max_weight / header.weight
+        self._model = model
+        self._rule = RULES[rule]
+        self._lr = lr
+
+    def pieces(self, tensor: Tensor, spec: TensorSpec) -> Iterator[Array]:
+        """One tensor of the output, PIECE values at a time."""
+        if self._model is None:
+            for mean in self._means(tensor):
+                self.largest = max(self.largest, float(np.abs(mean).max()))
+                yield _finite(cast(mean, spec.dtype), spec)
+            return
+        for piece, mean in zip(self._model.read(spec), self._means(tensor), strict=True):
+            before = piece.astype(np.float64)
+            after = self._rule(before, mean, self._lr)
+            result = _finite(cast(after, spec.dtype), spec)
+            self.largest = max(self.largest, float(np.abs(after - before).max()))
+            yield result
+
+    def _means(self, tensor: Tensor) -> Iterator[Floats]:
+        plan = self._plan
+        left = tensor.spec.size
+        largest = 2 * plan.qmax * self._contributors
+        while left:
+            block = self._reader.read(min(left, PIECE))
+            sums = np.frombuffer(block, f">u{plan.sum_size}").astype(np.uint64)
+            if sums.max() > largest:
+                raise FormatError(f"{self._reader.name}: holds a lane sum that is out of range")
+            left -= len(sums)
+            totals = from_sums(sums, plan.qmax, self._contributors).astype(np.float64)
+            yield totals * (tensor.step * self._scale)
+
+
+def _check_totals(reader: Reader, header: Sum, plan: Plan) -> None:
+    reader.require_body(plan.sum_size, plan.values)
+    count = len(header.contributors)
+    if not plan.min_parties <= count <= plan.capacity:
+        raise FormatError(f"{reader.name}: has {count} contributors, which its plan does not allow")
+    if not count <= header.weight <= count * plan.max_weight:
+        raise FormatError(f"{reader.name}: its total weight is out of range")
+
+
+def _open_model(model: BinaryIO, plan: Plan) -> TensorFile:
+    name = name_of(model)
+    opened = open_tensors(model, name)
+    for spec in opened.specs:
+        if "int" in spec.dtype:
+            raise DataError(
+                f"{name}: tensor {spec.name} has dtype {spec.dtype}, a mean cannot be added to integers",
+                "leave out the model to get the mean itself",
+            )
+    wanted = {spec.name: spec for spec in plan.specs}
+    found = tuple(
+        TensorSpec(spec.name, wanted[spec.name].dtype, spec.shape) if spec.name in wanted else spec
+        for spec in opened.specs
+    )
+    try:
+        plan.check_layout(found, name, "the sum")
+    except MismatchError as error:
+        raise MismatchError(error.message, "apply a sum to the model its gradients were taken of") from error
+    return opened
+
+
+def _output_spec(spec: TensorSpec) -> TensorSpec:
+    """What the mean of such a tensor is: integers have a fractional mean."""
+    return TensorSpec(spec.name, "float64", spec.shape) if "int" in spec.dtype else spec
+
+
+def _finite(values: Array, spec: TensorSpec) -> Array:
+    if not np.isfinite(values.astype(np.float64)).all():
+        raise DataError(
+            f"tensor {spec.name} would hold what {spec.dtype} cannot, or the model already does",
+            "use a smaller --lr, and check the model for NaN",
+        )
+    return values

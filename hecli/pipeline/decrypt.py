@@ -1,0 +1,102 @@
+"""An aggregate to the sum, and only the sum."""
+
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from hecli.crypto.arithmetic import Decryptor, InvalidCiphertextError
+from hecli.crypto.packing import unpack
+from hecli.crypto.paillier import PrivateKey
+from hecli.errors import FormatError, RefusedError
+from hecli.formats import envelope
+from hecli.formats.envelope import Reader
+from hecli.formats.rounds import Sum
+from hecli.pipeline.aggregate import open_ciphertexts
+from hecli.pipeline.streams import BATCH, Progress, check_key, no_progress, open_reader
+from hecli.pipeline.workers import default_jobs, pool
+from hecli.plan import Control, Plan
+
+FORGED = "somebody altered an update or the aggregate, or a party did not follow the plan"
+
+
+def decrypt(
+    aggregate: BinaryIO,
+    out: BinaryIO,
+    key: PrivateKey,
+    *,
+    jobs: int | None = None,
+    progress: Progress = no_progress,
+) -> Sum:
+    """Open an aggregate (a seekable stream) and write the lane sums to `out`.
+
+    The control block is opened first and must name as many parties as the
+    header lists; every count lane must say the same, every lane must lie in
+    its possible range, and all other bits must be zero. Raises RefusedError
+    for fewer contributors than the plan allows, MismatchError for another
+    key, FormatError where the file is not sound or was forged.
+    """
+    reader = open_reader(aggregate)
+    plan, header = open_ciphertexts(reader)
+    check_key(plan, key.public.fingerprint, reader.name, "the key given")
+    count = len(header.contributors)
+    if count < plan.min_parties:
+        raise RefusedError(
+            f"{reader.name} holds {count} contributor{'s' if count != 1 else ''}, "
+            f"the plan opens no fewer than {plan.min_parties}",
+            "wait for more parties: the sum of so few would show what one of them sent",
+        )
+    total = plan.ciphertexts
+    jobs = min(jobs or default_jobs(), -(-total // BATCH))
+    engine = Decryptor(key.p, key.q)
+    control = _control(engine, reader, plan, count)
+    result = Sum(plan.to_map(), header.contributors, reader.digest, control.weight, control.clipped)
+    with pool(engine, jobs) as run:
+        blocks = _lane_sums(run(reader.blocks(BATCH)), reader, plan, count, progress)
+        envelope.write(
+            out, "sum", result.header(), record_size=plan.sum_size, count=plan.values, blocks=blocks
+        )
+    return result
+
+
+def _control(engine: Decryptor, reader: Reader, plan: Plan, count: int) -> Control:
+    try:
+        plaintext = engine(reader.read(1))
+    except InvalidCiphertextError as error:
+        raise FormatError(f"{reader.name}: ciphertext 0 {error.reason}", error.hint) from error
+    control = Control.unpack(int.from_bytes(plaintext, "big"))
+    if control.count != count:
+        raise FormatError(
+            f"{reader.name}: its header lists {count} contributors, its control block does not agree",
+            FORGED,
+        )
+    if not count <= control.weight <= count * plan.max_weight or control.clipped > count * plan.values:
+        raise FormatError(f"{reader.name}: its control block is out of range", FORGED)
+    return control
+
+
+def _lane_sums(
+    plaintexts: Iterable[bytes], reader: Reader, plan: Plan, count: int, progress: Progress
+) -> Iterator[bytes]:
+    """The lane sums in plaintexts, as they stand in a sum file."""
+    done = 1  # the control block
+    left = plan.values
+    largest = 2 * plan.qmax * count
+    try:
+        for block in plaintexts:
+            lanes, clean = unpack(block, plan.lane_width, plan.lanes, plan.plaintext_size)
+            values = lanes[:, 1:].reshape(-1)
+            used, padding = values[:left], values[left:]
+            sound = clean and (lanes[:, 0] == count).all() and not padding.any()
+            if not sound or used.max() > largest:
+                raise FormatError(
+                    f"{reader.name}: a ciphertext from {done} to {done + len(lanes) - 1} "
+                    "opens to what no sum of updates can be",
+                    FORGED,
+                )
+            done += len(lanes)
+            left -= len(used)
+            progress(done, plan.ciphertexts)
+            yield used.astype(f">u{plan.sum_size}").tobytes()
+    except InvalidCiphertextError as error:
+        raise FormatError(
+            f"{reader.name}: ciphertext {done + error.index} {error.reason}", error.hint
+        ) from error

@@ -1,0 +1,143 @@
+"""What a file is, without any key."""
+
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from hecli.crypto.paillier import PublicKey
+from hecli.errors import FormatError
+from hecli.formats.envelope import Reader
+from hecli.formats.keys import PrivateKeyFile, parse_public_key
+from hecli.formats.layout import check_layout
+from hecli.formats.rounds import Contributor, Encoded, Sum
+from hecli.formats.tensors import parse_specs
+from hecli.pipeline.aggregate import open_ciphertexts
+from hecli.pipeline.streams import open_reader
+from hecli.plan import Plan
+
+Facts = dict[str, Any]
+_IN_THE_CLEAR = "holds one party's update in the clear: keep it to yourself"
+_SECRET = "a private key: keep it to yourself"  # noqa: S105 - a sentence, not a secret
+
+
+def inspect(source: BinaryIO) -> Facts:
+    """What the file in a seekable stream is: a map that JSON can hold.
+
+    Reads it to its end and checks every digest. Raises FormatError where
+    anything in it is not sound.
+    """
+    reader = open_reader(source)
+    facts: Facts = {"file": reader.name, "kind": reader.kind, "bytes": source.seek(0, 2)}
+    reader.rewind()
+    facts |= _DESCRIBE[reader.kind](reader)
+    if reader.kind != "private key":
+        facts["digest"] = reader.digest.hex()
+    for _ in reader.blocks(reader.prelude.records_per_chunk):
+        pass
+    facts["digests"] = "hold"
+    return facts
+
+
+def plan_facts(plan: Plan) -> Facts:
+    """What a plan says, and what follows from it."""
+    tensors = [
+        {
+            "name": tensor.spec.name,
+            "dtype": tensor.spec.dtype,
+            "shape": list(tensor.spec.shape),
+            "step": tensor.step,
+            "range": plan.qmax * tensor.step,
+            "error_bound": plan.error_bound(tensor),
+        }
+        for tensor in plan.tensors
+    ]
+    return {
+        "plan": {
+            "name": plan.name,
+            "digest": plan.digest.hex(),
+            "id": plan.id.hex(),
+            "key": plan.key.fingerprint,
+            "key_bits": plan.n.bit_length(),
+            "bits": plan.bits,
+            "rounding": plan.rounding,
+            "parties": plan.capacity,
+            "min_parties": plan.min_parties,
+            "max_weight": plan.max_weight,
+            "randomness": plan.randomness,
+            "lane_bits": plan.lane_width,
+            "values_per_ciphertext": plan.values_per_ciphertext,
+            "values": plan.values,
+            "ciphertexts": plan.ciphertexts,
+            "tensors": tensors,
+        }
+    }
+
+
+def contributor_facts(contributors: tuple[Contributor, ...]) -> list[Facts]:
+    """Who is in an aggregate, and with which file."""
+    return [{"party": each.party, "digest": each.digest.hex()} for each in contributors]
+
+
+def _public_key(reader: Reader) -> Facts:
+    key = PublicKey(parse_public_key(reader))
+    return {"key": key.fingerprint, "key_bits": key.n.bit_length()}
+
+
+def _private_key(reader: Reader) -> Facts:
+    file = PrivateKeyFile.parse(reader)
+    key = PublicKey(file.n)
+    return {
+        "key": key.fingerprint,
+        "key_bits": file.n.bit_length(),
+        "passphrase": file.needs_passphrase,
+        "warning": _SECRET,
+    }
+
+
+def _plan(reader: Reader) -> Facts:
+    return plan_facts(Plan.read(reader))
+
+
+def _encoded(reader: Reader) -> Facts:
+    header = Encoded.parse(reader)
+    plan = Plan.from_map(header.plan, reader.name)
+    reader.require_body(plan.lane_size, plan.values)
+    facts = {"weight": header.weight, "clipped": header.clipped, "warning": _IN_THE_CLEAR}
+    return facts | plan_facts(plan)
+
+
+def _ciphertexts(reader: Reader) -> Facts:
+    plan, header = open_ciphertexts(reader)
+    return {"contributors": contributor_facts(header.contributors)} | plan_facts(plan)
+
+
+def _sum(reader: Reader) -> Facts:
+    header = Sum.parse(reader)
+    plan = Plan.from_map(header.plan, reader.name)
+    reader.require_body(plan.sum_size, plan.values)
+    facts = {
+        "contributors": contributor_facts(header.contributors),
+        "aggregate": header.aggregate.hex(),
+        "weight": header.weight,
+        "clipped": header.clipped,
+    }
+    return facts | plan_facts(plan)
+
+
+def _tensors(reader: Reader) -> Facts:
+    if set(reader.header) != {"tensors"}:
+        raise FormatError(f"{reader.name}: its header is malformed")
+    specs = parse_specs(reader.header["tensors"], reader.name)
+    check_layout(specs, reader.name)
+    return {"tensors": [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape)} for s in specs]}
+
+
+_DESCRIBE: dict[str, Callable[[Reader], Facts]] = {
+    "public key": _public_key,
+    "private key": _private_key,
+    "plan": _plan,
+    "encoded": _encoded,
+    "update": _ciphertexts,
+    "aggregate": _ciphertexts,
+    "sum": _sum,
+    "tensors": _tensors,
+}

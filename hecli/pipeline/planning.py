@@ -1,0 +1,120 @@
+"""A plan for a round, and what the round will cost."""
+
+import math
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from hecli.crypto import arithmetic
+from hecli.crypto.paillier import PublicKey
+from hecli.errors import DataError, HecliError
+from hecli.formats import envelope
+from hecli.formats.layout import TensorSpec
+from hecli.formats.tensors import TensorFile, open_tensors
+from hecli.pipeline.streams import name_of, open_reader
+from hecli.pipeline.workers import default_jobs
+from hecli.plan import Plan, Tensor, new_id
+
+HEADROOM = 4.0
+"""How far beyond the largest value of the example an automatic range goes."""
+
+STOCHASTIC_BITS = 10
+"""Up to so many bits rounding is stochastic unless told otherwise: few bits make nearest biased."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a round takes on this machine: bytes of a file, seconds of a command."""
+
+    file_bytes: int
+    tensor_bytes: int
+    encrypt_seconds: float
+    aggregate_seconds: float
+    decrypt_seconds: float
+
+
+def make_plan(
+    like: BinaryIO,
+    key: PublicKey,
+    parties: int,
+    *,
+    bits: int = 16,
+    value_range: float | None = None,
+    rounding: str | None = None,
+    min_parties: int = 2,
+    max_weight: int = 1,
+    randomness: str = "short",
+    name: str = "round",
+) -> Plan:
+    """A plan for rounds of tensors like those in the seekable stream `like`.
+
+    `value_range` is the largest size a value may have, the same for all
+    tensors; by default each tensor's own, from `like` with headroom. Raises
+    HecliError where no such plan can be kept, DataError for tensors that
+    cannot be encoded.
+    """
+    file = open_tensors(like, name_of(like))
+    if value_range is not None and not (math.isfinite(value_range) and value_range > 0):
+        raise HecliError(f"a range of {value_range} holds nothing", "give a positive number, or auto")
+    ranges = _ranges(file, name_of(like)) if value_range is None else [value_range] * len(file.specs)
+    qmax = max(1, (1 << (bits - 1)) - 1) if bits > 1 else 1
+    plan = Plan(
+        name=name,
+        id=new_id(),
+        n=key.n,
+        tensors=tuple(Tensor(spec, each / qmax) for spec, each in zip(file.specs, ranges, strict=True)),
+        bits=bits,
+        rounding=rounding or ("stochastic" if bits <= STOCHASTIC_BITS else "nearest"),
+        capacity=parties,
+        min_parties=min_parties,
+        max_weight=max_weight,
+        randomness=randomness,
+    )
+    key.check()
+    plan.check()
+    return plan
+
+
+def write_plan(plan: Plan, out: BinaryIO) -> None:
+    """Write a plan file."""
+    envelope.write(out, "plan", {"plan": plan.to_map()})
+
+
+def read_plan(source: BinaryIO) -> Plan:
+    """The plan in a plan file (a seekable stream); raises FormatError."""
+    return Plan.read(open_reader(source))
+
+
+def costs(plan: Plan) -> Costs:
+    """What a round by this plan takes, from a quick measurement of this machine.
+
+    Aggregation is counted at capacity; all cores are counted on.
+    """
+    measured = arithmetic.measure(plan.n, plan.randomness)
+    jobs = default_jobs()
+    each = plan.ciphertexts / jobs
+    return Costs(
+        file_bytes=plan.ciphertexts * plan.ciphertext_size,
+        tensor_bytes=sum(spec.nbytes for spec in plan.specs),
+        encrypt_seconds=each * measured.encrypt,
+        aggregate_seconds=each * (plan.capacity - 1) * measured.multiply,
+        decrypt_seconds=each * measured.decrypt,
+    )
+
+
+def _ranges(file: TensorFile, name: str) -> list[float]:
+    """A range for each tensor: the largest size of its values, with headroom."""
+    largest = [_largest(file, spec, name) for spec in file.specs]
+    # A tensor of zeros tells nothing: give it the widest range among the others.
+    widest = max(largest) or 1.0
+    return [HEADROOM * (each or widest) for each in largest]
+
+
+def _largest(file: TensorFile, spec: TensorSpec, name: str) -> float:
+    largest = 0.0
+    for piece in file.read(spec):
+        largest = max(largest, float(np.abs(piece.astype(np.float64)).max()))
+        if not math.isfinite(largest):
+            raise DataError(f"{name}: tensor {spec.name} holds NaN or infinity", "give --range a number")
+    return largest

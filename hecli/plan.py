@@ -1,0 +1,306 @@
+"""The plan: how one round is done, on which all parties agree before it.
+
+Everything else follows from it: lane width, values per ciphertext, how many
+ciphertexts an update has, and the error the mean can have.
+"""
+
+import math
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from hecli.crypto.arithmetic import check_modulus_size, ciphertext_size, plaintext_size
+from hecli.crypto.paillier import MAX_BITS, RANDOMNESS, PublicKey
+from hecli.errors import FormatError, HecliError, MismatchError
+from hecli.formats.envelope import Map, Reader, digest_of, fields, pack
+from hecli.formats.keys import int_bytes, parse_int
+from hecli.formats.layout import TensorSpec, check_layout
+from hecli.formats.rounds import check_name
+
+ROUNDINGS = ("nearest", "stochastic")
+MAX_LANE_BITS = 32
+MAX_CAPACITY = 1 << 14
+MAX_WEIGHT = (1 << 32) - 1
+ID_SIZE = 16
+CONTROL_LANE = 64
+"""Bits of each of the control block's three lanes: count, weight, clipped."""
+
+DEFAULT_BITS = 32
+DEFAULT_STEP = 2.0**-24
+DEFAULT_CAPACITY = 256
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of the plan: what it is, and the step its values are rounded to."""
+
+    spec: TensorSpec
+    step: float
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the control block carries: how many parties, their weights, their clipped values."""
+
+    count: int
+    weight: int
+    clipped: int
+
+    def pack(self) -> int:
+        """The plaintext of the control block."""
+        return (self.count << 2 * CONTROL_LANE) | (self.weight << CONTROL_LANE) | self.clipped
+
+    @classmethod
+    def unpack(cls, plaintext: int) -> "Control":
+        """The control block in a plaintext; a wrong one shows in a count out of all proportion."""
+        mask = (1 << CONTROL_LANE) - 1
+        return cls(plaintext >> 2 * CONTROL_LANE, (plaintext >> CONTROL_LANE) & mask, plaintext & mask)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one round is done.
+
+    `n` is the public key; `tensors` are sorted by name; `bits` is the size of
+    a quantised value, sign included; `capacity` the most parties a lane has
+    room for; `min_parties` the fewest contributors that may be opened;
+    `max_weight` the weight that leaves values unscaled.
+    """
+
+    name: str
+    id: bytes
+    n: int
+    tensors: tuple[Tensor, ...]
+    bits: int
+    rounding: str
+    capacity: int
+    min_parties: int
+    max_weight: int
+    randomness: str
+
+    @property
+    def key(self) -> PublicKey:
+        """The key everything is encrypted under."""
+        return PublicKey(self.n)
+
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """The tensors without their steps."""
+        return tuple(tensor.spec for tensor in self.tensors)
+
+    @property
+    def qmax(self) -> int:
+        """The largest quantised value, 2^(bits-1) - 1."""
+        return (1 << (self.bits - 1)) - 1
+
+    @property
+    def lane_width(self) -> int:
+        """Bits of a lane: as many as the largest possible sum, 2*qmax*capacity, needs."""
+        return (2 * self.qmax * self.capacity).bit_length()
+
+    @property
+    def lanes(self) -> int:
+        """Lanes in a plaintext, the count lane included; a plaintext stays below n."""
+        return (self.n.bit_length() - 1) // self.lane_width
+
+    @property
+    def values_per_ciphertext(self) -> int:
+        """Lanes that hold values: all but the count lane."""
+        return self.lanes - 1
+
+    @property
+    def values(self) -> int:
+        """Values of all tensors together."""
+        return sum(tensor.spec.size for tensor in self.tensors)
+
+    @property
+    def ciphertexts(self) -> int:
+        """Ciphertexts of an update: the control block, and those that hold lanes."""
+        return 1 + -(-self.values // self.values_per_ciphertext)
+
+    @property
+    def ciphertext_size(self) -> int:
+        """Bytes of a ciphertext."""
+        return ciphertext_size(self.n)
+
+    @property
+    def plaintext_size(self) -> int:
+        """Bytes of a plaintext."""
+        return plaintext_size(self.n)
+
+    @property
+    def lane_size(self) -> int:
+        """Bytes of a lane in an encoded file: the least power of two that holds it."""
+        return _word(self.bits)
+
+    @property
+    def sum_size(self) -> int:
+        """Bytes of a lane sum in a sum file: the least power of two that holds it."""
+        return _word(self.lane_width)
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over the plan's canonical encoding."""
+        return digest_of("plan", pack(self.to_map()))
+
+    def error_bound(self, tensor: Tensor) -> float:
+        """The most that a mean can differ from the true mean where nothing is clipped.
+
+        Half a step (nearest) or one step (stochastic), times the largest
+        weight over the mean weight; here for the worst case, all weights 1.
+        The small factor covers the float64 arithmetic around the rounding.
+        """
+        steps = 0.5 if self.rounding == "nearest" else 1.0
+        return steps * (1 + 2.0**-16) * tensor.step * self.max_weight
+
+    def to_map(self) -> Map:
+        """The plan as it stands in a header."""
+        tensors = [
+            [each.spec.name, each.spec.dtype, list(each.spec.shape), each.step] for each in self.tensors
+        ]
+        return {
+            "name": self.name,
+            "id": self.id,
+            "key": int_bytes(self.n),
+            "tensors": tensors,
+            "bits": self.bits,
+            "rounding": self.rounding,
+            "capacity": self.capacity,
+            "min_parties": self.min_parties,
+            "max_weight": self.max_weight,
+            "randomness": self.randomness,
+        }
+
+    @classmethod
+    def from_map(cls, value: Map, file: str) -> "Plan":
+        """The plan in a header; raises FormatError where it is not one that can be kept."""
+        what = "its plan"
+        types: dict[str, type | tuple[type, ...]] = {
+            "name": str,
+            "id": bytes,
+            "key": bytes,
+            "tensors": list,
+            "bits": int,
+            "rounding": str,
+            "capacity": int,
+            "min_parties": int,
+            "max_weight": int,
+            "randomness": str,
+        }
+        fields(value, file, what, types)
+        rest = {key: value[key] for key in types if key not in ("key", "tensors")}
+        tensors = tuple(_tensor(item, file) for item in value["tensors"])
+        plan = cls(n=parse_int(value["key"], file), tensors=tensors, **rest)
+        try:
+            plan.check()
+        except HecliError as error:
+            raise FormatError(f"{file}: in its plan, {error.message}", error.hint) from error
+        return plan
+
+    @classmethod
+    def read(cls, reader: Reader) -> "Plan":
+        """The plan in a plan file; raises FormatError."""
+        reader.require("plan")
+        reader.require_body(0, 0)
+        fields(reader.header, reader.name, "its header", {"plan": dict})
+        return cls.from_map(reader.header["plan"], reader.name)
+
+    def check(self) -> None:
+        """Prove that the plan can be kept, at capacity and for any values; raises HecliError."""
+        check_name(self.name)
+        if len(self.id) != ID_SIZE:
+            raise HecliError("the round's id has the wrong length")
+        check_modulus_size(self.n)
+        if self.n.bit_length() > MAX_BITS:
+            raise HecliError(f"a key of {self.n.bit_length():,} bits is too long")
+        _within("bits", self.bits, 2, MAX_LANE_BITS)
+        _within("the number of parties", self.capacity, 2, MAX_CAPACITY)
+        # An aggregate of one is one party's secret: no plan may have it opened.
+        _within("the fewest parties", self.min_parties, 2, self.capacity)
+        _within("the largest weight", self.max_weight, 1, MAX_WEIGHT)
+        for value, choices in ((self.rounding, ROUNDINGS), (self.randomness, RANDOMNESS)):
+            if value not in choices:
+                raise HecliError(f"{value!r} is none of {', '.join(choices)}")
+        check_layout(self.specs, "the plan")
+        names = [spec.name for spec in self.specs]
+        if names != sorted(names):
+            raise HecliError("the tensors are not in order of their names")
+        for tensor in self.tensors:
+            if not (math.isfinite(tensor.step) and 0 < tensor.step < 2.0**512) or tensor.step < 2.0**-512:
+                raise HecliError(f"tensor {tensor.spec.name} has the impossible step {tensor.step!r}")
+        # The largest sum a lane can hold at capacity, and the count beside it.
+        if max(2 * self.qmax * self.capacity, self.capacity) >> self.lane_width or self.lanes < 2:
+            raise HecliError("a lane would overflow", "use fewer bits or fewer parties")
+
+    def check_same(self, other: "Plan", file: str, other_file: str) -> None:
+        """Raise MismatchError, saying what differs, unless both are the same plan."""
+        if self == other:
+            return
+        if self.n != other.n:
+            raise MismatchError(
+                f"{file} is under the key {self.key.fingerprint}, {other_file} under {other.key.fingerprint}",
+                "files of one round share one key",
+            )
+        if self.specs != other.specs:
+            self.check_layout(other.specs, other_file, file)
+        differing = [key for key, value in self.to_map().items() if value != other.to_map()[key]]
+        raise MismatchError(
+            f"{file} and {other_file} follow different plans (they differ in {', '.join(differing)})",
+            "files of one round carry one plan: encrypt with the same --plan",
+        )
+
+    def check_layout(self, specs: tuple[TensorSpec, ...], file: str, plan: str = "the plan") -> None:
+        """Raise MismatchError, saying which tensor and how, unless `specs` are the plan's."""
+        mine, theirs = ({spec.name: spec for spec in each} for each in (self.specs, specs))
+        for name in mine.keys() - theirs.keys():
+            raise MismatchError(f"{file} has no tensor {name}, which {plan} calls for")
+        for name in theirs.keys() - mine.keys():
+            raise MismatchError(f"{file} has a tensor {name}, which {plan} does not know")
+        for name, spec in mine.items():
+            if theirs[name].shape != spec.shape:
+                raise MismatchError(
+                    f"{file}: tensor {name} has shape {list(theirs[name].shape)}, "
+                    f"{plan} calls for {list(spec.shape)}"
+                )
+            if theirs[name].dtype != spec.dtype:
+                raise MismatchError(
+                    f"{file}: tensor {name} has dtype {theirs[name].dtype}, {plan} calls for {spec.dtype}",
+                    f"convert it with array.astype('{spec.dtype}')",
+                )
+
+
+def default_plan(n: int, specs: tuple[TensorSpec, ...]) -> Plan:
+    """The plan of those who made none: the same for all parties with the same key and tensors."""
+    return Plan(
+        name="default",
+        id=bytes(ID_SIZE),
+        n=n,
+        tensors=tuple(Tensor(spec, DEFAULT_STEP) for spec in specs),
+        bits=DEFAULT_BITS,
+        rounding="nearest",
+        capacity=DEFAULT_CAPACITY,
+        min_parties=2,
+        max_weight=1,
+        randomness="short",
+    )
+
+
+def new_id() -> bytes:
+    """A random id for a round, so that no two rounds share a plan."""
+    return secrets.token_bytes(ID_SIZE)
+
+
+def _tensor(item: Any, file: str) -> Tensor:
+    match item:
+        case [str(name), str(dtype), list(shape), float(step)] if all(type(n) is int for n in shape):
+            return Tensor(TensorSpec(name, dtype, tuple(shape)), step)
+    raise FormatError(f"{file}: the list of tensors in its plan is malformed")
+
+
+def _within(what: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise HecliError(f"{what} must be from {least:,} to {most:,}, not {value:,}")
+
+
+def _word(bits: int) -> int:
+    return next(size for size in (1, 2, 4, 8) if bits <= 8 * size)
