@@ -50,7 +50,7 @@ def aggregate(
         "seconds": round(seconds, 3),
     }
     text = (
-        f"{label(target)}: {count(len(contributors), 'contributor')}, {count(plan.ciphertexts, 'ciphertext')}, "
-        f"{count_bytes(plan.ciphertexts * plan.ciphertext_size)}, {seconds:.1f} s"
+        f"{label(target)}: {count(len(contributors), 'contributor')}, "
+        f"{count(plan.ciphertexts, 'ciphertext')}, {count_bytes(plan.ciphertexts * plan.ciphertext_size)}, {seconds:.1f} s"
     )
     console.summary(facts, text, to_stdout=target != STANDARD)

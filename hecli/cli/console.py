@@ -60,12 +60,12 @@ class Console:
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on standard output; all columns but the first to the right."""
     from rich.console import Console as RichConsole  # noqa: PLC0415, TID251
     from rich.table import Table  # noqa: PLC0415, TID251
 
-    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    table = Table(show_edge=False, pad_edge=False)
     for at, column in enumerate(columns):
         table.add_column(column, justify="right" if at else "left", overflow="fold")
     for row in rows:

@@ -1,0 +1,1 @@
+"""Measuring whole commands, and other libraries beside them."""

@@ -1,0 +1,203 @@
+"""Whole commands, as a user runs them: seconds, bytes, and memory of all their processes."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from hecli.bench.peers import PEERS, PerValue, installed, sample_values
+from hecli.errors import HecliError
+from hecli.pipeline.keys import read_private_key
+from hecli.pipeline.workers import default_jobs
+
+UPDATES = 10
+REPEATS = 3
+SAMPLE_SECONDS = 0.02
+COMPACT = ("--bits", "16", "--parties", "256")
+SMALLEST = ("--bits", "8", "--parties", "16")
+MEMORY_VALUES = (2_000_000, 20_000_000)
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One command, from its start to its end."""
+
+    seconds: float
+    peak_bytes: int | None
+
+
+class Workplace:
+    """A temporary folder with a key, in which commands run."""
+
+    def __init__(self, folder: Path, bits: int) -> None:
+        self._folder = folder
+        self.run("keygen", "--bits", str(bits))
+        with (folder / "hecli.key").open("rb") as stream:
+            self.key = read_private_key(stream, str)
+
+    def run(self, *arguments: str) -> Run:
+        """Run hecli with these arguments to its end; raises HecliError where it fails."""
+        start = time.perf_counter()
+        command = [sys.executable, "-m", "hecli", *arguments]
+        # Without what would change the commands' own defaults.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("HECLI_")}
+        with subprocess.Popen(  # noqa: S603 - this very program
+            command, cwd=self._folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as process:
+            peak = _watch(process)
+            seconds = time.perf_counter() - start
+            if process.returncode:
+                said = process.stderr.read().decode() if process.stderr else ""
+                raise HecliError(f"hecli {arguments[0]} failed: {said.strip()}")
+        return Run(seconds, peak)
+
+    def values(self, count: int) -> None:
+        """Write so many values to grads.npy."""
+        np.save(self._folder / "grads.npy", sample_values(count))
+
+    def plan(self, name: str, options: tuple[str, ...]) -> None:
+        """Make a plan for grads.npy."""
+        self.run("plan", "--like", "grads.npy", *options, "-o", name, "--force")
+
+    def encrypt(self, output: str, plan: str, *options: str) -> Run:
+        """Encrypt grads.npy."""
+        return self.run("encrypt", "grads.npy", "--plan", plan, "-o", output, "--force", *options)
+
+    def size(self, name: str) -> int:
+        """Bytes of a file."""
+        return (self._folder / name).stat().st_size
+
+
+def bench(bits: int, count: int, against: list[str], report: Report) -> dict[str, Any]:
+    """Measure the commands on `count` float32 values, and the peers in the same run.
+
+    Peers are measured before and after, and the mean is taken, for machines
+    whose speed wanders. `report` is told what is going on.
+    """
+    with TemporaryDirectory(prefix="hecli-bench-") as folder:
+        place = Workplace(Path(folder), bits)
+        peers = [name for name in against if installed(name)]
+        report(f"measuring {', '.join(peers) or 'no other library'}")
+        before = {name: PEERS[name](place.key) for name in peers}
+        facts = _commands(place, count, report)
+        report("measuring the other libraries again")
+        after = {name: PEERS[name](place.key) for name in peers}
+    means = {name: _mean(before[name], after[name]) for name in peers}
+    return {
+        "bits": bits,
+        "values": count,
+        "cores": default_jobs(),
+        "machine": _machine(),
+        **facts,
+        "peers": {name: mean._asdict() for name, mean in means.items()},
+        "missing": [name for name in against if name not in peers],
+    }
+
+
+def memory(bits: int, report: Report) -> dict[str, Any]:
+    """Peak memory of encrypt and aggregate, for a model and for one ten times as large."""
+    peaks: dict[str, Any] = {}
+    with TemporaryDirectory(prefix="hecli-bench-") as folder:
+        place = Workplace(Path(folder), bits)
+        for count in MEMORY_VALUES:
+            report(f"measuring memory with {count:,} values")
+            place.values(count)
+            place.plan("round.plan", COMPACT)
+            encryption = place.encrypt("0.enc", "round.plan")
+            place.encrypt("1.enc", "round.plan")
+            aggregation = place.run("aggregate", "0.enc", "1.enc", "-o", "round.agg", "--force")
+            peaks[str(count)] = {"encrypt": encryption.peak_bytes, "aggregate": aggregation.peak_bytes}
+    return {"memory": peaks}
+
+
+def _commands(place: Workplace, count: int, report: Report) -> dict[str, Any]:
+    place.values(count)
+    place.plan("compact.plan", COMPACT)
+    place.plan("smallest.plan", SMALLEST)
+    report("encrypting")
+    names = [f"{at}.enc" for at in range(UPDATES)]
+    encryptions = [place.encrypt(name, "compact.plan", "--party", name) for name in names]
+    encrypt_one = [place.encrypt("one.enc", "compact.plan", "--jobs", "1") for _ in range(REPEATS)]
+    place.encrypt("smallest.enc", "smallest.plan")
+    report("aggregating")
+    arguments = ("aggregate", *names, "-o", "round.agg", "--force")
+    aggregations = [place.run(*arguments) for _ in range(REPEATS)]
+    report("decrypting")
+    decryption = place.run("decrypt", "round.agg")
+    report("decrypting with one worker")
+    decrypt_one = place.run("decrypt", "round.agg", "--jobs", "1", "-o", "one.sum")
+    encrypt, aggregate = _seconds(encryptions), _seconds(aggregations)
+    per_value = PerValue(
+        encrypt=encrypt / count * 1e6,
+        add=aggregate / count / (UPDATES - 1) * 1e6,
+        decrypt=decryption.seconds / count * 1e6,
+        size=place.size("0.enc") / count,
+    )
+    return {
+        "hecli": per_value._asdict(),
+        "seconds": {
+            "encrypt": encrypt,
+            f"aggregate {UPDATES}": aggregate,
+            "decrypt": decryption.seconds,
+            "help": _seconds([place.run("--help") for _ in range(REPEATS)]),
+        },
+        "smallest_size": place.size("smallest.enc") / count,
+        "speedup": {
+            "encrypt": _seconds(encrypt_one) / encrypt,
+            "decrypt": decrypt_one.seconds / decryption.seconds,
+        },
+        "peak_bytes": {
+            "encrypt": encryptions[0].peak_bytes,
+            "aggregate": aggregations[0].peak_bytes,
+            "decrypt": decryption.peak_bytes,
+        },
+    }
+
+
+def _seconds(runs: list[Run]) -> float:
+    return median(run.seconds for run in runs)
+
+
+def _mean(first: PerValue, second: PerValue) -> PerValue:
+    return PerValue(*((a + b) / 2 for a, b in zip(first, second, strict=True)))
+
+
+def _watch(process: subprocess.Popen[bytes]) -> int | None:
+    """Wait for a process; the most memory it and its children held together, where /proc tells."""
+    peak = 0
+    while True:
+        try:
+            process.wait(SAMPLE_SECONDS)
+        except subprocess.TimeoutExpired:
+            peak = max(peak, _resident(process.pid))
+        else:
+            return peak or None
+
+
+def _resident(pid: int) -> int:
+    """Resident bytes of a process and of all its descendants, shared pages counted each time."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(_resident(int(child)) for child in children)
+
+
+def _machine() -> str:
+    """The processor's name, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "unknown"
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "unknown")

@@ -1,0 +1,106 @@
+"""hecli bench."""
+
+from typing import Any
+
+import click
+
+from hecli.bench import commands
+from hecli.bench.peers import PEERS
+from hecli.cli import options
+from hecli.cli.console import Console, count_bytes, show_table
+from hecli.crypto.paillier import DEFAULT_BITS
+
+ROWS = {"encrypt": "encrypt, µs", "add": "add, µs", "decrypt": "decrypt, µs", "size": "encrypted, bytes"}
+
+
+class Peers(click.ParamType[list[str]]):
+    """Names of other libraries, separated by commas."""
+
+    name = "peers"
+
+    def convert(
+        self, value: str | list[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[str]:
+        """The names as a list, phe among them since every ratio is against it."""
+        names = value.split(",") if isinstance(value, str) else value
+        if unknown := [name for name in names if name not in PEERS]:
+            self.fail(f"{unknown[0]!r} is none of {', '.join(PEERS)}", param, ctx)
+        return names
+
+
+@click.command()
+@click.option(
+    "--bits", type=int, default=DEFAULT_BITS, metavar="N", help=f"Size of the key. [default: {DEFAULT_BITS}]"
+)
+@click.option(
+    "--values",
+    type=click.IntRange(1),
+    default=1_000_000,
+    metavar="N",
+    help="How many float32 values. [default: 1000000]",
+)
+@click.option(
+    "--against",
+    type=Peers(),
+    default="phe",
+    metavar="LIST",
+    help="Of phe, tenseal, sf-heu: measured where installed. [default: phe]",
+)
+@click.option("--memory", is_flag=True, help="Measure memory too, with 2 and 20 million values.")
+@options.talkative
+def bench(bits: int, values: int, against: list[str], memory: bool, console: Console) -> None:
+    """Measure this machine, beside other libraries.
+
+    Runs whole commands, from Python's start to the last byte, and the other
+    libraries in the same run on a sample. Times are per value; an addition is
+    one value of one update added to a sum. A million values take some minutes.
+
+    \b
+      hecli bench
+      hecli bench --values 100000 --against phe,tenseal,sf-heu
+    """
+    facts = commands.bench(bits, values, against, console.note)
+    if memory:
+        facts |= commands.memory(bits, console.note)
+    if console.json:
+        console.summary(facts, "")
+        return
+    _show(facts)
+
+
+def _show(facts: dict[str, Any]) -> None:
+    peers = facts["peers"]
+    click.echo(
+        f"{facts['values']:,} float32 values, a key of {facts['bits']} bits, "
+        f"{facts['cores']} cores of {facts['machine']}\n"
+    )
+    columns = ["per value", "hecli"]
+    for name in peers:
+        columns += [name, "ratio"]
+    rows = []
+    for field, text in ROWS.items():
+        mine = facts["hecli"][field]
+        row = [text, f"{mine:,.3f}"]
+        for peer in peers.values():
+            row += [f"{peer[field]:,.3f}", f"{peer[field] / mine:,.1f}"]
+        rows.append(row)
+    show_table(columns, rows)
+    _lines(facts)
+
+
+def _lines(facts: dict[str, Any]) -> None:
+    for name in facts["missing"]:
+        click.echo(f"{name} is not installed: pip install 'hecli[bench]'")
+    click.echo(f"\nwith 8 bits and 16 parties: {facts['smallest_size']:.2f} bytes a value")
+    click.echo("whole commands: " + ", ".join(f"{name} {s:.2f} s" for name, s in facts["seconds"].items()))
+    speedups = ", ".join(f"{name} {ratio:.2f} times" for name, ratio in facts["speedup"].items())
+    click.echo(f"all cores against one: {speedups}")
+    _peaks("peak memory of all processes", facts["peak_bytes"])
+    for count, peaks in facts.get("memory", {}).items():
+        _peaks(f"peak memory with {int(count):,} values", peaks)
+
+
+def _peaks(title: str, peaks: dict[str, int | None]) -> None:
+    told = [f"{name} {count_bytes(peak)}" for name, peak in peaks.items() if peak is not None]
+    if told:
+        click.echo(f"{title}: {', '.join(told)}")
