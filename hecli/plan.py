@@ -124,6 +124,11 @@ class Plan:
         return ciphertext_size(self.n)
 
     @property
+    def ciphertext_bytes(self) -> int:
+        """Bytes of all ciphertexts of an update together."""
+        return self.ciphertexts * self.ciphertext_size
+
+    @property
     def plaintext_size(self) -> int:
         """Bytes of a plaintext."""
         return plaintext_size(self.n)

@@ -51,6 +51,6 @@ def aggregate(
     }
     text = (
         f"{label(target)}: {count(len(contributors), 'contributor')}, "
-        f"{count(plan.ciphertexts, 'ciphertext')}, {count_bytes(plan.ciphertexts * plan.ciphertext_size)}, {seconds:.1f} s"
+        f"{count(plan.ciphertexts, 'ciphertext')}, {count_bytes(plan.ciphertext_bytes)}, {seconds:.1f} s"
     )
     console.summary(facts, text, to_stdout=target != STANDARD)

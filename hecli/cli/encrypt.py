@@ -69,10 +69,9 @@ def encrypt(
     seconds = time.perf_counter() - start
     say_clipped(update, console)
     made = update.plan
-    size = made.ciphertexts * made.ciphertext_size
     facts = {"file": target, "party": party, "seconds": round(seconds, 3)} | update_facts(update)
     text = (
         f"{label(target)}: {count(made.values, 'value')} in {count(made.ciphertexts, 'ciphertext')}, "
-        f"{count_bytes(size)}, {seconds:.1f} s"
+        f"{count_bytes(made.ciphertext_bytes)}, {seconds:.1f} s"
     )
     console.summary(facts, text, to_stdout=target != "-")

@@ -7,6 +7,8 @@ order. Pickles are never loaded.
 import json
 import os
 import struct
+import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -44,6 +46,19 @@ _ZIP_ERRORS = (
 )
 
 
+# The header is Python source, and numpy lets through whatever parsing it raises.
+_NPY_ERRORS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    SyntaxError,
+    tokenize.TokenError,
+    MemoryError,
+    RecursionError,
+)
+
+
 @dataclass(frozen=True)
 class TensorFile:
     """An opened tensor file: what is in it, and `read` for the values of one tensor.
@@ -63,6 +78,7 @@ def open_tensors(stream: BinaryIO, name: str) -> TensorFile:
 
     Raises FormatError, or DataError for dtypes that cannot be encoded.
     """
+    stream.seek(0)
     start = stream.read(8)
     stream.seek(0)
     if start.startswith(envelope.START):
@@ -232,14 +248,17 @@ _INTEGERS = (("I", "int"), ("U", "uint"))
 def _npy_header(stream: Any, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, Fortran order and dtype from the header of a .npy stream."""
     try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-        elif version == (2, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-        else:
-            raise FormatError(f"{name}: has .npy version {version[0]}.{version[1]}", "save it again")
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, UnicodeError) as error:
+        with warnings.catch_warnings():
+            # numpy would remark on headers that Python 2 wrote; they are read all the same.
+            warnings.simplefilter("ignore")
+            version = np.lib.format.read_magic(stream)
+            if version == (1, 0):
+                shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+            elif version == (2, 0):
+                shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
+            else:
+                raise FormatError(f"{name}: has .npy version {version[0]}.{version[1]}", "save it again")
+    except _NPY_ERRORS as error:
         raise FormatError(f"{name}: its .npy header is not sound") from error
     if dtype.hasobject:
         raise DataError(

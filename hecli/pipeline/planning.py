@@ -95,7 +95,7 @@ def costs(plan: Plan) -> Costs:
     jobs = default_jobs()
     each = plan.ciphertexts / jobs
     return Costs(
-        file_bytes=plan.ciphertexts * plan.ciphertext_size,
+        file_bytes=plan.ciphertext_bytes,
         tensor_bytes=sum(spec.nbytes for spec in plan.specs),
         encrypt_seconds=each * measured.encrypt,
         aggregate_seconds=each * (plan.capacity - 1) * measured.multiply,

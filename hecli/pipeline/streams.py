@@ -26,6 +26,7 @@ def name_of(stream: BinaryIO) -> str:
 
 def is_own(stream: BinaryIO) -> bool:
     """Whether a seekable stream starts as hecli's files do."""
+    stream.seek(0)
     start = stream.read(len(START))
     stream.seek(0)
     return start == START

@@ -1,0 +1,213 @@
+"""The envelope: one encoding for each file, and every defect its own error."""
+
+import io
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hecli.errors import FormatError, HecliError
+from hecli.formats import envelope
+from hecli.formats.envelope import Reader, pack, unpack
+from tests.support import encrypted, npz, rewritten
+
+scalars = (
+    st.none()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.text()
+    | st.binary(max_size=300)
+    | st.floats(allow_nan=False)
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+headers = st.dictionaries(st.text(max_size=8), scalars | st.lists(scalars, max_size=4), max_size=6)
+
+
+def make(header=None, kind="update", size=7, records=(b"1234567", b"abcdefg")):
+    out = io.BytesIO()
+    envelope.write(
+        out, kind, header or {}, record_size=size if records else 0, count=len(records), blocks=records
+    )
+    return out.getvalue()
+
+
+def read(data):
+    opened = Reader(io.BytesIO(data), "file")
+    return opened, b"".join(opened.blocks(100))
+
+
+@given(headers, st.integers(1, 40), st.integers(0, 50), st.data())
+def test_what_is_written_is_read(header, size, count, data):
+    body = data.draw(st.binary(min_size=size * count, max_size=size * count))
+    cut = data.draw(st.integers(0, len(body)))
+    out = io.BytesIO()
+    size = size if count else 0
+    digest = envelope.write(
+        out, "sum", header, record_size=size, count=count, blocks=[body[:cut], b"", body[cut:]]
+    )
+    opened, found = read(out.getvalue())
+    assert (opened.kind, opened.header, opened.digest, found) == ("sum", header, digest, body)
+
+
+def test_chunks_lie_where_the_specification_says():
+    count = 2 * envelope.CHUNK_SIZE // 768 + 5
+    body = bytes(range(256)) * (3 * count)
+    out = io.BytesIO()
+    envelope.write(out, "update", {}, record_size=768, count=count, blocks=[body])
+    per_chunk = envelope.CHUNK_SIZE // 768
+    unpacker = msgpack.Unpacker(io.BytesIO(out.getvalue()))
+    prelude, header, *chunks, trailer = list(unpacker)
+    assert prelude == ["hecli", 1, "update", 1, 768, count]
+    assert header == {}
+    assert [len(chunk) // 768 for chunk in chunks] == [per_chunk, per_chunk, count - 2 * per_chunk]
+    assert set(trailer) == {"chunks", "digest", "signatures"}
+
+
+@given(values)
+def test_packing_is_canonical(value):
+    assert unpack(pack(value), "file", "it") == value
+
+
+def test_maps_are_sorted_whatever_their_order():
+    assert pack({"b": 1, "a": 2}) == pack({"a": 2, "b": 1}) == b"\x82\xa1a\x02\xa1b\x01"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"\x82\xa1a\x01\xa1a\x01", "same key twice"),
+        (b"\x82\xa1b\x01\xa1a\x01", "canonical"),
+        (b"\x81\xa1a\xcc\x01", "canonical"),
+        (b"\x81\xd9\x01a\x01", "canonical"),
+        (b"\x81\xa1a\xca\x3f\x80\x00\x00", "canonical"),
+        (b"\x81\xa1a\x01\x00", "not valid msgpack"),
+        (b"\x81\x01\x01", "not valid msgpack"),
+        (b"\x81\xa1a", "not valid msgpack"),
+        (b"\x81\xa1a\xa1\xff", "not valid msgpack"),
+        (b"\xc1", "not valid msgpack"),
+        (b"\xd4\x05a", "canonical"),
+        (b"\x91" * 20 + b"\x01", "nested too deeply"),
+        (b"\x91" * 5000 + b"\x01", "msgpack"),
+        (b"\xdd\xff\xff\xff\xff", "not valid msgpack"),
+    ],
+)
+def test_other_encodings_are_refused(data, says):
+    with pytest.raises(FormatError, match=says):
+        unpack(data, "file", "it")
+
+
+def test_a_file_cut_short_anywhere_is_refused():
+    data = make({"plan": {"a": 1}})
+    for end in range(len(data)):
+        with pytest.raises(FormatError) as error:
+            read(data[:end])
+        assert "ends too early" in error.value.message
+        assert "cut short" in error.value.hint
+
+
+def test_any_bit_flipped_is_refused():
+    data = make({"plan": {"a": 1}, "party": "alice"})
+    for at in range(len(data)):
+        for bit in range(8):
+            altered = bytearray(data)
+            altered[at] ^= 1 << bit
+            with pytest.raises(FormatError):
+                read(bytes(altered))
+
+
+def test_any_bit_of_a_real_update_flipped_is_refused():
+    data = encrypted(npz(w=np.ones(5, np.float32))).getvalue()
+    for at in range(0, len(data), 7):
+        altered = bytearray(data)
+        altered[at] ^= 1 << at % 8
+        with pytest.raises(FormatError):
+            read(bytes(altered))
+
+
+def test_bytes_too_many_are_refused():
+    with pytest.raises(FormatError, match="1 bytes too many"):
+        read(make() + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("prelude", "says"),
+    [
+        (("hecli", 2, "update", 1, 0, 0), "format version 2"),
+        (("hecli", 0, "update", 1, 0, 0), "format version 0"),
+        (("hecli", 1, "novel", 1, 0, 0), "unknown kind 'novel'"),
+        (("hecli", 1, "update", 0, 0, 0), "a header of 0 bytes"),
+        (("hecli", 1, "update", 2**40, 0, 0), "a header of 1,099,511,627,776"),
+        (("hecli", 1, "update", 1, 768, 2**63), "records of 768"),
+        (("hecli", 1, "update", 1, 2**40, 1), "records of 1,099"),
+        (("hecli", 1, "update", 1, 768, 2**47), "records of 768"),
+        (("hecli", 1, "update", 1, 768, 2**30), "ends too early"),
+        (("hecli", 1, "update", 1, 768, -5), "-5 records of 768"),
+        (("hecli", 1, "update", 1, 0, 5), "5 records of 0 bytes"),
+        (("hecli", 1, "update", 1, 5, 0), "0 records of 5 bytes"),
+        (("hecli", 1, "update", -1, 0, 0), "a header of -1"),
+        (("hecli", True, "update", 1, 0, 0), "wrong fields"),
+        (("hecli", 1, b"update", 1, 0, 0), "wrong fields"),
+        (("hecli", 1, "u" * 100, 1, 0, 0), "too long"),
+    ],
+)
+def test_a_lying_prelude_is_refused_before_anything_is_read(prelude, says):
+    with pytest.raises(FormatError) as error:
+        read(msgpack.packb(prelude) + b"\x80" * 100)
+    assert says in error.value.message
+
+
+@pytest.mark.parametrize("data", [b"", b"\x96", b"\x96\xa5hec"])
+def test_the_very_start_of_a_file_is_one_cut_short(data):
+    with pytest.raises(FormatError, match="ends too early"):
+        read(data)
+
+
+@pytest.mark.parametrize("data", [b"hello", b"\x93NUMPY", b"\x95\xa5hecli"])
+def test_other_files_are_no_hecli_files(data):
+    with pytest.raises(FormatError, match="not a hecli file"):
+        read(data)
+
+
+def test_a_trailer_that_lies_is_refused():
+    data = make()
+    front, trailer = data.split(b"\x83\xa6chunks")
+    trailer = msgpack.unpackb(b"\x83\xa6chunks" + trailer)
+    for altered, says in (
+        (trailer | {"digest": bytes(32)}, "does not match"),
+        (trailer | {"chunks": bytes(32)}, "does not match"),
+        (trailer | {"chunks": bytes(31), "digest": bytes(33)}, "wrong number|not match|canonical|msgpack"),
+    ):
+        with pytest.raises(FormatError, match=says):
+            read(front + pack(altered))
+
+
+def test_a_signed_file_is_not_taken_for_an_unsigned_one():
+    data = make(records=())
+    front = data[: data.index(b"\x83\xa6chunks")]
+    # One byte for a signature, saved on the digest: the size is right, the trailer is not.
+    trailer = pack({"chunks": b"", "digest": bytes(31), "signatures": [1]})
+    with pytest.raises(FormatError, match="is signed"):
+        read(front + trailer)
+
+
+def test_a_huge_header_is_refused_when_written():
+    with pytest.raises(HecliError, match="more than"):
+        envelope.write(io.BytesIO(), "plan", {"x": bytes(envelope.HEADER_LIMIT)})
+
+
+@pytest.mark.parametrize("body", [b"", b"1", b"1" * 15])
+def test_a_body_of_the_wrong_length_is_refused_when_written(body):
+    with pytest.raises(FormatError, match="the body"):
+        envelope.write(io.BytesIO(), "update", {}, record_size=7, count=2, blocks=[body])
+
+
+def test_a_forger_can_recompute_digests():
+    """So that the tests built on `rewritten` test what lies behind the digests."""
+    file = encrypted(npz(w=np.ones(5, np.float32)))
+    assert rewritten(file).getvalue() == file.getvalue()
+    assert Reader(rewritten(file, header={"a": 1}), "file").header == {"a": 1}

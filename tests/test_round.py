@@ -1,0 +1,512 @@
+"""Whole rounds in memory: exact, deterministic, within the promised error."""
+
+import io
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import hecli
+from hecli.crypto.arithmetic import Encryptor
+from hecli.errors import DataError, FormatError, MismatchError, RefusedError
+from hecli.formats.rounds import Sum
+from tests.support import (
+    KEY,
+    PUBLIC,
+    aggregated,
+    body,
+    decrypted,
+    encrypted,
+    load_key,
+    mean_of,
+    npy,
+    npz,
+    plan_of,
+    reader,
+    rewritten,
+    small_plan,
+    written,
+)
+
+SHAPES = {"b": (3,), "w": (2, 5)}
+
+
+def quantised(value, step, qmax, fraction=1.0):
+    """What the specification says of one value, in plain Python, rounding to nearest."""
+    return max(-qmax, min(qmax, round(float(value) * fraction / step)))
+
+
+def opened_sums(total):
+    """Lane sums of a sum file as Python integers of q."""
+    plan = plan_of(total)
+    header = Sum.parse(reader(total))
+    data = body(total)
+    size = plan.sum_size
+    raw = [int.from_bytes(data[at : at + size], "big") for at in range(0, len(data), size)]
+    return [value - len(header.contributors) * plan.qmax for value in raw]
+
+
+updates = st.lists(
+    st.fixed_dictionaries(
+        {
+            name: hnp.arrays(np.float32, shape, elements=st.floats(-2, 2, width=32))
+            for name, shape in SHAPES.items()
+        }
+    ),
+    min_size=2,
+    max_size=4,
+)
+
+
+@settings(max_examples=25)
+@given(updates, st.sampled_from([2, 8, 11, 16, 31, 32]), st.data())
+def test_the_opened_sum_is_the_sum_of_the_quantised_values(parties, bits, data):
+    weights = [data.draw(st.integers(1, 9)) for _ in parties]
+    like = npz(b=np.ones(3, np.float32), w=np.ones((2, 5), np.float32))
+    plan = small_plan(like, len(parties), bits=bits, value_range=1.5, rounding="nearest", max_weight=9)
+    files = [encrypted(npz(**each), plan, weight=w) for each, w in zip(parties, weights, strict=True)]
+    total = decrypted(aggregated(*files))
+    expected = [0] * 13
+    clipped = 0
+    for each, weight in zip(parties, weights, strict=True):
+        flat = np.concatenate([each["b"].ravel(), each["w"].ravel()])
+        for at, value in enumerate(flat):
+            step = plan.tensors[0].step
+            expected[at] += quantised(value, step, plan.qmax, weight / 9)
+            clipped += abs(round(float(value) * (weight / 9) / step)) > plan.qmax
+    assert opened_sums(total) == expected
+    header = Sum.parse(reader(total))
+    assert (header.weight, header.clipped) == (sum(weights), clipped)
+
+
+@settings(max_examples=25)
+@given(updates, st.sampled_from([4, 8, 16, 32]), st.sampled_from(["nearest", "stochastic"]), st.data())
+def test_the_mean_is_within_the_bound_that_plan_promised(parties, bits, rounding, data):
+    weights = [data.draw(st.integers(1, 4)) for _ in parties]
+    like = npz(b=np.ones(3), w=np.ones((2, 5)))
+    plan = small_plan(like, len(parties), bits=bits, value_range=2.0, rounding=rounding, max_weight=4)
+    files = [
+        encrypted(npz(**{name: array.astype(np.float64) for name, array in each.items()}), plan, weight=w)
+        for each, w in zip(parties, weights, strict=True)
+    ]
+    mean = mean_of(decrypted(aggregated(*files)))
+    for tensor in plan.tensors:
+        name = tensor.spec.name
+        true = sum(w * each[name].astype(np.float64) for each, w in zip(parties, weights, strict=True)) / sum(
+            weights
+        )
+        assert np.abs(mean[name] - true).max() <= plan.error_bound(tensor)
+
+
+def test_the_default_plan_needs_nothing_but_a_key():
+    parties = [np.linspace(-1, 1, 100, dtype=np.float32) * scale for scale in (1, 3)]
+    mean = mean_of(decrypted(aggregated(*[encrypted(npy(each)) for each in parties])))["arr_0"]
+    assert mean.dtype == np.float32
+    assert np.abs(mean - np.mean(parties, axis=0)).max() <= 2**-24
+
+
+def test_a_round_at_the_default_key_size():
+    key = load_key("full")
+    arrays = [np.linspace(-k, k, 300, dtype=np.float32) for k in (1, 2, 3)]
+    plan = hecli.make_plan(npy(arrays[2]), key.public, 3)
+    files = []
+    for array in arrays:
+        out = io.BytesIO()
+        hecli.encrypt(npy(array), out, key.public, plan=plan, jobs=2)
+        files.append(out)
+    mean = mean_of(decrypted(aggregated(*files), key))["arr_0"]
+    assert np.abs(mean - arrays[1]).max() <= plan.error_bound(plan.tensors[0]) + 1e-6
+
+
+def test_phe_opens_a_file_of_hecli_s():
+    """The specification's layout, read with nothing but phe and integers."""
+    plan = small_plan(npz(w=np.ones(4, np.float32)), bits=8, value_range=1.0, rounding="nearest")
+    file = encrypted(npz(w=np.array([1, -1, 0, 0.5], np.float32)), plan)
+    data = body(file)
+    width, lanes = plan.lane_width, plan.lanes
+    control, packed = (
+        KEY.to_phe().raw_decrypt(int.from_bytes(data[at : at + 512], "big")) for at in (0, 512)
+    )
+    assert control == (1 << 128) + (1 << 64)
+    found = [(packed >> width * (lanes - 1 - at)) % (1 << width) for at in range(lanes)]
+    assert found == [1, 254, 0, 127, 127 + 64, *[0] * (lanes - 5)]
+    assert packed >> width * lanes == 0
+
+
+@pytest.fixture(scope="module")
+def four():
+    plan = small_plan(npz(w=np.ones(200, np.float32)), 6)
+    arrays = [np.linspace(0, k, 200, dtype=np.float32) for k in range(4)]
+    return plan, [encrypted(npz(w=each), plan, party=f"p{at}") for at, each in enumerate(arrays)]
+
+
+def test_aggregates_do_not_depend_on_order_nesting_or_workers(four):
+    _, files = four
+    flat = aggregated(*files).getvalue()
+    for order in itertools.islice(itertools.permutations(files), 0, 24, 5):
+        assert aggregated(*order).getvalue() == flat
+    a, b, c, d = files
+    assert aggregated(aggregated(a, b), aggregated(c, d)).getvalue() == flat
+    assert aggregated(aggregated(aggregated(d, b), a), c).getvalue() == flat
+    out = io.BytesIO()
+    hecli.aggregate(files, out, jobs=3)
+    assert out.getvalue() == flat
+
+
+def test_an_aggregate_lists_its_contributors_with_their_digests(four):
+    _, files = four
+    facts = hecli.inspect(aggregated(*files))
+    assert [each["party"] for each in facts["contributors"]] == ["p0", "p1", "p2", "p3"]
+    assert [each["digest"] for each in facts["contributors"]] == [reader(each).digest.hex() for each in files]
+
+
+def test_the_number_of_workers_does_not_change_a_sum(four):
+    _, files = four
+    aggregate = aggregated(*files)
+    outs = []
+    for jobs in (1, 2, 3):
+        out = io.BytesIO()
+        hecli.decrypt(aggregate, out, KEY, jobs=jobs)
+        outs.append(out.getvalue())
+    assert outs[0] == outs[1] == outs[2]
+
+
+def test_many_batches_come_out_in_order():
+    count = 64 * 100 * 3 + 17
+    arrays = [np.arange(count, dtype=np.float32), np.full(count, 2, np.float32)]
+    plan = small_plan(npy(arrays[0]), 2, bits=24, value_range=2.0**23 - 1)
+    files = []
+    for array in arrays:
+        out = io.BytesIO()
+        hecli.encrypt(npy(array), out, PUBLIC, plan=plan, jobs=2)
+        files.append(out)
+    out = io.BytesIO()
+    hecli.aggregate(files, out, jobs=2)
+    total = io.BytesIO()
+    hecli.decrypt(out, total, KEY, jobs=2)
+    assert (mean_of(total)["arr_0"] == (np.arange(count) + 2) / 2).all()
+
+
+def test_an_encoded_file_encrypts_like_its_tensors():
+    plan = small_plan(npz(w=np.ones(6, np.float32)), max_weight=5)
+    tensors = npz(w=np.linspace(-9, 9, 6, dtype=np.float32))
+    encoded = io.BytesIO()
+    update = hecli.encode(tensors, encoded, plan, weight=5)
+    assert update.clipped == {"w": 4}
+    sums = [
+        decrypted(aggregated(encrypted(source, plan, weight=5), encrypted(tensors, plan, weight=5)))
+        for source in (encoded, tensors)
+    ]
+    assert opened_sums(sums[0]) == opened_sums(sums[1])
+    assert Sum.parse(reader(sums[0])).clipped == Sum.parse(reader(sums[1])).clipped == 8
+
+
+def test_an_encoded_file_holds_the_lanes():
+    plan = small_plan(npz(w=np.ones(3, np.float32)), bits=8, value_range=127.0, rounding="nearest")
+    encoded = written(lambda out: hecli.encode(npz(w=np.array([0, 5, -127], np.float32)), out, plan))
+    assert body(encoded) == bytes([127, 132, 0])
+
+
+def test_histograms_of_integers_average_exactly():
+    counts = [np.array([3, 0, 1000]), np.array([5, 7, 10])]
+    plan = small_plan(npy(counts[0]), 2, bits=16, value_range=32767.0)
+    mean = mean_of(decrypted(aggregated(*[encrypted(npy(each), plan) for each in counts])))["arr_0"]
+    assert mean.dtype == np.float64
+    assert mean.tolist() == [4.0, 3.5, 505.0]
+
+
+def test_weights_weigh():
+    plan = small_plan(npy(np.ones(2)), 2, bits=24, value_range=4.0, max_weight=100)
+    files = [
+        encrypted(npy(np.array([1.0, 0])), plan, weight=75),
+        encrypted(npy(np.array([0, 2.0])), plan, weight=25),
+    ]
+    mean = mean_of(decrypted(aggregated(*files)))["arr_0"]
+    assert mean == pytest.approx([0.75, 0.5], abs=plan.error_bound(plan.tensors[0]))
+
+
+def sums(*arrays, **options):
+    plan = small_plan(npy(arrays[0]), len(arrays), bits=24, value_range=8.0, **options)
+    return decrypted(aggregated(*[encrypted(npy(each), plan) for each in arrays]))
+
+
+@pytest.mark.parametrize(
+    ("rule", "lr", "expected"),
+    [("sgd", 0.5, [9.0, 8.5]), ("add", 1.0, [12.0, 13.0]), ("replace", 1.0, [2.0, 3.0])],
+)
+def test_the_rules(rule, lr, expected):
+    total = sums(np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    model = npy(np.array([10.0, 10.0], np.float32))
+    moved = mean_of(total, model=model, rule=rule, lr=lr)["arr_0"]
+    assert moved.dtype == np.float32
+    assert moved == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_model_keeps_its_dtypes_and_format():
+    total = sums(np.array([1.0, 2.0], np.float32), np.array([3.0, 4.0], np.float32))
+    out = io.BytesIO()
+    result = hecli.apply(total, out, npy(np.zeros(2, np.float16)), rule="add")
+    assert result.format == "npy"
+    assert np.load(io.BytesIO(out.getvalue())).dtype == np.float16
+    out = io.BytesIO()
+    assert hecli.apply(total, out).format == "tensors"
+    assert encrypted(out).getvalue()
+
+
+def test_a_step_to_infinity_is_refused():
+    total = sums(np.array([4.0]), np.array([4.0]))
+    for model, lr in ((np.array([-1.0], np.float16), 1e6), (np.array([np.nan], np.float32), 1.0)):
+        with pytest.raises(DataError, match="would hold what"):
+            mean_of(total, model=npy(model), lr=lr)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "says"),
+    [
+        (npz(v=np.zeros(1)), MismatchError, "no tensor arr_0"),
+        (npz(arr_0=np.zeros(1), v=np.zeros(1)), MismatchError, "has a tensor v"),
+        (npy(np.zeros(2)), MismatchError, r"shape \[2\], the sum calls for \[1\]"),
+        (npy(np.zeros(1, np.int64)), DataError, "dtype int64"),
+    ],
+)
+def test_another_model_is_refused(model, error, says):
+    with pytest.raises(error, match=says):
+        mean_of(sums(np.array([4.0]), np.array([4.0])), model=model)
+
+
+def two(plan=None):
+    plan = plan or small_plan(npz(w=np.ones(3, np.float32)), bits=16, value_range=1.0)
+    return plan, [encrypted(npz(w=np.full(3, value, np.float32)), plan) for value in (0.5, 0.25)]
+
+
+def forged(plaintexts, plan):
+    """An update with these plaintexts, and true digests."""
+    size = plan.plaintext_size
+    engine = Encryptor(plan.n, "short", 4)
+    return rewritten(
+        encrypted(npz(w=np.zeros(3, np.float32)), plan),
+        body=engine(b"".join(each.to_bytes(size, "big") for each in plaintexts)),
+    )
+
+
+def lanes(plan, *values):
+    """A plaintext with these lanes first and zeros behind."""
+    return sum(value << plan.lane_width * (plan.lanes - 1 - at) for at, value in enumerate(values))
+
+
+def test_what_no_sum_can_be_is_refused():
+    plan, (good, _) = two()
+    zero = plan.qmax
+    control = (1 << 128) + (1 << 64)
+    fine = lanes(plan, 1, zero, zero, zero)
+    assert decrypted(aggregated(good, forged([control, fine], plan)))
+    cases = {
+        "control block does not agree": [
+            [control + (1 << 128), fine],
+            [(1 << 64), fine],
+            [control + (1 << 2000), fine],
+        ],
+        "control block is out of range": [
+            [(1 << 128), fine],
+            [control + (1 << 64), fine],
+            [control + 10, fine],
+        ],
+        "no sum of updates": [
+            [control, fine + lanes(plan, 1)],
+            [control, fine - lanes(plan, 1)],
+            [control, lanes(plan, 1, 2 * zero + 1 + zero + 2 * zero, zero, zero)],
+            [control, lanes(plan, 1, zero, zero, zero, 1)],
+            [control, fine + (1 << plan.lane_width * plan.lanes)],
+            [control, plan.n - 1],
+        ],
+    }
+    for says, forgeries in cases.items():
+        for plaintexts in forgeries:
+            with pytest.raises(FormatError, match=says):
+                decrypted(aggregated(good, forged(plaintexts, plan)))
+
+
+def test_fewer_than_the_fewest_are_not_opened():
+    _, (one, other) = two()
+    for too_few in (one, aggregated(one)):
+        with pytest.raises(RefusedError, match="holds 1 contributor, the plan opens no fewer than 2"):
+            decrypted(too_few)
+    plan = small_plan(npz(w=np.ones(3, np.float32)), min_parties=3)
+    with pytest.raises(RefusedError, match="2 contributors, the plan opens no fewer than 3"):
+        decrypted(aggregated(*two(plan)[1]))
+    assert decrypted(aggregated(one, other))
+
+
+def test_a_lie_about_the_contributors_is_found():
+    plan, (one, other) = two()
+    aggregate = aggregated(one, other)
+    header = reader(aggregate).header
+    third = [None, bytes(31) + b"\x01"]
+    longer = {**header, "contributors": sorted([*header["contributors"], third], key=lambda each: each[1])}
+    with pytest.raises(FormatError, match="control block does not agree"):
+        decrypted(rewritten(aggregate, header=longer))
+    # One party's file dressed up as an aggregate of two.
+    dressed = rewritten(aggregate, body=body(one))
+    with pytest.raises(FormatError, match="control block does not agree"):
+        decrypted(dressed)
+    assert plan.min_parties == 2
+
+
+def test_nobody_is_counted_twice():
+    plan = small_plan(npz(w=np.ones(3, np.float32)))
+    tensors = npz(w=np.ones(3, np.float32))
+    a, again, b, unnamed = (encrypted(tensors, plan, party=party) for party in ("a", "a", "b", None))
+    with pytest.raises(RefusedError, match="a would be counted twice"):
+        aggregated(a, again)
+    with pytest.raises(RefusedError, match="unnamed [0-9a-f]+ would be counted twice"):
+        aggregated(unnamed, b, unnamed)
+    with pytest.raises(RefusedError, match="a would be counted twice"):
+        aggregated(aggregated(a, b), again)
+    with pytest.raises(RefusedError, match="would be counted twice"):
+        aggregated(aggregated(b, unnamed), aggregated(unnamed, a))
+
+
+def test_no_more_than_capacity():
+    plan = small_plan(npz(w=np.ones(3, np.float32)), parties=2)
+    files = [encrypted(npz(w=np.ones(3, np.float32)), plan) for _ in range(3)]
+    with pytest.raises(RefusedError, match="3 contributors are more than the plan's 2"):
+        aggregated(*files)
+
+
+def test_other_plans_and_keys_are_refused():
+    _, (one, _) = two()
+    _, (other, _) = two()
+    with pytest.raises(MismatchError, match=r"different plans \(they differ in id\)"):
+        aggregated(one, other)
+    key = load_key("full")
+    stranger = io.BytesIO()
+    hecli.encrypt(npz(w=np.ones(3, np.float32)), stranger, key.public)
+    with pytest.raises(MismatchError, match=rf"under the key {PUBLIC.fingerprint}.*{key.public.fingerprint}"):
+        aggregated(one, stranger)
+    with pytest.raises(MismatchError, match=rf"{PUBLIC.fingerprint}.*{key.public.fingerprint}"):
+        decrypted(aggregated(*two()[1]), key)
+    with pytest.raises(MismatchError, match="the plan is under the key"):
+        hecli.encrypt(npz(w=np.ones(3)), io.BytesIO(), key.public, plan=small_plan())
+
+
+@pytest.mark.parametrize("value", [0, PUBLIC.n, PUBLIC.n**2, PUBLIC.n**2 + 1, KEY.p])
+def test_what_is_no_ciphertext_is_found_wherever_it_comes(value):
+    _, (one, other) = two()
+    data = body(one)
+    forged = rewritten(one, body=data[:512] + value.to_bytes(512, "big"))
+    with pytest.raises(FormatError, match="standard input: ciphertext 1 "):
+        aggregated(other, forged)
+    aggregate = aggregated(one, other)
+    with pytest.raises(FormatError, match="ciphertext 1 "):
+        decrypted(rewritten(aggregate, body=data[:512] + value.to_bytes(512, "big")))
+    with pytest.raises(FormatError, match="ciphertext 0 "):
+        decrypted(rewritten(aggregate, body=value.to_bytes(512, "big") + data[512:]))
+
+
+@pytest.mark.parametrize(
+    ("array", "says"),
+    [
+        (np.array([[1, 2], [np.nan, 4]]), r"tensor arr_0\[1, 0\] is nan, not a finite number"),
+        (np.array([[1, np.inf]]), r"tensor arr_0\[0, 1\] is inf"),
+        (np.array(-np.inf), r"tensor arr_0\[\] is -inf"),
+        (np.array([0, 2**53 + 1]), r"tensor arr_0\[1\] is 9007199254740993, integer overflow"),
+        (np.array([2**64 - 1], np.uint64), "integer overflow"),
+        (np.array([-(2**63)]), "integer overflow"),
+    ],
+)
+def test_what_has_no_value_is_named(array, says):
+    with pytest.raises(DataError, match=says):
+        encrypted(npy(array))
+
+
+def test_not_a_number_deep_in_a_large_tensor_is_named():
+    array = np.zeros((300, 1000), np.float32)
+    array[257, 3] = np.nan
+    with pytest.raises(DataError, match=r"tensor arr_0\[257, 3\] is nan"):
+        encrypted(npy(array))
+
+
+def test_strict_refuses_what_would_be_clipped():
+    plan = small_plan(npz(w=np.ones(3, np.float32)), value_range=1.0)
+    tensors = npz(w=np.array([0, 1.0, 1.1], np.float32))
+    with pytest.raises(
+        DataError, match="1 values are out of range, the first in tensor w, whose range is ±1$"
+    ):
+        encrypted(tensors, plan, strict=True)
+    encoded = written(lambda out: hecli.encode(tensors, out, plan))
+    with pytest.raises(DataError, match="1 values were clipped"):
+        encrypted(encoded, strict=True)
+    assert encrypted(npz(w=np.array([0, 1.0, -1.0], np.float32)), plan, strict=True)
+
+
+def test_weights_out_of_range_are_refused():
+    plan = small_plan(npz(w=np.ones(3, np.float32)), max_weight=10)
+    tensors = npz(w=np.ones(3, np.float32))
+    for weight in (0, 11, -1):
+        with pytest.raises(RefusedError, match=f"weight {weight} is not from 1 to 10"):
+            encrypted(tensors, plan, weight=weight)
+    with pytest.raises(RefusedError, match="no weight was given"):
+        encrypted(tensors, plan)
+    encoded = written(lambda out: hecli.encode(tensors, out, plan, weight=3))
+    with pytest.raises(MismatchError, match="encoded with weight 3, not 4"):
+        encrypted(encoded, weight=4)
+
+
+def test_hostile_encoded_files_are_refused():
+    plan = small_plan(npz(w=np.ones(3, np.float32)), bits=8)
+    encoded = written(lambda out: hecli.encode(npz(w=np.ones(3, np.float32)), out, plan))
+    with pytest.raises(FormatError, match="a lane value above 254"):
+        encrypted(rewritten(encoded, body=b"\x00\xff\x00"))
+    header = reader(encoded).header
+    for change, says in (
+        ({"weight": 2}, "weight is not from 1 to 1"),
+        ({"weight": 0}, "weight is not"),
+        ({"weight": -1}, "weight is negative"),
+        ({"clipped": 99}, "more values were clipped"),
+    ):
+        with pytest.raises(FormatError, match=says):
+            encrypted(rewritten(encoded, header=header | change))
+
+
+def test_hostile_sums_are_refused():
+    total = sums(np.array([4.0]), np.array([4.0]))
+    header = reader(total).header
+    twice = header["contributors"][:1] * 2
+    for change, says in (
+        ({"weight": 0}, "total weight is out of range"),
+        ({"weight": 10**6}, "total weight is out of range"),
+        ({"contributors": header["contributors"][:1]}, "has 1 contributors"),
+        ({"contributors": []}, "missing or out of order"),
+        ({"contributors": twice}, "lists a contributor twice"),
+        ({"contributors": header["contributors"][::-1]}, "out of order"),
+        ({"contributors": [[1, b""]]}, "malformed"),
+        ({"contributors": [["\x1b[31m", bytes(32)], ["b", bytes(32)]]}, "cannot be a name"),
+        ({"aggregate": b""}, "wrong length"),
+    ):
+        with pytest.raises(FormatError, match=says):
+            mean_of(rewritten(total, header=header | change))
+    with pytest.raises(FormatError, match="lane sum that is out of range"):
+        mean_of(rewritten(total, body=b"\xff\xff\xff\xff"))
+
+
+def test_a_body_that_does_not_fit_its_plan_is_refused():
+    _, (one, _) = two()
+    short = io.BytesIO()
+    from hecli.formats import envelope
+
+    envelope.write(short, "update", reader(one).header, record_size=512, count=1, blocks=[body(one)[:512]])
+    with pytest.raises(FormatError, match="holds 1 records of 512 bytes where its header calls for 2"):
+        aggregated(short)
+
+
+def test_stochastic_rounding_is_unbiased_through_a_round():
+    count = 4000
+    plan = small_plan(npy(np.ones(count)), 2, bits=2, value_range=1.0)
+    assert plan.rounding == "stochastic"
+    files = [encrypted(npy(np.full(count, 0.3)), plan) for _ in range(2)]
+    mean = mean_of(decrypted(aggregated(*files)))["arr_0"].mean()
+    assert abs(mean - 0.3) < 5 * math.sqrt(0.21 / (2 * count))
