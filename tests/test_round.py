@@ -362,7 +362,7 @@ def test_nobody_is_counted_twice():
     a, again, b, unnamed = (encrypted(tensors, plan, party=party) for party in ("a", "a", "b", None))
     with pytest.raises(RefusedError, match="a would be counted twice"):
         aggregated(a, again)
-    with pytest.raises(RefusedError, match="unnamed [0-9a-f]+ would be counted twice"):
+    with pytest.raises(RefusedError, match=r"unnamed [0-9a-f]+ would be counted twice"):
         aggregated(unnamed, b, unnamed)
     with pytest.raises(RefusedError, match="a would be counted twice"):
         aggregated(aggregated(a, b), again)
@@ -393,7 +393,16 @@ def test_other_plans_and_keys_are_refused():
         hecli.encrypt(npz(w=np.ones(3)), io.BytesIO(), key.public, plan=small_plan())
 
 
-@pytest.mark.parametrize("value", [0, PUBLIC.n, PUBLIC.n**2, PUBLIC.n**2 + 1, KEY.p])
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(0, id="0"),
+        pytest.param(PUBLIC.n, id="n"),
+        pytest.param(PUBLIC.n**2, id="n^2"),
+        pytest.param(PUBLIC.n**2 + 1, id="n^2+1"),
+        pytest.param(KEY.p, id="p"),
+    ],
+)
 def test_what_is_no_ciphertext_is_found_wherever_it_comes(value):
     _, (one, other) = two()
     data = body(one)
@@ -401,6 +410,7 @@ def test_what_is_no_ciphertext_is_found_wherever_it_comes(value):
     with pytest.raises(FormatError, match="standard input: ciphertext 1 "):
         aggregated(other, forged)
     aggregate = aggregated(one, other)
+    data = body(aggregate)
     with pytest.raises(FormatError, match="ciphertext 1 "):
         decrypted(rewritten(aggregate, body=data[:512] + value.to_bytes(512, "big")))
     with pytest.raises(FormatError, match="ciphertext 0 "):
@@ -433,9 +443,7 @@ def test_not_a_number_deep_in_a_large_tensor_is_named():
 def test_strict_refuses_what_would_be_clipped():
     plan = small_plan(npz(w=np.ones(3, np.float32)), value_range=1.0)
     tensors = npz(w=np.array([0, 1.0, 1.1], np.float32))
-    with pytest.raises(
-        DataError, match="1 values are out of range, the first in tensor w, whose range is ±1$"
-    ):
+    with pytest.raises(DataError, match="1 values are out of range, the first in tensor w"):
         encrypted(tensors, plan, strict=True)
     encoded = written(lambda out: hecli.encode(tensors, out, plan))
     with pytest.raises(DataError, match="1 values were clipped"):

@@ -346,8 +346,8 @@ def _checked_prelude(fields: Sequence[object], name: str) -> Prelude:
         raise FormatError(f"{name}: is of the unknown kind {prelude.kind!r}", "a newer hecli may know it")
     if not 0 < prelude.header_size <= HEADER_LIMIT:
         raise FormatError(f"{name}: declares a header of {prelude.header_size:,} bytes")
-    possible = 0 <= prelude.record_size <= CHUNK_SIZE and prelude.records >= 0 and prelude.chunks <= CHUNK_LIMIT
-    if not possible or (prelude.record_size == 0) != (prelude.records == 0):
+    possible = 0 <= prelude.record_size <= CHUNK_SIZE and prelude.records >= 0
+    if not possible or prelude.chunks > CHUNK_LIMIT or (prelude.record_size == 0) != (prelude.records == 0):
         raise FormatError(f"{name}: declares {prelude.records:,} records of {prelude.record_size:,} bytes")
     return prelude
 
