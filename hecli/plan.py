@@ -225,7 +225,7 @@ class Plan:
         _within("the largest weight", self.max_weight, 1, MAX_WEIGHT)
         for value, choices in ((self.rounding, ROUNDINGS), (self.randomness, RANDOMNESS)):
             if value not in choices:
-                raise HecliError(f"{value!r} is none of {', '.join(choices)}")
+                raise HecliError(f"{value[:64]!r} is none of {', '.join(choices)}")
         check_layout(self.specs, "the plan")
         names = [spec.name for spec in self.specs]
         if names != sorted(names):

@@ -485,8 +485,9 @@ def test_hostile_sums_are_refused():
     header = reader(total).header
     twice = header["contributors"][:1] * 2
     for change, says in (
-        ({"weight": 0}, "total weight is out of range"),
-        ({"weight": 10**6}, "total weight is out of range"),
+        ({"weight": 0}, "total weight or clipped count is out of range"),
+        ({"weight": 10**6}, "total weight or clipped count is out of range"),
+        ({"clipped": 2**63}, "total weight or clipped count is out of range"),
         ({"contributors": header["contributors"][:1]}, "has 1 contributors"),
         ({"contributors": []}, "missing or out of order"),
         ({"contributors": twice}, "lists a contributor twice"),

@@ -7,7 +7,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, count
-from hecli.cli.files import STANDARD, check_output, label, open_input, open_output
+from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
 from hecli.formats.tensors import SUFFIXES
 from hecli.pipeline.apply import RULES
 from hecli.pipeline.apply import apply as apply_sum
@@ -76,8 +76,8 @@ def apply(
 
 def _default(sum: str, model: str | None) -> str:
     if model is not None and model != STANDARD:
-        path = Path(model)
+        path = beside(model)
         return str(path.with_name(f"{path.stem}.next{path.suffix}"))
     if STANDARD in (sum, model):
         return STANDARD
-    return str(Path(sum).with_suffix(".mean.tensors"))
+    return str(beside(sum).with_suffix(".mean.tensors"))

@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+LINE_LIMIT = 1000
+
 Progress = Callable[[int, int], None]
 
 
@@ -26,12 +28,12 @@ class Console:
     def note(self, text: str) -> None:
         """A line for people, unless they asked for quiet or for JSON."""
         if not self.quiet and not self.json:
-            click.echo(text, err=True)
+            click.echo(printable(text), err=True)
 
     def warn(self, text: str) -> None:
         """A warning, unless they asked for quiet."""
         if not self.quiet:
-            click.echo(f"warning: {text}", err=True)
+            click.echo(printable(f"warning: {text}"), err=True)
 
     def summary(self, facts: dict[str, Any], text: str, *, to_stdout: bool = True) -> None:
         """What was done: a line for people, or JSON for scripts.
@@ -46,7 +48,7 @@ class Console:
     @contextmanager
     def progress(self, what: str) -> Iterator[Progress]:
         """A bar to be told (done, total) ciphertexts, on a terminal; else nothing."""
-        if self.quiet or self.json or not sys.stderr.isatty():
+        if self.quiet or self.json or sys.stderr is None or not sys.stderr.isatty():
             yield lambda _done, _total: None
             return
         # Rich takes long to import, and most runs have no terminal.
@@ -58,6 +60,26 @@ class Console:
         with Progress(*columns, console=RichConsole(stderr=True), transient=True) as bar:
             task = bar.add_task(what, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def show_error(message: str, hint: str | None = None) -> None:
+    """What is wrong, and what to do about it."""
+    click.echo(f"error: {_one_line(message)}", err=True)
+    if hint:
+        click.echo(f"hint: {_one_line(hint)}", err=True)
+
+
+def printable(text: str) -> str:
+    """`text` with everything that could steer a terminal written out; lines stay lines."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
+def _one_line(text: str) -> str:
+    text = printable(text).replace("\n", " ")
+    return text if len(text) <= LINE_LIMIT else f"{text[:LINE_LIMIT]} ..."
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -46,7 +46,7 @@ def decrypt(
         result = decrypt_aggregate(source, out, private, jobs=jobs, progress=progress)
     seconds = time.perf_counter() - start
     if result.clipped:
-        console.warn(f"{count(result.clipped, 'value')} of all parties together were clipped")
+        console.warn(f"{count(result.clipped, 'value')} clipped by the parties together")
     facts = {
         "file": target,
         "contributors": contributor_facts(result.contributors),

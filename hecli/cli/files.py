@@ -27,6 +27,8 @@ def open_input(path: str) -> Iterator[BinaryIO]:
     Raises HecliError where it cannot be opened.
     """
     if path == STANDARD:
+        if sys.stdin is None:
+            raise HecliError("standard input is closed", "pipe a file into it, or name one")
         if sys.stdin.isatty():
             raise HecliError("standard input is a terminal", "pipe a file into it, or name one")
         with _spooled(sys.stdin.buffer) as stream:
@@ -52,6 +54,8 @@ def open_output(path: str, *, force: bool = False, secret: bool = False) -> Iter
     existing file is replaced only where `force`; `secret` files are 0600.
     """
     if path == STANDARD:
+        if sys.stdout is None:
+            raise HecliError("standard output is closed", "name a file with -o")
         if sys.stdout.isatty():
             raise RefusedError("binary data does not go to a terminal", "name a file with -o, or pipe it on")
         sys.stdout.flush()
@@ -64,11 +68,12 @@ def open_output(path: str, *, force: bool = False, secret: bool = False) -> Iter
             yield _Sink(device.fileno(), path).stream
         return
     target = Path(path)
-    with _unpublished(target, 0o600 if secret else 0o666) as (descriptor, name):
+    hidden = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+    with _unpublished(target, hidden, 0o600 if secret else 0o666) as descriptor:
         yield _Sink(descriptor, path).stream
         try:
             os.fsync(descriptor)
-            _publish(descriptor, name, target, force=force)
+            _publish(descriptor, hidden, target, force=force)
         except OSError as error:
             raise _cannot("write", path, error) from error
 
@@ -85,7 +90,16 @@ def check_output(path: str, *, force: bool) -> None:
 
 def default_output(path: str, suffix: str) -> str:
     """Where output goes when -o is not given: beside the input, or where the input came from."""
-    return path if path == STANDARD else str(Path(path).with_suffix(suffix))
+    if path == STANDARD:
+        return path
+    return str(beside(path).with_suffix(suffix))
+
+
+def beside(path: str) -> Path:
+    """The path of an input beside which to write; raises HecliError for what can be no file's name."""
+    if not Path(path).name:
+        raise HecliError(f"cannot read {path!r}: it is not a file")
+    return Path(path)
 
 
 def label(path: str) -> str:
@@ -133,8 +147,6 @@ class _Sink(io.RawIOBase):
         while view:
             try:
                 view = view[os.write(self._descriptor, view) :]
-            except BrokenPipeError:
-                raise
             except OSError as error:
                 raise _cannot("write", self.name, error) from error
         return size
@@ -156,23 +168,25 @@ def _spooled(source: BinaryIO) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _unpublished(target: Path, mode: int) -> Iterator[tuple[int, str | None]]:
-    """A descriptor of a new file in the target's folder, and its name if it has to have one."""
-    name = None
+def _unpublished(target: Path, hidden: Path, mode: int) -> Iterator[int]:
+    """A descriptor of a new file in the target's folder, without a name or named `hidden`.
+
+    Whatever happens, nothing named `hidden` is left.
+    """
     try:
-        descriptor = _open_unnamed(target.parent, mode)
-        if descriptor is None:
-            name = _hidden_name(target)
-            descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except OSError as error:
-        raise _cannot("write", str(target), error) from error
-    try:
-        yield descriptor, name
+        try:
+            descriptor = _open_unnamed(target.parent, mode)
+            if descriptor is None:
+                descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        except OSError as error:
+            raise _cannot("write", str(target), error) from error
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
     finally:
-        os.close(descriptor)
-        if name is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(name)
+        with suppress(OSError):
+            os.unlink(hidden)
 
 
 def _open_unnamed(folder: Path, mode: int) -> int | None:
@@ -187,44 +201,34 @@ def _open_unnamed(folder: Path, mode: int) -> int | None:
         raise
 
 
-def _publish(descriptor: int, name: str | None, target: Path, *, force: bool) -> None:
+def _publish(descriptor: int, hidden: Path, target: Path, *, force: bool) -> None:
     """Give the finished file its name, all at once."""
     if force:
-        if name is None:
+        if not hidden.exists():
             # A link cannot replace, a rename can: link beside it first.
-            name = _hidden_name(target)
-            _link(descriptor, None, name)
-        try:
-            os.replace(name, target)
-        except OSError:
-            os.unlink(name)
-            raise
+            _link_unnamed(descriptor, hidden)
+        os.replace(hidden, target)
         return
     try:
-        _link(descriptor, name, str(target))
+        if hidden.exists():
+            os.link(hidden, target)
+        else:
+            _link_unnamed(descriptor, target)
     except FileExistsError as error:
         raise _exists(str(target)) from error
     except OSError:
-        # File systems of USB sticks have no links; they have no O_TMPFILE either.
-        if name is None:
+        # File systems of USB sticks have no links; they have no unnamed files either.
+        if not hidden.exists():
             raise
         if os.path.lexists(target):
             raise _exists(str(target)) from None
-        os.rename(name, target)
+        os.rename(hidden, target)
 
 
-def _link(descriptor: int, name: str | None, target: str) -> None:
-    """Give `target` to the file as a further name, or as the first; never replaces."""
-    if name is not None:
-        os.link(name, target)
-        return
+def _link_unnamed(descriptor: int, path: Path) -> None:
     # Only with a folder's descriptor does Python follow the link that /proc shows; for an
     # absolute path the system ignores which.
-    os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor, follow_symlinks=True)
-
-
-def _hidden_name(target: Path) -> str:
-    return str(target.parent / f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+    os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
 
 
 def _exists(path: str) -> RefusedError:
@@ -237,6 +241,7 @@ def _cannot(verb: str, path: str, error: OSError) -> HecliError:
         errno.EACCES: ("permission denied", "check its owner and mode"),
         errno.EISDIR: ("it is a folder", "name a file in it"),
         errno.ENOSPC: ("the disk is full", "make room and run it again; nothing was written"),
+        errno.EPIPE: ("whoever read it went away", None),
         errno.EMFILE: ("too many open files", "raise it with ulimit -n, or aggregate in groups"),
     }
     reason, hint = reasons.get(error.errno or 0, ((error.strerror or str(error)).lower(), None))

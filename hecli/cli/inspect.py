@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from hecli.cli.console import count_bytes
+from hecli.cli.console import count_bytes, printable, show_error
 from hecli.cli.files import open_input
 from hecli.errors import HecliError
 from hecli.pipeline.inspect import Facts
@@ -36,13 +36,11 @@ def inspect(files: tuple[str, ...], as_json: bool) -> int:
                 facts = inspect_file(stream)
         except HecliError as error:
             status = 1
-            click.echo(f"error: {error.message}", err=True)
-            if error.hint:
-                click.echo(f"hint: {error.hint}", err=True)
+            show_error(error.message, error.hint)
             continue
         found.append(facts)
         if not as_json:
-            click.echo(_text(facts))
+            click.echo(printable(_text(facts)))
     if as_json:
         click.echo(json.dumps(found, indent=2))
     return status

@@ -4,7 +4,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console
-from hecli.cli.files import check_output, open_input, open_output
+from hecli.cli.files import STANDARD, check_output, open_input, open_output
 from hecli.crypto.paillier import DEFAULT_BITS, PrivateKey, PublicKey
 from hecli.pipeline import keys
 
@@ -45,6 +45,8 @@ def keygen(
         raise click.UsageError("--public-only, --from-jwk and --export-jwk exclude each other")
     if sources and bits is not None:
         raise click.UsageError("--bits is for a new key")
+    if output == STANDARD and export_jwk is None:
+        raise click.UsageError("-o is the name of two files, which standard output cannot be")
     if (public_only or export_jwk) and passphrase:
         raise click.UsageError("--passphrase is for writing a private key")
     if export_jwk is not None:
@@ -62,7 +64,7 @@ def keygen(
     else:
         for suffix in (".pub", ".key"):
             check_output(name + suffix, force=force)
-        key = keys.keygen(bits or DEFAULT_BITS)
+        key = keys.keygen(DEFAULT_BITS if bits is None else bits)
     _write(key, name, console, passphrase=passphrase, force=force)
 
 
@@ -99,4 +101,4 @@ def _export(path: str, output: str | None, console: Console, *, force: bool) -> 
 def _say(key: PublicKey, files: list[str], console: Console) -> None:
     facts = {"files": files, "fingerprint": key.fingerprint, "bits": key.n.bit_length()}
     text = f"{' and '.join(files)}: {key.n.bit_length()} bits\nfingerprint {key.fingerprint}"
-    console.summary(facts, text, to_stdout="-" not in files)
+    console.summary(facts, text, to_stdout=STANDARD not in files)

@@ -1,6 +1,6 @@
 """The `hecli` command: finds subcommands, and turns every failure into two lines."""
 
-import os
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hecli import __version__
+from hecli.cli.console import show_error
 from hecli.errors import HecliError
 
 COMMANDS = {
@@ -67,11 +68,11 @@ def cli() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; return the exit status: 0 done, 1 failed, 2 a wrong command line."""
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        signal.signal(number, _interrupt)
+    _prepare()
     try:
         result = cli.main(list(arguments), prog_name="hecli", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return 2
@@ -84,10 +85,6 @@ def run(arguments: Sequence[str]) -> int:
         return _fail("interrupted")
     except HecliError as error:
         return _fail(error.message, error.hint)
-    except BrokenPipeError:
-        # Nothing more can be written there, not even when Python flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _fail("whoever read standard output went away")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{(error.strerror or str(error)).lower()}")
@@ -96,10 +93,20 @@ def run(arguments: Sequence[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _prepare() -> None:
+    """Make signals end a command as Ctrl-C does, and output never fail for its encoding."""
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        # nohup has them ignored, and means it.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal's encoding lacks must not end a command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _fail(message: str, hint: str | None = None, status: int = 1) -> int:
-    click.echo(f"error: {message}", err=True)
-    if hint:
-        click.echo(f"hint: {hint}", err=True)
+    show_error(message, hint)
     return status
 
 

@@ -6,6 +6,7 @@ for each file: whatever does not re-encode to the same bytes is refused.
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
@@ -23,6 +24,9 @@ PRELUDE_LIMIT = 64
 HEADER_LIMIT = 4 << 20
 CHUNK_LIMIT = 1 << 26
 DEPTH_LIMIT = 8
+MAP_LIMIT = 8
+LIST_LIMIT = 1 << 18
+"""Most maps and lists in a header: each takes far more memory than bytes."""
 DIGEST_SIZE = 32
 
 KINDS = {
@@ -104,8 +108,25 @@ def unpack(data: bytes, name: str, what: str) -> Any:
 
     Raises FormatError, naming the file and the part of it.
     """
+    maps, lists = itertools.count(1), itertools.count(1)
+
+    def checked_map(pairs: list[tuple[str, Any]]) -> Map:
+        if next(maps) > MAP_LIMIT:
+            raise FormatError("has too many maps")
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            raise FormatError("has the same key twice")
+        return result
+
+    def checked_list(items: list[Any]) -> list[Any]:
+        if next(lists) > LIST_LIMIT:
+            raise FormatError("has too many lists")
+        return items
+
     try:
-        value = msgpack.unpackb(data, object_pairs_hook=_without_duplicates, strict_map_key=True)
+        value = msgpack.unpackb(
+            data, object_pairs_hook=checked_map, list_hook=checked_list, strict_map_key=True
+        )
         canonical = pack(value)
     except FormatError as error:
         raise FormatError(f"{name}: {what} {error.message}") from error
@@ -156,8 +177,9 @@ def write(
         stream.write(chunk)
         digests.append(hashlib.sha256(chunk).digest())
     pieces.finish()
-    digest = _file_digest(front, digests)
-    stream.write(pack({"chunks": b"".join(digests), "digest": digest, "signatures": ()}))
+    chunks = b"".join(digests)
+    digest = _file_digest(front, chunks)
+    stream.write(pack({"chunks": chunks, "digest": digest, "signatures": ()}))
     return digest
 
 
@@ -200,6 +222,10 @@ class Reader:
         """How many records the body holds."""
         return self.prelude.records
 
+    def forget_header(self) -> None:
+        """Let go of the header, which may be large, when all is known from it."""
+        self.header = {}
+
     def read(self, records: int) -> bytes:
         """The next `records` records (fewer only at the end), as one byte string.
 
@@ -213,7 +239,7 @@ class Reader:
             self._left -= len(part)
             wanted -= len(part)
             parts.append(part)
-            if not self._left and self._hash.digest() != self._digests[self._chunk]:
+            if not self._left and self._hash.digest() != self._digest_of_chunk():
                 raise FormatError(
                     f"{self.name}: chunk {self._chunk} does not match its digest",
                     "the file was altered or damaged; get it again from whoever made it",
@@ -239,6 +265,10 @@ class Reader:
                 f"{self.name}: holds {found[1]:,} records of {found[0]:,} bytes "
                 f"where its header calls for {count:,} of {record_size:,}"
             )
+
+    def _digest_of_chunk(self) -> bytes:
+        at = self._chunk * DIGEST_SIZE
+        return self._digests[at : at + DIGEST_SIZE]
 
     def _next_chunk(self) -> bool:
         size = next(self._sizes, None)
@@ -306,9 +336,9 @@ class Reader:
         packed = trailer["chunks"]
         if len(packed) != self.prelude.chunks * DIGEST_SIZE:
             raise FormatError(f"{self.name}: its trailer has the wrong number of chunk digests")
-        self._digests = [packed[i : i + DIGEST_SIZE] for i in range(0, len(packed), DIGEST_SIZE)]
+        self._digests: bytes = packed
         self.digest: bytes = trailer["digest"]
-        if _file_digest(front, self._digests) != self.digest:
+        if _file_digest(front, packed) != self.digest:
             raise FormatError(
                 f"{self.name}: its digest does not match its header and trailer",
                 "the file was altered or damaged; get it again from whoever made it",
@@ -320,7 +350,9 @@ def fields(value: object, name: str, what: str, types: Mapping[str, type | tuple
     if not isinstance(value, dict):
         raise FormatError(f"{name}: {what} is not a map")
     for key in value.keys() - types.keys():
-        raise FormatError(f"{name}: {what} has the unknown field {key!r}", "a newer hecli may know it")
+        raise FormatError(
+            f"{name}: {what} has the unknown field {str(key)[:64]!r}", "a newer hecli may know it"
+        )
     for key, kind in types.items():
         if key not in value:
             raise FormatError(f"{name}: {what} has no field {key!r}")
@@ -352,8 +384,8 @@ def _checked_prelude(fields: Sequence[object], name: str) -> Prelude:
     return prelude
 
 
-def _file_digest(front: bytes, chunk_digests: Iterable[bytes]) -> bytes:
-    return digest_of("file", hashlib.sha256(front).digest(), *chunk_digests)
+def _file_digest(front: bytes, chunk_digests: bytes) -> bytes:
+    return digest_of("file", hashlib.sha256(front).digest(), chunk_digests)
 
 
 def _sorted(value: Any, depth: int) -> Any:
@@ -364,13 +396,6 @@ def _sorted(value: Any, depth: int) -> Any:
     if isinstance(value, list | tuple):
         return [_sorted(item, depth - 1) for item in value]
     return value
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> Map:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise FormatError("has the same key twice")
-    return result
 
 
 def _with_article(kind: str) -> str:

@@ -39,11 +39,6 @@ class PrivateKeyFile:
     primes: tuple[int, int] | None
     sealed: Map | None
 
-    @property
-    def needs_passphrase(self) -> bool:
-        """Whether the primes are sealed under a passphrase."""
-        return self.primes is None
-
     def header(self) -> Map:
         """The header map of the file."""
         if self.primes is not None:
@@ -173,4 +168,6 @@ def _derive(passphrase: str, salt: bytes, log_n: int) -> bytes:
     # Imported here because it takes longer to import than most commands take to run.
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt  # noqa: PLC0415
 
-    return Scrypt(salt=salt, length=32, n=1 << log_n, r=8, p=1).derive(passphrase.encode())
+    return Scrypt(salt=salt, length=32, n=1 << log_n, r=8, p=1).derive(
+        passphrase.encode(errors="surrogateescape")
+    )

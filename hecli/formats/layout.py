@@ -54,13 +54,13 @@ class TensorSpec:
             raise FormatError(f"{file}: {self.name[:TENSOR_NAME_LIMIT]!r} cannot name a tensor")
         if self.dtype not in DTYPES:
             raise DataError(
-                f"{file}: tensor {self.name} has dtype {self.dtype}, which cannot be encoded",
+                f"{file}: tensor {self.name} has dtype {self.dtype[:64]}, which cannot be encoded",
                 "use float16, bfloat16, float32, float64 or an integer type",
             )
         if len(self.shape) > DIMENSION_LIMIT or any(length < 0 for length in self.shape):
             raise FormatError(f"{file}: tensor {self.name} has an impossible shape")
         if self.size > VALUE_LIMIT:
-            raise FormatError(f"{file}: tensor {self.name} has too many values ({self.size:,})")
+            raise FormatError(f"{file}: tensor {self.name} has too many values")
 
 
 def check_layout(specs: tuple[TensorSpec, ...], file: str) -> None:

@@ -4,6 +4,7 @@ Nothing here holds a whole tensor in memory, except one stored in Fortran
 order. Pickles are never loaded.
 """
 
+import io
 import json
 import os
 import struct
@@ -29,6 +30,9 @@ UNNAMED = "arr_0"
 """The name of a .npy file's tensor, the one numpy gives an unnamed array in .npz."""
 
 JSON_LIMIT = 16 << 20
+NPY_HEADER_LIMIT = 10_000
+FORTRAN_LIMIT = 64 << 20
+"""Bytes of a tensor in Fortran order, which has to be held in memory whole."""
 SUFFIXES = {".npy": "npy", ".npz": "npz", ".safetensors": "safetensors", ".tensors": "tensors"}
 
 Array = npt.NDArray[np.generic]
@@ -43,9 +47,14 @@ _ZIP_ERRORS = (
     struct.error,
     ValueError,
     OverflowError,
+    OSError,
 )
 
 
+_NPY_VERSIONS = {
+    (1, 0): (2, np.lib.format.read_array_header_1_0),
+    (2, 0): (4, np.lib.format.read_array_header_2_0),
+}
 # The header is Python source, and numpy lets through whatever parsing it raises.
 _NPY_ERRORS = (
     ValueError,
@@ -187,8 +196,10 @@ def _open_npz(stream: BinaryIO, name: str) -> TensorFile:
                     f"{name}: holds {info.filename!r}, which is not an array",
                     "save it with numpy.savez, or as .safetensors",
                 )
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise FormatError(f"{name}: is compressed in a way numpy does not use", "save it again")
             with archive.open(info) as member:
-                label = f"{name}: {info.filename}"
+                label = f"{name}: {info.filename!r}"
                 shape, _, dtype = _npy_header(member, label)
                 spec = TensorSpec(info.filename.removesuffix(".npy"), dtype.name, shape)
                 spec.check(name)
@@ -252,12 +263,15 @@ def _npy_header(stream: Any, name: str) -> tuple[tuple[int, ...], bool, np.dtype
             # numpy would remark on headers that Python 2 wrote; they are read all the same.
             warnings.simplefilter("ignore")
             version = np.lib.format.read_magic(stream)
-            if version == (1, 0):
-                shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-            elif version == (2, 0):
-                shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-            else:
+            if version not in _NPY_VERSIONS:
                 raise FormatError(f"{name}: has .npy version {version[0]}.{version[1]}", "save it again")
+            length_size, parse = _NPY_VERSIONS[version]
+            length = stream.read(length_size)
+            # numpy would read a header of any length before it finds it too long.
+            size = int.from_bytes(length, "little")
+            if size > NPY_HEADER_LIMIT:
+                raise FormatError(f"{name}: declares a .npy header of {size:,} bytes")
+            shape, fortran, dtype = parse(io.BytesIO(length + stream.read(size)))
     except _NPY_ERRORS as error:
         raise FormatError(f"{name}: its .npy header is not sound") from error
     if dtype.hasobject:
@@ -276,6 +290,11 @@ def _npy_pieces(
     pieces = _pieces(stream.read, spec, dtype, name)
     if not fortran or len(spec.shape) < 2:
         return pieces
+    if spec.nbytes > FORTRAN_LIMIT:
+        raise DataError(
+            f"{name}: tensor {spec.name} is in Fortran order and too large to turn around",
+            "save it again with numpy.ascontiguousarray",
+        )
     # Stored column by column: only the whole can be read row by row.
     whole = np.concatenate([*pieces, np.empty(0, dtype)]).reshape(spec.shape, order="F").ravel(order="C")
     return (whole[at : at + PIECE] for at in range(0, len(whole), PIECE))
@@ -333,6 +352,10 @@ def _refuse_bfloat16(specs: tuple[TensorSpec, ...], kind: str) -> None:
 
 def _safetensors_header(specs: tuple[TensorSpec, ...], metadata: dict[str, str] | None) -> bytes:
     """The head of a safetensors file, whose library writes only what is whole in memory."""
+    if any(spec.name == "__metadata__" for spec in specs):
+        raise DataError(
+            ".safetensors cannot hold a tensor named __metadata__", "use -o NAME.npz or NAME.tensors"
+        )
     header: dict[str, object] = {"__metadata__": metadata} if metadata else {}
     kinds = {"bfloat16": "BF16"} | {f"float{8 * size}": f"F{8 * size}" for size in (2, 4, 8)}
     end = 0

@@ -7,7 +7,7 @@ from typing import BinaryIO
 from hecli.crypto.arithmetic import InvalidCiphertextError, Multiplier
 from hecli.errors import FormatError, RefusedError
 from hecli.formats import envelope
-from hecli.formats.envelope import Reader
+from hecli.formats.envelope import Reader, pack
 from hecli.formats.rounds import Ciphertexts, Contributor, sorted_contributors
 from hecli.pipeline.streams import BATCH, Progress, no_progress, open_reader
 from hecli.pipeline.workers import default_jobs, pool
@@ -39,8 +39,7 @@ def aggregate(
     contributor counted twice and for more than capacity, MismatchError for
     other plans or keys, FormatError for files and ciphertexts that are not sound.
     """
-    readers = [open_reader(source) for source in sources]
-    plan, contributors = _combined(readers)
+    readers, plan, contributors = _opened(sources)
     jobs = jobs or default_jobs()
     batch = max(1, min(BATCH, BATCH_BYTES // (len(readers) * plan.ciphertext_size)))
     jobs = min(jobs, -(-plan.ciphertexts // batch))
@@ -68,20 +67,24 @@ def open_ciphertexts(reader: Reader) -> tuple[Plan, Ciphertexts]:
     return plan, header
 
 
-def _combined(readers: Sequence[Reader]) -> tuple[Plan, tuple[Contributor, ...]]:
-    """The one plan of all, and all contributors, each once."""
+def _opened(sources: Sequence[BinaryIO]) -> tuple[list[Reader], Plan, tuple[Contributor, ...]]:
+    """All sources opened, their one plan, and all their contributors, each once."""
+    readers: list[Reader] = []
     plan: Plan | None = None
-    first = None
+    first = b""
     by_digest: dict[bytes, str] = {}
     by_party: dict[str, str] = {}
     contributors: list[Contributor] = []
-    for reader in readers:
-        # The plan's map is compared before it is parsed: for all but the first that is enough.
+    for source in sources:
+        reader = open_reader(source)
+        readers.append(reader)
+        # The plans' bytes are compared before they are parsed: mostly that is enough.
         header = Ciphertexts.parse(reader)
-        if plan is None or header.plan != first:
+        packed = pack(header.plan)
+        if plan is None or packed != first:
             other, header = open_ciphertexts(reader)
             if plan is None:
-                plan, first = other, header.plan
+                plan, first = other, packed
             plan.check_same(other, readers[0].name, reader.name)
         reader.require_body(plan.ciphertext_size, plan.ciphertexts)
         for each in header.contributors:
@@ -92,6 +95,8 @@ def _combined(readers: Sequence[Reader]) -> tuple[Plan, tuple[Contributor, ...]]
             if each.party is not None:
                 by_party[each.party] = reader.name
             contributors.append(each)
+        # Each header holds the whole plan: memory must not grow with the parties.
+        reader.forget_header()
     if plan is None:
         raise RefusedError("there is nothing to aggregate")
     if len(contributors) > plan.capacity:
@@ -99,7 +104,7 @@ def _combined(readers: Sequence[Reader]) -> tuple[Plan, tuple[Contributor, ...]]
             f"{len(contributors):,} contributors are more than the plan's {plan.capacity:,}",
             "a lane could overflow; make the next plan with more --parties",
         )
-    return plan, sorted_contributors(contributors)
+    return readers, plan, sorted_contributors(contributors)
 
 
 def _twice(contributor: Contributor, earlier: str, file: str) -> str:

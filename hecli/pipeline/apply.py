@@ -52,7 +52,7 @@ def apply(
     reader = open_reader(total)
     header = Sum.parse(reader)
     plan = Plan.from_map(header.plan, reader.name)
-    _check_totals(reader, header, plan)
+    check_totals(reader, header, plan)
     if rule not in RULES:
         raise HecliError(f"{rule!r} is no rule", f"use one of {', '.join(RULES)}")
     if not np.isfinite(lr):
@@ -91,7 +91,9 @@ class _Step:
             return
         for piece, mean in zip(self._model.read(spec), self._means(tensor), strict=True):
             before = piece.astype(np.float64)
-            after = self._rule(before, mean, self._lr)
+            # What overflows is refused below, by name.
+            with np.errstate(over="ignore", invalid="ignore"):
+                after = self._rule(before, mean, self._lr)
             result = _finite(cast(after, spec.dtype), spec)
             self.largest = max(self.largest, float(np.abs(after - before).max()))
             yield result
@@ -110,13 +112,14 @@ class _Step:
             yield totals * (tensor.step * self._scale)
 
 
-def _check_totals(reader: Reader, header: Sum, plan: Plan) -> None:
+def check_totals(reader: Reader, header: Sum, plan: Plan) -> None:
+    """Raise FormatError where a sum says of itself what its plan does not allow."""
     reader.require_body(plan.sum_size, plan.values)
     count = len(header.contributors)
     if not plan.min_parties <= count <= plan.capacity:
         raise FormatError(f"{reader.name}: has {count} contributors, which its plan does not allow")
-    if not count <= header.weight <= count * plan.max_weight:
-        raise FormatError(f"{reader.name}: its total weight is out of range")
+    if not count <= header.weight <= count * plan.max_weight or header.clipped > count * plan.values:
+        raise FormatError(f"{reader.name}: its total weight or clipped count is out of range")
 
 
 def _open_model(model: BinaryIO, plan: Plan) -> TensorFile:

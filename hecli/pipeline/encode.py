@@ -72,6 +72,18 @@ def open_update(
     return from_tensors(file, name, plan or default_plan(n, file.specs), weight, strict=strict)
 
 
+def open_encoded(reader: Reader) -> tuple[Plan, Encoded]:
+    """The plan and the header of an encoded file; raises FormatError."""
+    header = Encoded.parse(reader)
+    plan = Plan.from_map(header.plan, reader.name)
+    reader.require_body(plan.lane_size, plan.values)
+    if not 1 <= header.weight <= plan.max_weight:
+        raise FormatError(f"{reader.name}: its weight is not from 1 to {plan.max_weight:,}")
+    if header.clipped > plan.values:
+        raise FormatError(f"{reader.name}: says more values were clipped than there are")
+    return plan, header
+
+
 def from_tensors(file: TensorFile, name: str, plan: Plan, weight: int | None, *, strict: bool) -> Update:
     """An update from an opened tensor file; reads it once to check it, and again for the lanes."""
     plan.check_layout(file.specs, name)
@@ -98,21 +110,15 @@ def from_tensors(file: TensorFile, name: str, plan: Plan, weight: int | None, *,
 
 
 def _from_encoded(reader: Reader, plan: Plan | None, weight: int | None, *, strict: bool) -> Update:
-    header = Encoded.parse(reader)
-    own = Plan.from_map(header.plan, reader.name)
+    own, header = open_encoded(reader)
     if plan is not None:
         own.check_same(plan, reader.name, "the plan")
     if weight is not None and weight != header.weight:
         raise MismatchError(
             f"{reader.name} was encoded with weight {header.weight}, not {weight}", "leave out --weight"
         )
-    if not 1 <= header.weight <= own.max_weight:
-        raise FormatError(f"{reader.name}: its weight is not from 1 to {own.max_weight:,}")
-    if header.clipped > own.values:
-        raise FormatError(f"{reader.name}: says more values were clipped than there are")
     if header.clipped and strict:
         raise DataError(f"{reader.name}: {header.clipped:,} values were clipped when it was encoded")
-    reader.require_body(own.lane_size, own.values)
 
     def lanes() -> Iterator[Lanes]:
         for block in reader.blocks(1 << 16):

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from hecli.crypto.paillier import PublicKey
 from hecli.errors import FormatError
 from hecli.formats.envelope import Reader
-from hecli.formats.keys import PrivateKeyFile, parse_public_key
 from hecli.formats.layout import check_layout
-from hecli.formats.rounds import Contributor, Encoded, Sum
+from hecli.formats.rounds import Contributor, Sum
 from hecli.formats.tensors import parse_specs
 from hecli.pipeline.aggregate import open_ciphertexts
+from hecli.pipeline.apply import check_totals
+from hecli.pipeline.encode import open_encoded
+from hecli.pipeline.keys import private_key_facts, public_key
 from hecli.pipeline.streams import open_reader
 from hecli.plan import Plan
 
@@ -78,17 +79,16 @@ def contributor_facts(contributors: tuple[Contributor, ...]) -> list[Facts]:
 
 
 def _public_key(reader: Reader) -> Facts:
-    key = PublicKey(parse_public_key(reader))
+    key = public_key(reader)
     return {"key": key.fingerprint, "key_bits": key.n.bit_length()}
 
 
 def _private_key(reader: Reader) -> Facts:
-    file = PrivateKeyFile.parse(reader)
-    key = PublicKey(file.n)
+    key, sealed = private_key_facts(reader)
     return {
         "key": key.fingerprint,
-        "key_bits": file.n.bit_length(),
-        "passphrase": file.needs_passphrase,
+        "key_bits": key.n.bit_length(),
+        "passphrase": sealed,
         "warning": _SECRET,
     }
 
@@ -98,9 +98,7 @@ def _plan(reader: Reader) -> Facts:
 
 
 def _encoded(reader: Reader) -> Facts:
-    header = Encoded.parse(reader)
-    plan = Plan.from_map(header.plan, reader.name)
-    reader.require_body(plan.lane_size, plan.values)
+    plan, header = open_encoded(reader)
     facts = {"weight": header.weight, "clipped": header.clipped, "warning": _IN_THE_CLEAR}
     return facts | plan_facts(plan)
 
@@ -113,7 +111,7 @@ def _ciphertexts(reader: Reader) -> Facts:
 def _sum(reader: Reader) -> Facts:
     header = Sum.parse(reader)
     plan = Plan.from_map(header.plan, reader.name)
-    reader.require_body(plan.sum_size, plan.values)
+    check_totals(reader, header, plan)
     facts = {
         "contributors": contributor_facts(header.contributors),
         "aggregate": header.aggregate.hex(),

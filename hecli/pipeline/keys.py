@@ -8,6 +8,7 @@ from hecli.crypto.arithmetic import InvalidModulusError
 from hecli.crypto.paillier import PrivateKey, PublicKey
 from hecli.errors import FormatError
 from hecli.formats import envelope, keys
+from hecli.formats.envelope import Reader
 from hecli.pipeline.streams import name_of, open_reader
 
 JWK_LIMIT = 1 << 20
@@ -33,8 +34,23 @@ def write_private_key(key: PrivateKey, out: BinaryIO, passphrase: str | None = N
 
 def read_public_key(source: BinaryIO) -> PublicKey:
     """The key in a public key file (a seekable stream); raises FormatError."""
-    reader = open_reader(source)
+    return public_key(open_reader(source))
+
+
+def public_key(reader: Reader) -> PublicKey:
+    """The key in an opened public key file; raises FormatError."""
     return _sound(PublicKey(keys.parse_public_key(reader)), reader.name)
+
+
+def private_key_facts(reader: Reader) -> tuple[PublicKey, bool]:
+    """The public key inside an opened private key file, and whether the rest needs a passphrase.
+
+    Raises FormatError, for primes that are not the public key's too.
+    """
+    file = keys.PrivateKeyFile.parse(reader)
+    if file.primes is not None:
+        _checked(PrivateKey(*file.primes), file.n, reader.name)
+    return _sound(PublicKey(file.n), reader.name), file.primes is None
 
 
 def read_private_key(source: BinaryIO, ask: Callable[[], str]) -> PrivateKey:
@@ -58,8 +74,7 @@ def read_any_key(source: BinaryIO, ask: Callable[[], str]) -> PublicKey | Privat
 
 def public_part(source: BinaryIO) -> PublicKey:
     """The public key inside a private key file, for which no passphrase is needed."""
-    reader = open_reader(source)
-    return _sound(PublicKey(keys.PrivateKeyFile.parse(reader).n), reader.name)
+    return private_key_facts(open_reader(source))[0]
 
 
 def read_jwk(source: BinaryIO) -> PublicKey | PrivateKey:
@@ -81,6 +96,7 @@ def write_jwk(key: PublicKey | PrivateKey, out: BinaryIO) -> None:
 def _checked(key: PrivateKey, n: int, name: str) -> PrivateKey:
     if key.public.n != n:
         raise FormatError(f"{name}: its primes do not make its modulus")
+    _sound(key.public, name)
     try:
         key.check()
     except InvalidModulusError as error:

@@ -83,14 +83,19 @@ def _mapper(task: Task, connections: list[Connection], threads: ThreadPoolExecut
             result = connection.recv_bytes()
         except (EOFError, OSError) as error:
             raise HecliError("a worker process died", "is there enough memory? try --jobs 1") from error
-        idle.put(connection)
+        finally:
+            # Also that of a dead worker: nobody may wait for one that never comes.
+            idle.put(connection)
         # The same failure again, but here, where its error can be raised.
         return task(blob) if result == _FAILED else result
 
     def run(blobs: Iterable[bytes]) -> Iterator[bytes]:
         waiting: deque[Future[bytes]] = deque()
         for blob in blobs:
-            waiting.append(threads.submit(call, blob))
+            try:
+                waiting.append(threads.submit(call, blob))
+            except RuntimeError as error:
+                raise HecliError("cannot start a thread", "is there enough memory? try --jobs 1") from error
             if len(waiting) > 2 * len(connections):
                 yield waiting.popleft().result()
         while waiting:
