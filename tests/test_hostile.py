@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import hecli
 from hecli.errors import HecliError
 from hecli.formats import envelope
+from hecli.formats.keys import int_bytes
 from hecli.formats.tensors import open_tensors
 from tests.support import (
     KEY,
