@@ -25,7 +25,7 @@ vectors: .venv/installed
 	$(BIN)/python tests/vectors/make.py
 
 samples: .venv/installed
-	$(BIN)/python -m pip install --quiet '.[samples]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[samples]'
 	$(BIN)/python sample_data/make.py
 
 clean:
@@ -37,6 +37,5 @@ clean:
 	touch $@
 
 .venv/bench: .venv/installed
-	-$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[bench]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	touch $@

@@ -89,6 +89,7 @@ def test_every_window_width_gives_true_residues(monkeypatch):
         drawn = os.urandom(2 * windows)
         monkeypatch.setattr(os, "urandom", lambda size, drawn=drawn: drawn[:size])
         digits = [int.from_bytes(drawn[at : at + 2], "little") % 2**width for at in range(0, 2 * windows, 2)]
+        digits = [digit - (digit >> (width - 1) << width) for digit in digits]
         exponent = sum(digit << (width * at) for at, digit in enumerate(digits))
         ciphertext = int.from_bytes(encryptor(joined([5], WIDTH)), "big")
         monkeypatch.undo()

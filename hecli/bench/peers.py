@@ -15,6 +15,7 @@ import numpy.typing as npt
 from hecli.crypto.paillier import PrivateKey
 
 T = TypeVar("T")
+Values = npt.NDArray[np.float32]
 
 
 class PerValue(NamedTuple):
@@ -26,21 +27,27 @@ class PerValue(NamedTuple):
     size: float
 
 
-def sample_values(count: int) -> npt.NDArray[np.float32]:
-    """Values much like a gradient's: float32 around zero, mostly small."""
-    uniform = np.frombuffer(os.urandom(16 * count), np.int32).reshape(count, 4)
-    values: npt.NDArray[np.float32] = (uniform.sum(axis=1) * 2.0**-33).astype(np.float32)
-    return values
+def sample_values(count: int) -> Values:
+    """Values much like a gradient's: float32, near normal, at the scales of different layers."""
+    return _near_normal(count) * _scales(count)
 
 
 def phe(key: PrivateKey) -> PerValue:
-    """Phe with gmpy2: floats as `encrypt` takes them, and `+` between what it gives."""
+    """Phe with gmpy2: floats as `encrypt` takes them, and `+` between two parties' ciphertexts.
+
+    Where two floats differ much in size, phe has to align their exponents
+    before it adds, which takes it longer than the addition.
+    """
     private = key.to_phe()
     public = private.public_key
-    values = [float(value) for value in sample_values(24)]
-    encrypt, ciphertexts = _timed(lambda: [public.encrypt(value) for value in values], len(values))
-    add, _ = _timed(lambda: [a + b for a in ciphertexts for b in ciphertexts], len(values) ** 2)
-    decrypt, _ = _timed(lambda: [private.decrypt(each) for each in ciphertexts], len(values))
+    count, repeats = 64, 5
+    scales = _scales(count)
+    one, other = ([float(each) for each in _near_normal(count) * scales] for _ in range(2))
+    encrypt, mine = _timed(lambda: [public.encrypt(value) for value in one], count)
+    theirs = [public.encrypt(value) for value in other]
+    pairs = list(zip(mine, theirs, strict=True)) * repeats
+    add, _ = _timed(lambda: [a + b for a, b in pairs], len(pairs))
+    decrypt, _ = _timed(lambda: [private.decrypt(each) for each in mine], count)
     # As text it would be more: this is the bare number.
     return PerValue(encrypt, add, decrypt, 2 * public.n.bit_length() / 8)
 
@@ -84,6 +91,17 @@ MODULES = {"phe": "phe", "tenseal": "tenseal", "sf-heu": "heu"}
 def installed(name: str) -> bool:
     """Whether the library of a peer (a key of PEERS) can be imported."""
     return find_spec(MODULES[name]) is not None
+
+
+def _near_normal(count: int) -> Values:
+    uniform = np.frombuffer(os.urandom(16 * count), np.int32).reshape(count, 4)
+    values: Values = (uniform.sum(axis=1) * 2.0**-32).astype(np.float32)
+    return values
+
+
+def _scales(count: int) -> Values:
+    """Factors from 0.001 to 1, evenly spread over the orders of magnitude."""
+    return np.logspace(-3, 0, count, dtype=np.float32)
 
 
 def _timed(work: Callable[[], T], count: int) -> tuple[float, T]:

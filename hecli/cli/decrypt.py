@@ -36,9 +36,9 @@ def decrypt(
     """
     target = output or default_output(aggregate, ".sum")
     check_output(target, force=force)
+    private = options.load_private_key(key, console)
     start = time.perf_counter()
     with (
-        options.open_private_key(key, console) as private,
         open_input(aggregate) as source,
         open_output(target, force=force) as out,
         console.progress("decrypting") as progress,

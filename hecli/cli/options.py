@@ -2,8 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +49,10 @@ jobs = click.option(
 )
 plan = click.option("--plan", metavar="PLAN", envvar="HECLI_PLAN", help="The round's plan (or HECLI_PLAN).")
 weight = click.option(
-    "--weight", type=int, metavar="W", help="Weight in the mean, such as samples. [default: 1]"
+    "--weight",
+    type=int,
+    metavar="W",
+    help="Weight in the mean, such as samples; for plans with --max-weight.",
 )
 strict = click.option("--strict", is_flag=True, help="Refuse values out of range instead of clipping them.")
 
@@ -78,14 +80,14 @@ def load_public_key(path: str | None) -> "PublicKey":
         return read_public_key(stream)
 
 
-@contextmanager
-def open_private_key(path: str | None, console: Console) -> Iterator["PrivateKey"]:
+def load_private_key(path: str | None, console: Console) -> "PrivateKey":
     """The private key at `path`, or hecli.key, with a warning where others may read it."""
     found = _key_path(path, ".key")
     with open_input(found) as stream:
-        if warning := warn_if_readable(found):
-            console.warn(warning)
-        yield read_private_key(stream, lambda: ask_passphrase(found))
+        private = read_private_key(stream, lambda: ask_passphrase(found))
+    if warning := warn_if_readable(found):
+        console.warn(warning)
+    return private
 
 
 def ask_passphrase(path: str, *, confirm: bool = False) -> str:

@@ -10,6 +10,7 @@ degree residuosity classes" (Eurocrypt 1999): n = p*q, g = n+1,
 c = (1 + m*n) * rho mod n^2 with rho an n-th residue.
 """
 
+import functools
 import hashlib
 import os
 import secrets
@@ -27,13 +28,13 @@ MIN_BITS = 2048
 SHORT_EXPONENT_BITS = {2048: 448, 3072: 512, 7680: 768, 15360: 1024}
 """Bits of a short exponent for a modulus of up to so many bits: four times the
 security level, the sizes of Ma, Han and Wang, "Optimized Paillier's Cryptosystem
-with Fast Encryption and Decryption" (ACSAC 2021), section 5."""
+with Fast Encryption and Decryption" (ACSAC 2021)."""
 
 SMALL_FACTOR_LIMIT = 1 << 20
 PRIMALITY_ROUNDS = 64
 FERMAT_STEPS = 1000
-TABLE_LIMIT = 1 << 16
-"""Entries of the fixed-base table: 64 MB at 3072 bits."""
+TABLE_LIMIT = 1 << 15
+"""Entries of the fixed-base table, of about 1 kB each at 3072 bits."""
 
 
 class InvalidCiphertextError(HecliError):
@@ -60,8 +61,9 @@ def plaintext_size(n: int) -> int:
     return -(-n.bit_length() // 8)
 
 
+@functools.lru_cache(maxsize=4)
 def check_modulus(n: int) -> None:
-    """Refuse an n under which encryption is worthless; it costs some 20 ms.
+    """Refuse an n under which encryption is worthless; it costs some 20 ms, once.
 
     Checks size, oddness, that n is composite, no perfect power, without a
     factor below 2^20, and without two primes so close that Fermat's method
@@ -149,7 +151,11 @@ def exponent_bits(n: int, randomness: str) -> int:
 
 
 class _Row(NamedTuple):
-    """The powers x^d, d = 0 .. 2^w - 1, of one base x, each as a and z with x^d = a * (1 + z*n)."""
+    """Powers x^d of one base x, each as a and z with x^d = a * (1 + z*n).
+
+    d is a signed digit of w bits, in two's complement: the powers from 0 to
+    2^(w-1) - 1, then those from -2^(w-1) to -1.
+    """
 
     a: list[mpz]
     z: list[mpz]
@@ -192,7 +198,7 @@ class Encryptor:
         n, n_squared = self._n, self._n_squared
         mask = (1 << self._window) - 1
         product = mpz(1)
-        # Uniform digits are a uniform exponent; two bytes hold any window.
+        # Uniform digits, signed or not, are a uniform exponent; two bytes hold any window.
         for (a, z), digit in zip(self._rows, array("H", os.urandom(2 * len(self._rows))), strict=True):
             product = product * a[digit & mask] % n_squared
             exponent = exponent + z[digit & mask]
@@ -207,24 +213,38 @@ class Encryptor:
 
     def _table(self, base: mpz, windows: int) -> list[_Row]:
         n = self._n
-        high, a1 = gmpy2.f_divmod(base, n)
-        z1 = high * gmpy2.invert(a1, n) % n
+        high, a = gmpy2.f_divmod(base, n)
+        z = high * gmpy2.invert(a, n) % n
         rows = []
         for _ in range(windows):
-            inverse1 = gmpy2.invert(a1, n)
-            row = _Row([mpz(1), a1], [mpz(0), z1])
-            a, z, inverse = a1, z1, inverse1
-            # a * a1 = a' + carry*n, so the carry goes into z as carry / a'.
-            for _ in range((1 << self._window) - 1):
-                carry, a = gmpy2.f_divmod(a * a1, n)
-                inverse = inverse * inverse1 % n
-                z = (z + z1 + carry * inverse) % n
-                row.a.append(a)
-                row.z.append(z)
-            # One power too many: it is the base of the next window.
-            a1, z1 = row.a.pop(), row.z.pop()
+            row, a, z = self._row(a, z)
             rows.append(row)
         return rows
+
+    def _row(self, a1: mpz, z1: mpz) -> tuple[_Row, mpz, mpz]:
+        """The row of the base x = a1 * (1 + z1*n), and the base x^(2^w) of the next."""
+        n = self._n
+        inverse1 = gmpy2.invert(a1, n)
+        a, z, inverse = mpz(1), mpz(0), mpz(1)
+        row = _Row([a], [z])
+        opposite = _Row([], [])
+        for _ in range(1 << (self._window - 1)):
+            # a * a1 = a' + carry*n, so the carry goes into z as carry / a'.
+            carry, a = gmpy2.f_divmod(a * a1, n)
+            inverse = inverse * inverse1 % n
+            z = (z + z1 + carry * inverse) % n
+            row.a.append(a)
+            row.z.append(z)
+            # a * inverse = 1 + t*n: the opposite power, for one product more.
+            opposite.a.append(inverse)
+            opposite.z.append(-(z + a * inverse // n) % n)
+        # The highest is left to its opposite; squared it is the base of the next row.
+        row.a.pop()
+        row.z.pop()
+        row.a.extend(reversed(opposite.a))
+        row.z.extend(reversed(opposite.z))
+        carry, square = gmpy2.f_divmod(a * a, n)
+        return row, square, (2 * z + carry * inverse**2) % n
 
 
 class Multiplier:
@@ -260,7 +280,7 @@ class Multiplier:
     def _units(self, values: Iterable[mpz]) -> bool:
         product = mpz(1)
         for value in values:
-            product = product * value % self._n
+            product = product * (value % self._n) % self._n
         return bool(gmpy2.gcd(product, self._n) == 1)
 
     def _blame(self, batches: bytes, length: int) -> None:
@@ -363,7 +383,7 @@ def _ciphertexts(data: bytes, size: int, n_squared: mpz, source: int) -> list[mp
 
 def _window(bits: int, count: int) -> int:
     """Window width that makes `count` exponentiations cheapest, table included."""
-    # A table entry costs twice a step of an exponentiation, and larger tables miss the cache.
+    # A table entry costs more than a step of an exponentiation, and larger tables miss the cache.
     widths = [w for w in range(1, 11) if -(-bits // w) << w <= TABLE_LIMIT]
     return min(widths, key=lambda w: -(-bits // w) * (count + (3 << w)))
 

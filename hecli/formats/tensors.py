@@ -137,28 +137,27 @@ def cast(values: Array, dtype: str) -> Array:
         return values.astype(_numpy_dtype(dtype))
 
 
-def parse_specs(value: object, name: str) -> tuple[TensorSpec, ...]:
-    """Tensor specs from a header's list of [name, dtype, shape]; raises FormatError."""
-    if not isinstance(value, list):
-        raise FormatError(f"{name}: its tensors are not a list")
-    specs = []
-    for item in value:
-        match item:
-            case [str(tensor), str(dtype), list(shape)] if all(type(length) is int for length in shape):
-                specs.append(TensorSpec(tensor, dtype, tuple(shape)))
-            case _:
-                raise FormatError(f"{name}: its list of tensors is malformed")
-    return tuple(specs)
-
-
-def _open_own(reader: envelope.Reader) -> TensorFile:
+def own_specs(reader: envelope.Reader) -> tuple[TensorSpec, ...]:
+    """The tensors in a file of kind `tensors`; raises FormatError."""
     reader.require("tensors")
     envelope.fields(reader.header, reader.name, "its header", {"tensors": list})
-    specs = parse_specs(reader.header["tensors"], reader.name)
+    found = []
+    for item in reader.header["tensors"]:
+        match item:
+            case [str(tensor), str(dtype), list(shape)] if all(type(length) is int for length in shape):
+                found.append(TensorSpec(tensor, dtype, tuple(shape)))
+            case _:
+                raise FormatError(f"{reader.name}: its list of tensors is malformed")
+    specs = tuple(found)
     check_layout(specs, reader.name)
     if specs != _by_name(specs):
         raise FormatError(f"{reader.name}: its tensors are not in order of their names")
     reader.require_body(1, sum(spec.nbytes for spec in specs))
+    return specs
+
+
+def _open_own(reader: envelope.Reader) -> TensorFile:
+    specs = own_specs(reader)
 
     def read(spec: TensorSpec) -> Iterator[Array]:
         # Tensors are asked for in the order of their names, in which they lie.

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from hecli.errors import FormatError
 from hecli.formats.envelope import Reader
-from hecli.formats.layout import check_layout
 from hecli.formats.rounds import Contributor, Sum
-from hecli.formats.tensors import parse_specs
+from hecli.formats.tensors import own_specs
 from hecli.pipeline.aggregate import open_ciphertexts
 from hecli.pipeline.apply import check_totals
 from hecli.pipeline.encode import open_encoded
@@ -122,10 +120,7 @@ def _sum(reader: Reader) -> Facts:
 
 
 def _tensors(reader: Reader) -> Facts:
-    if set(reader.header) != {"tensors"}:
-        raise FormatError(f"{reader.name}: its header is malformed")
-    specs = parse_specs(reader.header["tensors"], reader.name)
-    check_layout(specs, reader.name)
+    specs = own_specs(reader)
     return {"tensors": [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape)} for s in specs]}
 
 

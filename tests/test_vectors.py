@@ -1,0 +1,92 @@
+"""The golden vectors: good ones are read and made again, bad ones are refused for their reason."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import hecli
+from hecli.errors import HecliError
+from tests.support import HERE, KEY, aggregated, decrypted, mean_of
+
+VECTORS = HERE / "vectors"
+INDEX = json.loads((VECTORS / "index.json").read_text())
+GOOD, BAD = INDEX["good"], INDEX["bad"]
+
+
+def load(name):
+    return io.BytesIO((VECTORS / "good" / name).read_bytes())
+
+
+def test_the_vectors_are_what_their_generator_makes(tmp_path):
+    (tmp_path / "keys").mkdir()
+    subprocess.run([sys.executable, VECTORS / "make.py", tmp_path], check=True)
+    shutil.rmtree(tmp_path / "keys")
+    made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    kept = {
+        path.relative_to(VECTORS): path.read_bytes()
+        for folder in ("good", "bad", "index.json")
+        for path in ((VECTORS / folder).iterdir() if (VECTORS / folder).is_dir() else [VECTORS / folder])
+    }
+    assert made == kept
+    assert len(GOOD) > 10
+    assert len(BAD) > 70
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_good_files_are_accepted(name):
+    facts = hecli.inspect(load(name))
+    assert facts["digests"] == "hold"
+    if "digest" in facts:
+        assert facts["digest"] == GOOD[name]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_refused_for_their_reason(name):
+    data = io.BytesIO((VECTORS / "bad" / name).read_bytes())
+    with pytest.raises(HecliError) as error:
+        if name.startswith("decrypt-"):
+            hecli.decrypt(data, io.BytesIO(), KEY, jobs=1)
+        else:
+            hecli.inspect(data)
+    assert BAD[name] in error.value.message
+
+
+def test_the_keys_open():
+    key = hecli.read_private_key(load("key.key"), lambda: "")
+    assert key == KEY
+    assert hecli.read_private_key(load("sealed.key"), lambda: INDEX["passphrase"]) == KEY
+    assert hecli.read_public_key(load("key.pub")) == KEY.public
+
+
+def test_the_round_is_made_again_byte_for_byte():
+    aggregate = aggregated(load("a.enc"), load("unnamed.enc"))
+    assert aggregate.getvalue() == load("round.agg").getvalue()
+    assert decrypted(aggregate).getvalue() == load("round.sum").getvalue()
+
+
+def test_the_encoded_file_is_made_again_byte_for_byte():
+    plan = hecli.read_plan(load("round.plan"))
+    tensors = io.BytesIO()
+    np.savez(tensors, bias=np.array([0.25, -1], np.float32), weight=np.array([[1, 0.5], [-63.5, 100]]))
+    out = io.BytesIO()
+    hecli.encode(tensors, out, plan, weight=10)
+    assert out.getvalue() == load("a.int").getvalue()
+
+
+def test_the_mean_is_what_the_specification_says():
+    mean = mean_of(load("round.sum"))
+    # (S - k*qmax) * step * W / total weight
+    assert mean["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
+    assert mean["weight"] == pytest.approx(np.array([[4, -1], [-127 + 4, 127 - 4]]) * 0.5 * 10 / 15)
+
+
+def test_the_tensors_are_read():
+    from hecli.formats.tensors import open_tensors
+
+    opened = open_tensors(load("some.tensors"), "file")
+    assert [np.concatenate(list(opened.read(spec))).tolist() for spec in opened.specs] == [[1.5], [-1, 7]]

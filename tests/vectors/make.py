@@ -1,0 +1,411 @@
+"""Make the test vectors: one file for each rule of docs/format.md, good and bad.
+
+`make vectors` writes good/, bad/ and index.json; a test makes them again and
+compares. Everything here is fixed, and what can be is built from integers,
+msgpack and hashlib rather than from hecli, so that the vectors test hecli
+and not themselves.
+"""
+
+import hashlib
+import json
+import struct
+import sys
+from pathlib import Path
+
+import msgpack
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+HERE = Path(__file__).parent
+KEY = HERE.parent / "keys" / "small.key"
+PASSPHRASE = "correct horse"
+
+Map = dict[str, object]
+
+
+def digest(label: str, *parts: bytes) -> bytes:
+    """H of the specification."""
+    return hashlib.sha256(f"hecli {label} v1\0".encode() + b"".join(parts)).digest()
+
+
+def pack(value: object) -> bytes:
+    """Canonical msgpack of a value whose maps are already sorted."""
+    return msgpack.packb(value, use_bin_type=True)
+
+
+def sort(value: object) -> object:
+    """The same value with the keys of all maps sorted."""
+    if isinstance(value, dict):
+        return {key: sort(value[key]) for key in sorted(value)}
+    return [sort(item) for item in value] if isinstance(value, list) else value
+
+
+def envelope(kind: str, header: Map, record: int = 0, body: bytes = b"", **changes: object) -> bytes:
+    """A file; `changes` replace parts of it after all digests are made or before."""
+    packed = changes.get("header_bytes", pack(sort(header)))
+    assert isinstance(packed, bytes)
+    count = len(body) // record if record else 0
+    prelude = ["hecli", changes.get("version", 1), kind, changes.get("header_size", len(packed)), record]
+    prelude.append(changes.get("count", count))
+    front = pack(prelude) + packed
+    per_chunk = max(1, (1 << 20) // record) * record if record else 1
+    pieces = [body[at : at + per_chunk] for at in range(0, len(body), per_chunk)]
+    digests = b"".join(hashlib.sha256(piece).digest() for piece in pieces)
+    trailer = {
+        "chunks": digests,
+        "digest": digest("file", hashlib.sha256(front).digest(), digests),
+        "signatures": [],
+    }
+    trailer |= changes.get("trailer", {})  # type: ignore[operator]
+    return front + b"".join(pack(piece) for piece in pieces) + pack(sort(trailer))
+
+
+def integer(value: int) -> bytes:
+    """An integer as it stands in a header."""
+    return value.to_bytes(-(-value.bit_length() // 8), "big")
+
+
+def primes() -> tuple[int, int]:
+    """The primes of the small test key."""
+    header = list(msgpack.Unpacker(KEY.open("rb")))[1]
+    return int.from_bytes(header["p"], "big"), int.from_bytes(header["q"], "big")
+
+
+P, Q = primes()
+N = P * Q
+PLAN: Map = {
+    "name": "vectors",
+    "id": bytes(range(16)),
+    "key": integer(N),
+    "tensors": [["bias", "float32", [2], 0.25], ["weight", "float64", [2, 2], 0.5]],
+    "bits": 8,
+    "rounding": "nearest",
+    "capacity": 16,
+    "min_parties": 2,
+    "max_weight": 10,
+    "randomness": "full",
+}
+WIDTH = (2 * 127 * 16).bit_length()
+LANES = (N.bit_length() - 1) // WIDTH
+
+
+def lanes(values: list[int], count: int = 1) -> int:
+    """A plaintext with a count lane, these lanes, and zeros."""
+    plaintext = 0
+    for lane in [count, *values, *[0] * (LANES - 1 - len(values))]:
+        plaintext = plaintext << WIDTH | lane
+    return plaintext
+
+
+def control(count: int, weight: int, clipped: int) -> int:
+    """The plaintext of a control block."""
+    return count << 128 | weight << 64 | clipped
+
+
+def ciphertexts(plaintexts: list[int], seed: int) -> bytes:
+    """Textbook encryption with r = seed, seed + 1, ..."""
+    square = N * N
+    numbers = [(1 + m * N) * pow(seed + at, N, square) % square for at, m in enumerate(plaintexts)]
+    return b"".join(number.to_bytes(512, "big") for number in numbers)
+
+
+def product(*bodies: bytes) -> bytes:
+    """Position by position, modulo n squared."""
+    out = b""
+    for at in range(0, len(bodies[0]), 512):
+        value = 1
+        for body in bodies:
+            value = value * int.from_bytes(body[at : at + 512], "big") % (N * N)
+        out += value.to_bytes(512, "big")
+    return out
+
+
+def file_digest(data: bytes) -> bytes:
+    """The digest of a file, from its trailer."""
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(data)
+    return list(unpacker)[-1]["digest"]
+
+
+# Party a: weight 10, bias (0.25, -1), weights ((1, 0.5), (-63.5, 100 clipped)).
+A = [127 + 1, 127 - 4, 127 + 2, 127 + 1, 0, 254]
+# Unnamed: weight 5, so half of everything: bias (1, 0.5), weights ((2, -2), (4, -4)).
+B = [127 + 2, 127 + 1, 127 + 2, 127 - 2, 127 + 4, 127 - 4]
+BODY_A = ciphertexts([control(1, 10, 1), lanes(A)], 1001)
+BODY_B = ciphertexts([control(1, 5, 0), lanes(B)], 2001)
+UPDATE_A = envelope("update", {"plan": PLAN, "party": "a"}, 512, BODY_A)
+UPDATE_B = envelope("update", {"plan": PLAN, "party": None}, 512, BODY_B)
+CONTRIBUTORS = [[None, file_digest(UPDATE_B)], ["a", file_digest(UPDATE_A)]]
+BODY_AB = product(BODY_A, BODY_B)
+AGGREGATE = envelope("aggregate", {"plan": PLAN, "contributors": CONTRIBUTORS}, 512, BODY_AB)
+SUM_HEADER: Map = {
+    "plan": PLAN,
+    "contributors": CONTRIBUTORS,
+    "aggregate": file_digest(AGGREGATE),
+    "weight": 15,
+    "clipped": 1,
+}
+SUM_BODY = b"".join((a + b).to_bytes(2, "big") for a, b in zip(A, B, strict=True))
+SEALED = {"log_n": 10, "salt": bytes(range(16)), "nonce": bytes(range(12))}
+
+
+def sealed_box() -> bytes:
+    """The primes under the passphrase."""
+    key = Scrypt(salt=bytes(range(16)), length=32, n=1 << 10, r=8, p=1).derive(PASSPHRASE.encode())
+    opened = P.to_bytes(256, "big") + Q.to_bytes(256, "big")
+    return ChaCha20Poly1305(key).encrypt(bytes(range(12)), opened, integer(N))
+
+
+def good() -> dict[str, bytes]:
+    """Files that every reader must accept."""
+    tensors = [["b", "float16", [1]], ["w", "int32", [2, 1]]]
+    long = [["w", "uint8", [(1 << 20) + 3]]]
+    return {
+        "key.pub": envelope("public key", {"n": integer(N)}),
+        "key.key": envelope("private key", {"n": integer(N), "p": integer(P), "q": integer(Q)}),
+        "sealed.key": envelope("private key", {"n": integer(N), "sealed": {**SEALED, "box": sealed_box()}}),
+        "round.plan": envelope("plan", {"plan": PLAN}),
+        "a.int": envelope("encoded", {"plan": PLAN, "weight": 10, "clipped": 1}, 1, bytes(A)),
+        "a.enc": UPDATE_A,
+        "unnamed.enc": UPDATE_B,
+        "round.agg": AGGREGATE,
+        "round.sum": envelope("sum", SUM_HEADER, 2, SUM_BODY),
+        "some.tensors": envelope("tensors", {"tensors": tensors}, 1, struct.pack("<eii", 1.5, -1, 7)),
+        "two-chunks.tensors": envelope("tensors", {"tensors": long}, 1, bytes((1 << 20) + 3)),
+    }
+
+
+def plan_with(**changes: object) -> bytes:
+    """A plan file in which some fields differ."""
+    return envelope("plan", {"plan": {**PLAN, **changes}})
+
+
+def tensor(*fields: object) -> list[list[object]]:
+    """The tensors of a plan with one tensor."""
+    return [list(fields)]
+
+
+def bad() -> dict[str, tuple[bytes, str]]:
+    """Files that every reader must refuse, each for one reason, and words of hecli's error."""
+    key: Map = {"n": integer(N)}
+    packed = pack(sort(key))
+    plain = envelope("public key", key)
+    trailer_at = len(plain) - 32 - 8 - 13 - 8
+    files = {
+        # Section 1: the envelope.
+        "not-msgpack": (b"\xc1" + plain[1:], "not a hecli file"),
+        "other-magic": (plain.replace(b"hecli", b"hecly", 1), "not a hecli file"),
+        "newer-version": (envelope("public key", key, version=2), "format version 2"),
+        "unknown-kind": (envelope("secret", key), "unknown kind 'secret'"),
+        "prelude-long-integer": (
+            plain.replace(b"hecli\x01", b"hecli\xcc\x01", 1),
+            "prelude is not in canonical",
+        ),
+        "header-too-large": (envelope("public key", key, header_size=(4 << 20) + 1), "declares a header"),
+        "header-shorter": (envelope("public key", key, header_size=len(packed) - 1), "bytes too many"),
+        "header-longer": (envelope("public key", key, header_size=len(packed) + 1), "ends too early"),
+        "header-not-a-map": (envelope("public key", key, header_bytes=pack([1])), "header is not a map"),
+        "header-unsorted": (
+            envelope("sum", {}, header_bytes=pack({"weight": 1, "aggregate": b""})),
+            "not in canonical form",
+        ),
+        "header-key-twice": (
+            envelope("public key", key, header_bytes=b"\x82" + 2 * packed[1:]),
+            "same key twice",
+        ),
+        "header-long-string": (
+            envelope("public key", key, header_bytes=packed.replace(b"\xa1n", b"\xd9\x01n", 1)),
+            "not in canonical form",
+        ),
+        "header-extension": (
+            envelope("public key", key, header_bytes=b"\x81\xa1n\xd4\x01\x01"),
+            "not in canonical form",
+        ),
+        "header-float32": (
+            envelope("public key", key, header_bytes=b"\x81\xa1n\xca\x3f\x80\x00\x00"),
+            "not in canonical form",
+        ),
+        "header-too-deep": (envelope("public key", {"n": [[[[[[[[1]]]]]]]]}), "nested too deeply"),
+        "field-unknown": (envelope("public key", {**key, "x": 1}), "unknown field 'x'"),
+        "field-missing": (envelope("public key", {}), "no field 'n'"),
+        "field-of-wrong-type": (envelope("public key", {"n": 5}), "'n' of the wrong type"),
+        "field-bool-for-int": (plan_with(bits=True), "'bits' of the wrong type"),
+        "records-without-size": (envelope("public key", key, count=5), "5 records of 0 bytes"),
+        "records-too-many": (envelope("update", key, 512, BODY_A, count=1 << 62), "records of 512"),
+        "records-not-there": (envelope("update", key, 512, BODY_A, count=3), "ends too early"),
+        "body-where-none-may-be": (envelope("public key", key, 1, b"x"), "holds 1 records"),
+        "body-of-other-records": (
+            envelope("update", {"plan": PLAN, "party": None}, 256, BODY_A),
+            "records of 256",
+        ),
+        "chunk-of-other-length": (
+            UPDATE_B.replace(b"\xc5\x04\x00" + BODY_B, b"\xc5\x03\xff" + BODY_B),
+            "wrong length",
+        ),
+        "chunk-altered": (
+            UPDATE_B.replace(BODY_B, BODY_B[:-1] + bytes([BODY_B[-1] ^ 1])),
+            "chunk 0 does not match",
+        ),
+        "header-altered": (
+            plain.replace(packed, packed[:-1] + bytes([packed[-1] ^ 2])),
+            "digest does not match",
+        ),
+        "trailer-digest": (
+            envelope("public key", key, trailer={"digest": bytes(32)}),
+            "digest does not match",
+        ),
+        "trailer-chunks": (
+            envelope("update", {"plan": PLAN, "party": None}, 512, BODY_B, trailer={"chunks": bytes(32)}),
+            "digest does not match",
+        ),
+        "trailer-signed": (
+            envelope("public key", key, trailer={"signatures": [1], "digest": bytes(31)}),
+            "is signed",
+        ),
+        "truncated-in-trailer": (plain[:-1], "ends too early"),
+        "truncated-in-header": (plain[:40], "ends too early"),
+        "truncated-before-trailer": (plain[:trailer_at], "ends too early"),
+        "empty": (b"", "ends too early"),
+        "bytes-behind-the-end": (plain + b"\0", "bytes too many"),
+        # Sections 2 and 3: keys.
+        "key-leading-zero": (envelope("public key", {"n": b"\0" + integer(N)}), "not in canonical form"),
+        "key-empty": (envelope("public key", {"n": b""}), "not in canonical form"),
+        "key-too-short": (envelope("public key", {"n": integer(2**1000 + 1)}), "1001 bits is too short"),
+        "key-even": (envelope("public key", {"n": integer(N - 1)}), "even"),
+        "key-small-factor": (envelope("public key", {"n": integer(3 * N)}), "small factor"),
+        "key-square": (envelope("public key", {"n": integer(P * P)}), "perfect power"),
+        "private-key-of-another-n": (
+            envelope("private key", {"n": integer(N + 2), "p": integer(P), "q": integer(Q)}),
+            "do not make its modulus",
+        ),
+        "private-key-costly": (
+            envelope("private key", {**key, "sealed": {**SEALED, "log_n": 40, "box": b""}}),
+            "scrypt with N = 2^40",
+        ),
+        "private-key-short-salt": (
+            envelope("private key", {**key, "sealed": {**SEALED, "salt": b"", "box": b""}}),
+            "salt or nonce",
+        ),
+        # Plans.
+        "plan-bits": (plan_with(bits=1), "bits must be"),
+        "plan-capacity": (plan_with(capacity=1 << 15), "parties must be"),
+        "plan-opens-one": (plan_with(min_parties=1), "fewest parties must be"),
+        "plan-weight": (plan_with(max_weight=0), "largest weight must be"),
+        "plan-rounding": (plan_with(rounding="up"), "'up' is none of"),
+        "plan-randomness": (plan_with(randomness="none"), "'none' is none of"),
+        "plan-id": (plan_with(id=b"1"), "id has the wrong length"),
+        "plan-name": (plan_with(name="\x1b[31m"), "cannot be a name"),
+        "plan-no-tensors": (plan_with(tensors=[]), "holds 0 tensors"),
+        "plan-no-values": (plan_with(tensors=tensor("w", "float32", [0], 1.0)), "no values"),
+        "plan-dtype": (plan_with(tensors=tensor("w", "complex64", [1], 1.0)), "cannot be encoded"),
+        "plan-shape": (plan_with(tensors=tensor("w", "float32", [-1], 1.0)), "impossible shape"),
+        "plan-too-many-values": (plan_with(tensors=tensor("w", "int8", [1 << 41], 1.0)), "too many values"),
+        "plan-step-zero": (plan_with(tensors=tensor("w", "int8", [1], 0.0)), "impossible step"),
+        "plan-step-nan": (plan_with(tensors=tensor("w", "int8", [1], float("nan"))), "impossible step"),
+        "plan-step-integer": (plan_with(tensors=tensor("w", "int8", [1], 1)), "malformed"),
+        "plan-unsorted": (
+            plan_with(tensors=[["w", "int8", [1], 1.0], ["b", "int8", [1], 1.0]]),
+            "not in order",
+        ),
+        "plan-name-twice": (plan_with(tensors=2 * tensor("w", "int8", [1], 1.0)), "two tensors named w"),
+        # The files of a round.
+        "encoded-weight": (
+            envelope("encoded", {"plan": PLAN, "weight": 11, "clipped": 0}, 1, bytes(A)),
+            "weight is not from 1 to 10",
+        ),
+        "encoded-clipped": (
+            envelope("encoded", {"plan": PLAN, "weight": 1, "clipped": 7}, 1, bytes(A)),
+            "more values were clipped",
+        ),
+        "update-party": (envelope("update", {"plan": PLAN, "party": " "}, 512, BODY_A), "cannot be a name"),
+        "update-short": (
+            envelope("update", {"plan": PLAN, "party": None}, 512, BODY_A[:512]),
+            "calls for 2",
+        ),
+        "aggregate-of-nobody": (
+            envelope("aggregate", {"plan": PLAN, "contributors": []}, 512, BODY_AB),
+            "missing or out of order",
+        ),
+        "aggregate-unsorted": (
+            envelope("aggregate", {"plan": PLAN, "contributors": CONTRIBUTORS[::-1]}, 512, BODY_AB),
+            "missing or out of order",
+        ),
+        "aggregate-twice": (
+            envelope("aggregate", {"plan": PLAN, "contributors": CONTRIBUTORS[:1] * 2}, 512, BODY_AB),
+            "a contributor twice",
+        ),
+        "aggregate-short-digest": (
+            envelope("aggregate", {"plan": PLAN, "contributors": [["a", b"1"]]}, 512, BODY_AB),
+            "malformed",
+        ),
+        "aggregate-beyond-capacity": (
+            envelope(
+                "aggregate",
+                {"plan": PLAN, "contributors": [[None, bytes([at]) * 32] for at in range(17)]},
+                512,
+                BODY_AB,
+            ),
+            "more contributors than",
+        ),
+        "sum-of-one": (
+            envelope("sum", {**SUM_HEADER, "contributors": CONTRIBUTORS[:1]}, 2, SUM_BODY),
+            "has 1 contributors",
+        ),
+        "sum-weight": (envelope("sum", {**SUM_HEADER, "weight": 21}, 2, SUM_BODY), "out of range"),
+        "sum-short-digest": (envelope("sum", {**SUM_HEADER, "aggregate": b""}, 2, SUM_BODY), "wrong length"),
+        "tensors-unsorted": (
+            envelope("tensors", {"tensors": [["w", "int8", [1]], ["b", "int8", [1]]]}, 1, b"12"),
+            "not in order",
+        ),
+        "tensors-short": (envelope("tensors", {"tensors": [["w", "int8", [3]]]}, 1, b"12"), "calls for 3"),
+    }
+    return files | forged()
+
+
+def forged() -> dict[str, tuple[bytes, str]]:
+    """Aggregates sound in form, which only show when they are multiplied or opened (`decrypt-` below)."""
+    header: Map = {"plan": PLAN, "contributors": CONTRIBUTORS}
+    total = control(2, 15, 1)
+    both = [a + b for a, b in zip(A, B, strict=True)]
+    fine = lanes(both, 2)
+    first = BODY_AB[:512]
+
+    def opened(*plaintexts: int) -> bytes:
+        return envelope("aggregate", header, 512, ciphertexts(list(plaintexts), 3001))
+
+    def holding(value: int) -> bytes:
+        return envelope("aggregate", header, 512, first + value.to_bytes(512, "big"))
+
+    return {
+        "decrypt-ciphertext-zero": (holding(0), "ciphertext 1 is zero"),
+        "decrypt-ciphertext-n": (holding(N), "ciphertext 1 shares a factor"),
+        "decrypt-ciphertext-factor": (holding(P), "ciphertext 1 shares a factor"),
+        "decrypt-ciphertext-n-squared": (holding(N * N), "ciphertext 1 is not below"),
+        "decrypt-ciphertext-above": (holding(N * N + 1), "ciphertext 1 is not below"),
+        "decrypt-control-count": (opened(control(3, 15, 1), fine), "control block does not agree"),
+        "decrypt-control-high-bits": (opened(total + (1 << 1500), fine), "control block does not agree"),
+        "decrypt-control-weight": (opened(control(2, 21, 1), fine), "control block is out of range"),
+        "decrypt-control-clipped": (opened(control(2, 15, 13), fine), "control block is out of range"),
+        "decrypt-count-lane": (opened(total, lanes(both, 3)), "no sum of updates"),
+        "decrypt-lane-too-large": (opened(total, lanes([509, *both[1:]], 2)), "no sum of updates"),
+        "decrypt-lane-left-over": (opened(total, lanes([*both, 1], 2)), "no sum of updates"),
+        "decrypt-high-bits": (opened(total, fine + (1 << WIDTH * LANES)), "no sum of updates"),
+    }
+
+
+def main(folder: Path) -> None:
+    """Write everything below `folder`."""
+    index: Map = {"passphrase": PASSPHRASE, "good": {}, "bad": {}}
+    for name, data in good().items():
+        (folder / "good").mkdir(exist_ok=True)
+        (folder / "good" / name).write_bytes(data)
+        index["good"][name] = file_digest(data).hex()  # type: ignore[index]
+    for name, (data, says) in bad().items():
+        (folder / "bad").mkdir(exist_ok=True)
+        (folder / "bad" / name).write_bytes(data)
+        index["bad"][name] = says  # type: ignore[index]
+    (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)
