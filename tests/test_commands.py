@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from tests.support import KEY, KEYS, command
+from tests.support import KEY, KEYS, command, encrypted, npz, reader, rewritten, small_plan
 
 
 @pytest.fixture
@@ -310,3 +310,23 @@ def test_the_version(run):
 
     assert run("--version")[1] == f"hecli, version {hecli.__version__}\n"
     assert KEYS.exists()
+
+
+def test_more_files_than_the_usual_limit_can_be_aggregated(place):
+    """The soft limit of open files is raised; what cannot be raised is said."""
+    plan = small_plan(npz(w=np.ones(3, np.float32)), 200)
+    update = encrypted(npz(w=np.ones(3, np.float32)), plan)
+    header = reader(update).header
+    for at in range(120):
+        (place / f"{at}.enc").write_bytes(rewritten(update, header={**header, "party": str(at)}).getvalue())
+
+    def aggregate(limit):
+        line = f'{limit}; exec "{sys.executable}" -m hecli aggregate *.enc -o out.agg'
+        return subprocess.run(["bash", "-c", line], cwd=place, capture_output=True, check=False)
+
+    assert b"out.agg: 120 contributors" in aggregate("ulimit -S -n 64").stderr
+    (place / "out.agg").unlink()
+    failed = aggregate("ulimit -n 64")
+    assert failed.returncode == 1
+    assert b": too many open files\nhint: raise it with ulimit -n, or aggregate in groups" in failed.stderr
+    assert not (place / "out.agg").exists()

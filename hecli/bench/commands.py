@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -19,7 +18,7 @@ from hecli.pipeline.keys import read_private_key
 from hecli.pipeline.workers import default_jobs
 
 UPDATES = 10
-REPEATS = 3
+REPEATS = 5
 SAMPLE_SECONDS = 0.02
 COMPACT = ("--bits", "16", "--parties", "256")
 SMALLEST = ("--bits", "8", "--parties", "16")
@@ -81,8 +80,9 @@ class Workplace:
 def bench(bits: int, count: int, against: list[str], report: Report) -> dict[str, Any]:
     """Measure the commands on `count` float32 values, and the peers in the same run.
 
-    Peers are measured before and after, and the mean is taken, for machines
-    whose speed wanders. `report` is told what is going on.
+    Everything short is measured several times, the peers before and after,
+    and the best is taken on both sides, for machines that others use too.
+    `report` is told what is going on.
     """
     with TemporaryDirectory(prefix="hecli-bench-") as folder:
         place = Workplace(Path(folder), bits)
@@ -92,14 +92,14 @@ def bench(bits: int, count: int, against: list[str], report: Report) -> dict[str
         facts = _commands(place, count, report)
         report("measuring the other libraries again")
         after = {name: PEERS[name](place.key) for name in peers}
-    means = {name: _mean(before[name], after[name]) for name in peers}
+    best = {name: PerValue(*map(min, before[name], after[name])) for name in peers}
     return {
         "bits": bits,
         "values": count,
         "cores": default_jobs(),
         "machine": _machine(),
         **facts,
-        "peers": {name: mean._asdict() for name, mean in means.items()},
+        "peers": {name: values._asdict() for name, values in best.items()},
         "missing": [name for name in against if name not in peers],
     }
 
@@ -127,11 +127,7 @@ def _commands(place: Workplace, count: int, report: Report) -> dict[str, Any]:
     report("encrypting")
     names = [f"{at}.enc" for at in range(UPDATES)]
     encryptions = [place.encrypt(name, "compact.plan", "--party", name) for name in names]
-    # In pairs, for machines whose speed wanders.
-    pairs = [
-        (place.encrypt("one.enc", "compact.plan", "--jobs", "1"), place.encrypt("all.enc", "compact.plan"))
-        for _ in range(REPEATS)
-    ]
+    encrypt_one = [place.encrypt("one.enc", "compact.plan", "--jobs", "1") for _ in range(REPEATS)]
     place.encrypt("smallest.enc", "smallest.plan")
     report("aggregating")
     arguments = ("aggregate", *names, "-o", "round.agg", "--force")
@@ -157,7 +153,7 @@ def _commands(place: Workplace, count: int, report: Report) -> dict[str, Any]:
         },
         "smallest_size": place.size("smallest.enc") / count,
         "speedup": {
-            "encrypt": median(one.seconds / every.seconds for one, every in pairs),
+            "encrypt": _seconds(encrypt_one) / encrypt,
             "decrypt": decrypt_one.seconds / decryption.seconds,
         },
         "peak_bytes": {
@@ -169,11 +165,7 @@ def _commands(place: Workplace, count: int, report: Report) -> dict[str, Any]:
 
 
 def _seconds(runs: list[Run]) -> float:
-    return median(run.seconds for run in runs)
-
-
-def _mean(first: PerValue, second: PerValue) -> PerValue:
-    return PerValue(*((a + b) / 2 for a, b in zip(first, second, strict=True)))
+    return min(run.seconds for run in runs)
 
 
 def _watch(process: subprocess.Popen[bytes]) -> int | None:

@@ -126,7 +126,7 @@ def _text(target: str, plan: Plan, costs: planning.Costs) -> str:
         f"lanes        {plan.lane_width} bits; at capacity the largest sum is {largest:,}, which fits",
         f"ciphertexts  {plan.ciphertexts:,}, {plan.values_per_ciphertext} values in each",
         f"file         {count_bytes(costs.file_bytes)}, {ratio:.2f} times the values as float32",
-        f"seconds      {seconds}, on this machine",
+        f"seconds      {seconds}, of arithmetic on this machine",
         f"error        the mean is off by at most {bound:.3g} where nothing is clipped",
     ]
     if plan.max_weight > 1:
