@@ -12,7 +12,8 @@ from typing import Any
 from hecli.crypto.arithmetic import check_modulus_size, ciphertext_size, plaintext_size
 from hecli.crypto.paillier import MAX_BITS, RANDOMNESS, PublicKey
 from hecli.errors import FormatError, HecliError, MismatchError
-from hecli.formats.envelope import Map, Reader, digest_of, fields, pack
+from hecli.formats.canonical import Map, digest_of, fields, pack
+from hecli.formats.envelope import Reader
 from hecli.formats.keys import int_bytes, parse_int
 from hecli.formats.layout import TensorSpec, check_layout
 from hecli.formats.rounds import check_name

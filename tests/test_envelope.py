@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hecli.errors import FormatError, HecliError
 from hecli.formats import envelope
-from hecli.formats.envelope import Reader, pack, unpack
+from hecli.formats.canonical import pack, unpack
+from hecli.formats.envelope import Reader
 from tests.support import encrypted, npz, rewritten
 
 scalars = (

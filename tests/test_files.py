@@ -214,23 +214,33 @@ def test_an_interrupt_at_any_moment_leaves_nothing(place, verb, number):
 
 
 def test_workers_end_when_their_parent_is_killed(place):
-    np.save(place / "g.npy", np.ones(400_000, np.float32))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hecli", "encrypt", "g.npy", "-o", "out", "--jobs", "2"],
-        cwd=place,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 20
-    while len(members(process.pid)) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(members(process.pid)) == 3
+    process = encrypting(place, 400_000)
+    wait_for_workers(process)
     process.kill()
     process.communicate(timeout=30)
+    deadline = time.monotonic() + 20
     while alive(process.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(process.pid)
     assert names(place) == ["g.npy", "hecli.key", "hecli.pub"]
+
+
+def encrypting(place, count):
+    """A process in a group of its own that encrypts so many values with two workers."""
+    np.save(place / "g.npy", np.ones(count, np.float32))
+    return subprocess.Popen(
+        [sys.executable, "-m", "hecli", "encrypt", "g.npy", "--jobs", "2"],
+        cwd=place,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def wait_for_workers(process):
+    deadline = time.monotonic() + 20
+    while len(members(process.pid)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(members(process.pid)) == 3
 
 
 def members(group):
@@ -292,16 +302,8 @@ def test_nohup_is_meant(place):
 
 
 def test_a_worker_killed_in_the_middle_is_said(place):
-    np.save(place / "g.npy", np.ones(600_000, np.float32))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hecli", "encrypt", "g.npy", "--jobs", "2"],
-        cwd=place,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 20
-    while len(members(process.pid)) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    process = encrypting(place, 600_000)
+    wait_for_workers(process)
     os.kill(max(map(int, members(process.pid))), signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1

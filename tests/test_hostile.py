@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import hecli
 from hecli.errors import HecliError
 from hecli.formats import envelope
+from hecli.formats.canonical import pack
 from hecli.formats.keys import int_bytes
 from hecli.formats.tensors import open_tensors
 from tests.support import (
@@ -241,8 +242,8 @@ BOMBS = {
 def envelope_bomb(item):
     size = envelope.HEADER_LIMIT - 8
     header = b"\x81\xa1a\xdd" + size.to_bytes(4, "big") + item * size
-    prelude = envelope.pack(["hecli", 1, "plan", len(header), 0, 0])
-    tail = envelope.pack({"chunks": b"", "digest": bytes(32), "signatures": ()})
+    prelude = pack(["hecli", 1, "plan", len(header), 0, 0])
+    tail = pack({"chunks": b"", "digest": bytes(32), "signatures": ()})
     return prelude + header + tail
 
 

@@ -17,7 +17,8 @@ from safetensors.numpy import load_file, save_file
 from hecli.errors import DataError, FormatError
 from hecli.formats import tensors
 from hecli.formats.layout import TensorSpec
-from hecli.formats.tensors import PIECE, cast, open_tensors, write_tensors
+from hecli.formats.tensor_writer import write_tensors
+from hecli.formats.tensors import PIECE, cast, open_tensors
 from tests.support import npy, npz
 
 FLOATS = ("float16", "float32", "float64")

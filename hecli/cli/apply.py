@@ -8,7 +8,7 @@ import click
 from hecli.cli import options
 from hecli.cli.console import Console, count
 from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
-from hecli.formats.tensors import SUFFIXES
+from hecli.formats.tensor_writer import SUFFIXES
 from hecli.pipeline.apply import RULES
 from hecli.pipeline.apply import apply as apply_sum
 

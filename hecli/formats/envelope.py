@@ -6,16 +6,24 @@ for each file: whatever does not re-encode to the same bytes is refused.
 """
 
 import hashlib
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple
-
-import msgpack  # noqa: TID251 - the one importer
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple
 
 from hecli.errors import FormatError
+from hecli.formats.canonical import (
+    CUT_SHORT,
+    VERSION,
+    Map,
+    bin_prefix,
+    bin_size,
+    digest_of,
+    fields,
+    pack,
+    unpack,
+    unpack_first,
+)
 
 MAGIC = "hecli"
-VERSION = 1
 START = b"\x96\xa5hecli"
 """The first bytes of every file: an array of six whose first is the magic."""
 
@@ -23,10 +31,6 @@ CHUNK_SIZE = 1 << 20
 PRELUDE_LIMIT = 64
 HEADER_LIMIT = 4 << 20
 CHUNK_LIMIT = 1 << 26
-DEPTH_LIMIT = 8
-MAP_LIMIT = 8
-LIST_LIMIT = 1 << 18
-"""Most maps and lists in a header: each takes far more memory than bytes."""
 DIGEST_SIZE = 32
 
 KINDS = {
@@ -39,8 +43,6 @@ KINDS = {
     "sum",
     "tensors",
 }
-
-Map = dict[str, Any]
 
 
 class Prelude(NamedTuple):
@@ -78,71 +80,6 @@ class Prelude(NamedTuple):
     def chunks(self) -> int:
         """How many chunks there are."""
         return -(-self.records // self.records_per_chunk)
-
-
-def bin_prefix(size: int) -> bytes:
-    """The msgpack prefix of a byte string of `size` bytes, the shortest there is."""
-    if size < 1 << 8:
-        return b"\xc4" + size.to_bytes(1, "big")
-    if size < 1 << 16:
-        return b"\xc5" + size.to_bytes(2, "big")
-    return b"\xc6" + size.to_bytes(4, "big")
-
-
-def bin_size(size: int) -> int:
-    """The size of a byte string of `size` bytes as msgpack writes it."""
-    return len(bin_prefix(size)) + size
-
-
-def pack(value: Any) -> bytes:
-    """`value` in the canonical encoding: map keys sorted, the shortest of every form.
-
-    Raises FormatError for nesting deeper than the format allows.
-    """
-    packed: bytes = msgpack.packb(_sorted(value, DEPTH_LIMIT), use_bin_type=True)
-    return packed
-
-
-def unpack(data: bytes, name: str, what: str) -> Any:
-    """The value that `data` encodes, refusing any but the canonical encoding.
-
-    Raises FormatError, naming the file and the part of it.
-    """
-    maps, lists = itertools.count(1), itertools.count(1)
-
-    def checked_map(pairs: list[tuple[str, Any]]) -> Map:
-        if next(maps) > MAP_LIMIT:
-            raise FormatError("has too many maps")
-        result = dict(pairs)
-        if len(result) != len(pairs):
-            raise FormatError("has the same key twice")
-        return result
-
-    def checked_list(items: list[Any]) -> list[Any]:
-        if next(lists) > LIST_LIMIT:
-            raise FormatError("has too many lists")
-        return items
-
-    try:
-        value = msgpack.unpackb(
-            data, object_pairs_hook=checked_map, list_hook=checked_list, strict_map_key=True
-        )
-        canonical = pack(value)
-    except FormatError as error:
-        raise FormatError(f"{name}: {what} {error.message}") from error
-    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
-        raise FormatError(f"{name}: {what} is not valid msgpack") from error
-    if canonical != data:
-        raise FormatError(f"{name}: {what} is not in canonical form")
-    return value
-
-
-def digest_of(label: str, *parts: bytes) -> bytes:
-    """SHA-256 over a domain label and `parts`; callers keep the parts' lengths unambiguous."""
-    digest = hashlib.sha256(f"hecli {label} v{VERSION}\0".encode())
-    for part in parts:
-        digest.update(part)
-    return digest.digest()
 
 
 def write(
@@ -285,7 +222,7 @@ class Reader:
     def _exactly(self, size: int) -> bytes:
         data = self._stream.read(size)
         if len(data) != size:
-            raise FormatError(f"{self.name}: ends too early", "copy the file again, it was cut short")
+            raise FormatError(f"{self.name}: ends too early", CUT_SHORT)
         return data
 
     def _read_prelude(self) -> int:
@@ -294,22 +231,9 @@ class Reader:
         start = self._stream.read(PRELUDE_LIMIT)
         if not start.startswith(START):
             if START.startswith(start):
-                raise FormatError(f"{self.name}: ends too early", "copy the file again, it was cut short")
+                raise FormatError(f"{self.name}: ends too early", CUT_SHORT)
             raise FormatError(f"{self.name} is not a hecli file")
-        unpacker = msgpack.Unpacker(max_buffer_size=PRELUDE_LIMIT, use_list=False)
-        unpacker.feed(start)
-        try:
-            fields = unpacker.unpack()
-        except msgpack.OutOfData as error:
-            if len(start) == PRELUDE_LIMIT:
-                raise FormatError(f"{self.name}: its prelude is too long") from error
-            raise FormatError(
-                f"{self.name}: ends too early", "copy the file again, it was cut short"
-            ) from error
-        except (ValueError, msgpack.UnpackException) as error:
-            raise FormatError(f"{self.name}: its prelude is not valid msgpack") from error
-        size = int(unpacker.tell())
-        unpack(start[:size], self.name, "its prelude")
+        fields, size = unpack_first(start, self.name, "its prelude")
         self.prelude = _checked_prelude(fields, self.name)
         return size
 
@@ -322,7 +246,7 @@ class Reader:
         if found < expected:
             raise FormatError(
                 f"{self.name}: ends too early ({found:,} bytes of {expected:,})",
-                "copy the file again, it was cut short",
+                CUT_SHORT,
             )
         if found > expected:
             raise FormatError(f"{self.name}: has {found - expected:,} bytes too many at its end")
@@ -343,22 +267,6 @@ class Reader:
                 f"{self.name}: its digest does not match its header and trailer",
                 "the file was altered or damaged; get it again from whoever made it",
             )
-
-
-def fields(value: object, name: str, what: str, types: Mapping[str, type | tuple[type, ...]]) -> None:
-    """Raise FormatError unless `value` is a map with exactly these keys, of these types."""
-    if not isinstance(value, dict):
-        raise FormatError(f"{name}: {what} is not a map")
-    for key in value.keys() - types.keys():
-        raise FormatError(
-            f"{name}: {what} has the unknown field {str(key)[:64]!r}", "a newer hecli may know it"
-        )
-    for key, kind in types.items():
-        if key not in value:
-            raise FormatError(f"{name}: {what} has no field {key!r}")
-        # A bool is an int to Python, but not to this format.
-        if not isinstance(value[key], kind) or isinstance(value[key], bool):
-            raise FormatError(f"{name}: {what} has a field {key!r} of the wrong type")
 
 
 def _checked_prelude(fields: Sequence[object], name: str) -> Prelude:
@@ -386,16 +294,6 @@ def _checked_prelude(fields: Sequence[object], name: str) -> Prelude:
 
 def _file_digest(front: bytes, chunk_digests: bytes) -> bytes:
     return digest_of("file", hashlib.sha256(front).digest(), chunk_digests)
-
-
-def _sorted(value: Any, depth: int) -> Any:
-    if depth == 0:
-        raise FormatError("is nested too deeply")
-    if isinstance(value, dict):
-        return {key: _sorted(value[key], depth - 1) for key in sorted(value)}
-    if isinstance(value, list | tuple):
-        return [_sorted(item, depth - 1) for item in value]
-    return value
 
 
 def _with_article(kind: str) -> str:

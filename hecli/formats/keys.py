@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass
 
 from hecli.errors import FormatError, HecliError
-from hecli.formats.envelope import Map, Reader, fields
+from hecli.formats.canonical import Map, fields
+from hecli.formats.envelope import Reader
 
 SCRYPT_LOG_N = 17
 SCRYPT_LOG_N_LIMIT = 18

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hecli.errors import FormatError
-from hecli.formats.envelope import DIGEST_SIZE, Map, Reader, fields
+from hecli.formats.canonical import Map, fields
+from hecli.formats.envelope import DIGEST_SIZE, Reader
 
 NAME_LIMIT = 64
 

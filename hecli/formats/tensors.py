@@ -1,11 +1,10 @@
-"""Tensor files: .npy, .npz, .safetensors and hecli's own, read and written in pieces.
+"""Tensor files read in pieces: .npy, .npz, .safetensors and hecli's own.
 
 Nothing here holds a whole tensor in memory, except one stored in Fortran
 order. Pickles are never loaded.
 """
 
 import io
-import json
 import os
 import struct
 import tokenize
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 from hecli.errors import DataError, FormatError, HecliError
 from hecli.formats import envelope
+from hecli.formats.canonical import CUT_SHORT, fields
 from hecli.formats.layout import TensorSpec, check_layout
 
 PIECE = 1 << 16
@@ -33,10 +33,8 @@ JSON_LIMIT = 16 << 20
 NPY_HEADER_LIMIT = 10_000
 FORTRAN_LIMIT = 64 << 20
 """Bytes of a tensor in Fortran order, which has to be held in memory whole."""
-SUFFIXES = {".npy": "npy", ".npz": "npz", ".safetensors": "safetensors", ".tensors": "tensors"}
 
 Array = npt.NDArray[np.generic]
-Tensors = Iterable[tuple[TensorSpec, Iterable[Array]]]
 Read = Callable[[TensorSpec], Iterator[Array]]
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -106,41 +104,16 @@ def open_tensors(stream: BinaryIO, name: str) -> TensorFile:
     return opened
 
 
-def write_tensors(
-    stream: BinaryIO,
-    kind: str,
-    tensors: Tensors,
-    specs: tuple[TensorSpec, ...],
-    metadata: dict[str, str] | None = None,
-) -> None:
-    """Write tensors in the format `kind` (a value of SUFFIXES), piece by piece.
-
-    `specs` are those of `tensors`, in the same order. Raises DataError where
-    the format cannot hold them.
-    """
-    if kind == "npy":
-        _write_npy(stream, tensors, specs)
-    elif kind == "npz":
-        _write_npz(stream, tensors, specs)
-    elif kind == "safetensors":
-        stream.write(_safetensors_header(specs, metadata))
-        stream.writelines(_bytes(tensors))
-    else:
-        header = {"tensors": [[spec.name, spec.dtype, list(spec.shape)] for spec in specs]}
-        total = sum(spec.nbytes for spec in specs)
-        envelope.write(stream, "tensors", header, record_size=1, count=total, blocks=_bytes(tensors))
-
-
 def cast(values: Array, dtype: str) -> Array:
     """`values` rounded to `dtype` (a key of DTYPES)."""
     with np.errstate(over="ignore"):
-        return values.astype(_numpy_dtype(dtype))
+        return values.astype(numpy_dtype(dtype))
 
 
 def own_specs(reader: envelope.Reader) -> tuple[TensorSpec, ...]:
     """The tensors in a file of kind `tensors`; raises FormatError."""
     reader.require("tensors")
-    envelope.fields(reader.header, reader.name, "its header", {"tensors": list})
+    fields(reader.header, reader.name, "its header", {"tensors": list})
     found = []
     for item in reader.header["tensors"]:
         match item:
@@ -163,7 +136,7 @@ def _open_own(reader: envelope.Reader) -> TensorFile:
         # Tensors are asked for in the order of their names, in which they lie.
         if spec == specs[0]:
             reader.rewind()
-        return _pieces(reader.read, spec, _numpy_dtype(spec.dtype).newbyteorder("<"), reader.name)
+        return _pieces(reader.read, spec, numpy_dtype(spec.dtype).newbyteorder("<"), reader.name)
 
     return TensorFile("tensors", specs, read)
 
@@ -247,7 +220,7 @@ def _open_safetensors(stream: BinaryIO, name: str) -> TensorFile:
 
     def read(spec: TensorSpec) -> Iterator[Array]:
         stream.seek(starts[spec.name])
-        return _pieces(stream.read, spec, _numpy_dtype(spec.dtype).newbyteorder("<"), name)
+        return _pieces(stream.read, spec, numpy_dtype(spec.dtype).newbyteorder("<"), name)
 
     return TensorFile("safetensors", _by_name(specs), read, metadata)
 
@@ -309,68 +282,13 @@ def _pieces(
         while len(data) < size and (more := read(size - len(data))):
             data += more
         if len(data) < size:
-            raise FormatError(f"{name}: ends too early", "copy the file again, it was cut short")
+            raise FormatError(f"{name}: ends too early", CUT_SHORT)
         left -= size // dtype.itemsize
         yield np.frombuffer(data, dtype)
 
 
-def _write_npy(stream: BinaryIO, tensors: Tensors, specs: tuple[TensorSpec, ...]) -> None:
-    if len(specs) != 1:
-        raise DataError(
-            f".npy holds one tensor, here are {len(specs):,}", "use -o NAME.npz or NAME.safetensors"
-        )
-    _refuse_bfloat16(specs, "npy")
-    _write_npy_header(stream, specs[0])
-    stream.writelines(_bytes(tensors))
-
-
-def _write_npz(stream: BinaryIO, tensors: Tensors, specs: tuple[TensorSpec, ...]) -> None:
-    _refuse_bfloat16(specs, "npz")
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        for spec, pieces in tensors:
-            entry = zipfile.ZipInfo(f"{spec.name}.npy")
-            with archive.open(entry, "w", force_zip64=True) as member:
-                _write_npy_header(member, spec)
-                member.writelines(_bytes([(spec, pieces)]))
-
-
-def _write_npy_header(stream: Any, spec: TensorSpec) -> None:
-    dtype = _numpy_dtype(spec.dtype).newbyteorder("<")
-    header = {"descr": dtype.str, "fortran_order": False, "shape": spec.shape}
-    np.lib.format.write_array_header_1_0(stream, header)
-
-
-def _refuse_bfloat16(specs: tuple[TensorSpec, ...], kind: str) -> None:
-    for spec in specs:
-        if spec.dtype == "bfloat16":
-            raise DataError(
-                f"tensor {spec.name} is bfloat16, which .{kind} cannot hold",
-                "use -o NAME.safetensors or NAME.tensors",
-            )
-
-
-def _safetensors_header(specs: tuple[TensorSpec, ...], metadata: dict[str, str] | None) -> bytes:
-    """The head of a safetensors file, whose library writes only what is whole in memory."""
-    if any(spec.name == "__metadata__" for spec in specs):
-        raise DataError(
-            ".safetensors cannot hold a tensor named __metadata__", "use -o NAME.npz or NAME.tensors"
-        )
-    header: dict[str, object] = {"__metadata__": metadata} if metadata else {}
-    kinds = {"bfloat16": "BF16"} | {f"float{8 * size}": f"F{8 * size}" for size in (2, 4, 8)}
-    end = 0
-    for spec in specs:
-        header[spec.name] = {
-            "dtype": kinds[spec.dtype],
-            "shape": list(spec.shape),
-            "data_offsets": [end, end + spec.nbytes],
-        }
-        end += spec.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
-
-
-def _numpy_dtype(name: str) -> np.dtype[Any]:
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """NumPy's dtype for a key of DTYPES; raises HecliError where bfloat16 needs what is not installed."""
     if name != "bfloat16":
         return np.dtype(name)
     try:
@@ -379,13 +297,6 @@ def _numpy_dtype(name: str) -> np.dtype[Any]:
         raise _missing_extra("bfloat16") from error
     bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
     return bfloat16
-
-
-def _bytes(tensors: Tensors) -> Iterator[bytes]:
-    """The values of all tensors as little-endian bytes, a piece at a time."""
-    for _, pieces in tensors:
-        for piece in pieces:
-            yield piece.astype(piece.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def _by_name(specs: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
@@ -402,7 +313,7 @@ def _path_of(stream: BinaryIO) -> str:
 def _wrong_size(name: str, spec: TensorSpec, found: int) -> FormatError:
     return FormatError(
         f"{name}: {spec} calls for {spec.nbytes:,} bytes of values, here are {found:,}",
-        "copy the file again, it was cut short" if found < spec.nbytes else None,
+        CUT_SHORT if found < spec.nbytes else None,
     )
 
 

@@ -7,7 +7,8 @@ from typing import BinaryIO
 from hecli.crypto.arithmetic import InvalidCiphertextError, Multiplier
 from hecli.errors import FormatError, RefusedError
 from hecli.formats import envelope
-from hecli.formats.envelope import Reader, pack
+from hecli.formats.canonical import pack
+from hecli.formats.envelope import Reader
 from hecli.formats.rounds import Ciphertexts, Contributor, sorted_contributors
 from hecli.pipeline.streams import BATCH, Progress, no_progress, open_reader
 from hecli.pipeline.workers import default_jobs, pool

@@ -11,7 +11,8 @@ from hecli.errors import DataError, FormatError, HecliError, MismatchError
 from hecli.formats.envelope import Reader
 from hecli.formats.layout import TensorSpec
 from hecli.formats.rounds import Sum
-from hecli.formats.tensors import PIECE, Array, TensorFile, cast, open_tensors, write_tensors
+from hecli.formats.tensor_writer import write_tensors
+from hecli.formats.tensors import PIECE, Array, TensorFile, cast, open_tensors
 from hecli.pipeline.streams import name_of, open_reader
 from hecli.plan import Plan, Tensor
 
