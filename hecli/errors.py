@@ -21,6 +21,9 @@ class HecliError(Exception):
 class FormatError(HecliError):
     """A file is not what it should be: another kind, cut short, altered, or not canonical."""
 
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message, hint or "it was altered, damaged or made by something else; get it again")
+
 
 class DataError(HecliError):
     """A tensor holds what cannot be encoded: NaN, infinity, objects, values out of range."""

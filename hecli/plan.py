@@ -15,7 +15,7 @@ from hecli.errors import FormatError, HecliError, MismatchError
 from hecli.formats.canonical import Map, digest_of, fields, pack
 from hecli.formats.envelope import Reader
 from hecli.formats.keys import int_bytes, parse_int
-from hecli.formats.layout import TensorSpec, check_layout
+from hecli.formats.layout import HALF_ULPS, TensorSpec, check_layout
 from hecli.formats.rounds import check_name
 
 ROUNDINGS = ("nearest", "stochastic")
@@ -25,6 +25,9 @@ MAX_WEIGHT = (1 << 32) - 1
 ID_SIZE = 16
 CONTROL_LANE = 64
 """Bits of each of the control block's three lanes: count, weight, clipped."""
+
+SMALLEST = {"float16": 2.0**-25}
+"""Half the distance of the smallest numbers of a dtype, where a step may come near it."""
 
 DEFAULT_BITS = 32
 DEFAULT_STEP = 2.0**-24
@@ -149,15 +152,23 @@ class Plan:
         """SHA-256 over the plan's canonical encoding."""
         return digest_of("plan", pack(self.to_map()))
 
-    def error_bound(self, tensor: Tensor) -> float:
+    def error_bound(self, tensor: Tensor, mean_weight: int = 1) -> float:
         """The most that a mean can differ from the true mean where nothing is clipped.
 
         Half a step (nearest) or one step (stochastic), times the largest
-        weight over the mean weight; here for the worst case, all weights 1.
-        The small factor covers the float64 arithmetic around the rounding.
+        weight over the mean weight, which in the worst case is 1.
+        The small factor covers the float64 arithmetic around the rounding. To
+        it comes what rounding the mean to the tensor's own dtype can change:
+        half an ulp at the end of the range, and of float16's smallest numbers.
         """
         steps = 0.5 if self.rounding == "nearest" else 1.0
-        return steps * (1 + 2.0**-16) * tensor.step * self.max_weight
+        bound = steps * (1 + 2.0**-16) * tensor.step * self.max_weight / mean_weight
+        largest = self.qmax * tensor.step * self.max_weight / mean_weight
+        return bound + HALF_ULPS.get(tensor.spec.dtype, 0.0) * largest + SMALLEST.get(tensor.spec.dtype, 0.0)
+
+    def possible_totals(self, count: int, weight: int, clipped: int) -> bool:
+        """Whether so many parties can have these total weights and clipped values."""
+        return count <= weight <= count * self.max_weight and clipped <= count * self.values
 
     def to_map(self) -> Map:
         """The plan as it stands in a header."""
@@ -259,20 +270,24 @@ class Plan:
         """Raise MismatchError, saying which tensor and how, unless `specs` are the plan's."""
         mine, theirs = ({spec.name: spec for spec in each} for each in (self.specs, specs))
         for name in mine.keys() - theirs.keys():
-            raise MismatchError(f"{file} has no tensor {name}, which {plan} calls for")
+            raise MismatchError(f"{file} has no tensor {name}, which {plan} calls for", _ONE_LAYOUT)
         for name in theirs.keys() - mine.keys():
-            raise MismatchError(f"{file} has a tensor {name}, which {plan} does not know")
+            raise MismatchError(f"{file} has a tensor {name}, which {plan} does not know", _ONE_LAYOUT)
         for name, spec in mine.items():
             if theirs[name].shape != spec.shape:
                 raise MismatchError(
                     f"{file}: tensor {name} has shape {list(theirs[name].shape)}, "
-                    f"{plan} calls for {list(spec.shape)}"
+                    f"{plan} calls for {list(spec.shape)}",
+                    _ONE_LAYOUT,
                 )
             if theirs[name].dtype != spec.dtype:
                 raise MismatchError(
                     f"{file}: tensor {name} has dtype {theirs[name].dtype}, {plan} calls for {spec.dtype}",
                     f"convert it with array.astype('{spec.dtype}')",
                 )
+
+
+_ONE_LAYOUT = "all parties of a round have the same tensors: names, shapes and dtypes"
 
 
 def default_plan(n: int, specs: tuple[TensorSpec, ...]) -> Plan:
@@ -305,7 +320,9 @@ def _tensor(item: Any, file: str) -> Tensor:
 
 def _within(what: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
-        raise HecliError(f"{what} must be from {least:,} to {most:,}, not {value:,}")
+        raise HecliError(
+            f"{what} must be from {least:,} to {most:,}, not {value:,}", "make a plan within these limits"
+        )
 
 
 def _word(bits: int) -> int:

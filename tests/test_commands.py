@@ -48,7 +48,7 @@ def test_the_pipelines_of_the_design(grads):
     result = subprocess.run(["bash", "-c", shell], cwd=grads, capture_output=True, check=False)
     assert result.returncode == 0, result.stderr.decode()
     assert np.load(grads / "next.npz")["arr_0"].tolist() == [8.0, 7.0]
-    assert b"standard input: aggregate" in result.stdout
+    assert b"the input: aggregate" in result.stdout
     assert (grads / "again.enc").exists()
 
 
@@ -57,7 +57,7 @@ def test_a_broken_pipeline_publishes_nothing(grads):
     shell = f'hecli() {{ "{sys.executable}" -m hecli "$@"; }}; {script}'
     result = subprocess.run(["bash", "-c", shell], cwd=grads, capture_output=True, check=False)
     assert result.returncode == 1
-    assert b"standard input: ends too early" in result.stderr
+    assert b"the input: ends too early" in result.stderr
     assert not (grads / "next.npy").exists()
 
 
@@ -91,7 +91,7 @@ def test_summaries_for_scripts(grads, run):
     assert plan["plan"]["tensors"][0]["range"] == 8.0
     assert plan["costs"]["file_bytes"] == 2 * 512
     options = ("--plan", "round.plan", "--weight", 5)
-    assert facts("encode", "a.npy", *options)["clipped"] == {}
+    assert facts("encode", "a.npy", *options)["clipped"] == 0
     assert facts("encrypt", "a.int", "--party", "x")["party"] == "x"
     assert facts("encrypt", "b.npy", *options)["weight"] == 5
     assert len(facts("aggregate", "a.enc", "b.enc")["contributors"]) == 2
@@ -330,3 +330,64 @@ def test_more_files_than_the_usual_limit_can_be_aggregated(place):
     assert failed.returncode == 1
     assert b": too many open files\nhint: raise it with ulimit -n, or aggregate in groups" in failed.stderr
     assert not (place / "out.agg").exists()
+
+
+def test_a_key_that_contradicts_the_plan_is_refused(grads, ok, fails):
+    ok("plan", "--like", "a.npy", "--parties", 2)
+    fails(
+        "encode",
+        "a.npy",
+        "--plan",
+        "round.plan",
+        "--key",
+        KEYS / "full.pub",
+        says="the key given is",
+        hint="--key",
+    )
+    assert not (grads / "a.int").exists()
+
+
+def test_what_comes_from_a_pipe_goes_to_a_pipe(grads, ok):
+    for party in "ab":
+        ok("encrypt", f"{party}.npy")
+    one = (grads / "a.enc").read_bytes()
+    aggregate = command("aggregate", "-", "b.enc", cwd=grads, stdin=one).stdout
+    assert aggregate.startswith(b"\x96\xa5hecli")
+    total = command("decrypt", "-", cwd=grads, stdin=aggregate).stdout
+    assert command("apply", "-", "model.npy", cwd=grads, stdin=total).stdout.startswith(b"\x93NUMPY")
+    plan = command("plan", "--like", "-", "--parties", "2", cwd=grads, stdin=(grads / "a.npy").read_bytes())
+    assert plan.stdout.startswith(b"\x96\xa5hecli")
+
+
+def test_a_suffix_that_is_no_format_is_refused(grads, ok, fails):
+    for party in "ab":
+        ok("encrypt", f"{party}.npy")
+    ok("aggregate", "a.enc", "b.enc")
+    ok("decrypt", "round.agg")
+    fails(
+        "apply", "round.sum", "-o", "mean.csv", says="mean.csv: .csv is no tensor format", hint=".npy, .npz"
+    )
+    ok("apply", "round.sum", "-o", "mean")
+
+
+def test_damage_is_not_called_forgery(grads, ok, fails):
+    for party in "ab":
+        ok("encrypt", f"{party}.npy")
+    ok("aggregate", "a.enc", "b.enc")
+    data = bytearray((grads / "round.agg").read_bytes())
+    data[-700] ^= 1
+    (grads / "round.agg").write_bytes(bytes(data))
+    fails("decrypt", "round.agg", says="chunk 0 does not match its digest", hint="get it again")
+
+
+def test_safetensors_come_through_pipes_too(grads):
+    save_file({"w": np.ones(3, np.float32)}, grads / "w.safetensors")
+    data = (grads / "w.safetensors").read_bytes()
+    result = command("encrypt", "-", cwd=grads, stdin=data)
+    assert result.stdout.startswith(b"\x96\xa5hecli")
+
+
+def test_keys_that_others_can_read_are_warned_of_everywhere(place, run):
+    (place / "hecli.key").chmod(0o644)
+    for arguments in (("-y", "hecli.key", "-o", "again"), ("--export-jwk", "hecli.key")):
+        assert "warning: hecli.key can be read by others" in run("keygen", *arguments)[2]

@@ -82,3 +82,8 @@ def test_links_lead_somewhere():
     assert links
     for page, link in links:
         assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_errors_import_nothing_of_hecli():
+    """The bottom of the layers, which the linter's folders cannot tell from plan.py beside it."""
+    assert "import" not in (ROOT / "hecli" / "errors.py").read_text()

@@ -286,7 +286,11 @@ def test_output_that_exists(unchanged, ok, fails):
         ("encode", "a.npz", "-o", "b.npz"),
         ("apply", "round.sum", "a.npz", "-o", "b.npz"),
     ):
-        fails(*arguments, says="exists", hint="--force")
+        fails(
+            *arguments,
+            says="exists",
+            hint="without the old private key" if arguments == ("keygen",) else "--force",
+        )
     assert unchanged
     ok("decrypt", "round.agg", "--force")
 
@@ -401,3 +405,23 @@ def test_the_sample_data_is_no_pickle(place):
         assert command(
             "plan", "--like", path, "--parties", 2, "-o", "-", cwd=place, check=path.name != "test.npz"
         )
+
+
+def test_an_output_that_would_be_the_input(unchanged, fails):
+    fails("encrypt", "a.enc", says="a.enc would be written over itself", hint="-o")
+    fails("decrypt", "round.sum", says="round.sum would be written over itself", hint="-o")
+    assert unchanged
+
+
+def test_weights_without_a_plan(unchanged, fails):
+    fails(
+        "encrypt",
+        "a.npz",
+        "--weight",
+        100,
+        "-o",
+        "x",
+        says="weight 100 is not from 1 to 1",
+        hint="--max-weight",
+    )
+    assert unchanged

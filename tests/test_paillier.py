@@ -222,6 +222,7 @@ def test_fingerprints_tell_keys_apart():
 
 
 def test_this_machine_can_be_measured():
-    costs = arithmetic.measure(N, "short")
+    costs = arithmetic.measure(N, "short", 1000)
     assert 0 < costs.multiply < costs.encrypt < costs.decrypt
-    assert arithmetic.measure(N, "full").encrypt > costs.encrypt
+    assert costs.prepare > costs.encrypt
+    assert arithmetic.measure(N, "full", 1000).encrypt > costs.encrypt

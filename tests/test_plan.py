@@ -76,10 +76,13 @@ def test_few_bits_are_rounded_stochastically_unless_told():
 
 def test_the_error_bound_is_half_a_step_or_a_step():
     nearest, stochastic = plan(bits=16), plan(bits=8)
-    assert nearest.error_bound(nearest.tensors[0]) == pytest.approx(8.0 / 32767 / 2, rel=1e-4)
-    assert stochastic.error_bound(stochastic.tensors[0]) == pytest.approx(8.0 / 127, rel=1e-4)
+    # The second tensor is float64, to which nothing is added for its own rounding.
+    assert nearest.error_bound(nearest.tensors[1]) == pytest.approx(1.0 / 32767 / 2, rel=1e-4)
+    assert stochastic.error_bound(stochastic.tensors[1]) == pytest.approx(1.0 / 127, rel=1e-4)
     weighted = plan(max_weight=10)
-    assert weighted.error_bound(weighted.tensors[0]) == pytest.approx(80.0 / 32767 / 2, rel=1e-4)
+    assert weighted.error_bound(weighted.tensors[1]) == pytest.approx(10.0 / 32767 / 2, rel=1e-4)
+    half = 8.0 / 32767 / 2
+    assert nearest.error_bound(nearest.tensors[0]) == pytest.approx(half * (1 + 2**-16) + 8 * 2**-24)
 
 
 def test_two_plans_never_share_a_digest():

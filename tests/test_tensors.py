@@ -182,7 +182,7 @@ def zipped(**members):
 ONE = npy(np.ones(1, np.float32)).getvalue()
 
 UNREADABLE = {
-    "empty": (b"", "not a tensor file"),
+    "empty": (b"", "is empty"),
     "text": (b"hello world, this is text", "not a tensor file"),
     "a pickle": (pickle.dumps({"w": [1.0]}), "is a pickle"),
     "objects": (npy(np.array([None, {}], object)).getvalue(), "Python objects"),
@@ -291,3 +291,8 @@ def test_a_missing_extra_is_said(tmp_path, monkeypatch, missing):
     with path.open("rb") as stream, pytest.raises(Exception, match="not installed") as error:
         values(tensors.open_tensors(stream, "file"))
     assert error.value.hint == "pip install 'hecli[safetensors]'"
+
+
+def test_safetensors_are_read_from_memory_too():
+    content = {"w": np.arange(5, dtype=np.float32)}
+    same(values(open_tensors(saved("safetensors", content), "file")), content)

@@ -24,7 +24,7 @@ CHANGING = (
     (r"\b[0-9a-f]{4}(-[0-9a-f]{4}){9}\b", "<fingerprint>"),
     (r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{12,64}\b", "<digest>"),
     (r"\b\d+\.\d s\b", "<seconds>"),
-    (r"(encrypt|files|decrypt) [\d.e+-]+\b(?=, |$)", r"\1 <seconds>"),
+    (r"(encrypt|files|decrypt) [\d.e+-]+\b(?=, |$| \()", r"\1 <seconds>"),
 )
 
 

@@ -57,7 +57,8 @@ class Workplace:
             seconds = time.perf_counter() - start
             if process.returncode:
                 said = process.stderr.read().decode() if process.stderr else ""
-                raise HecliError(f"hecli {arguments[0]} failed: {said.strip()}")
+                reason = said.partition("error: ")[2].partition("\n")[0]
+                raise HecliError(f"hecli {arguments[0]} failed: {reason}")
         return Run(seconds, peak)
 
     def values(self, count: int) -> None:

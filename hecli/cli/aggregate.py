@@ -7,8 +7,9 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, count, count_bytes
-from hecli.cli.files import STANDARD, allow_open_files, check_output, label, open_input, open_output
+from hecli.cli.files import STANDARD, allow_open_files, check_output, label, open_input, open_output, size_of
 from hecli.pipeline.aggregate import aggregate as aggregate_files
+from hecli.pipeline.facts import contributor_facts
 
 
 @click.command()
@@ -32,7 +33,7 @@ def aggregate(
     """
     if files.count(STANDARD) > 1:
         raise click.UsageError("standard input can be read only once")
-    target = output or "round.agg"
+    target = output or (STANDARD if STANDARD in files else "round.agg")
     check_output(target, force=force)
     start = time.perf_counter()
     allow_open_files(len(files))
@@ -45,12 +46,13 @@ def aggregate(
     plan, contributors = result.plan, result.contributors
     facts = {
         "file": target,
-        "contributors": [{"party": each.party, "digest": each.digest.hex()} for each in contributors],
+        "contributors": contributor_facts(contributors),
         "plan": plan.digest.hex(),
         "seconds": round(seconds, 3),
     }
+    size = count_bytes(size_of(target, plan.ciphertext_bytes))
     text = (
         f"{label(target)}: {count(len(contributors), 'contributor')}, "
-        f"{count(plan.ciphertexts, 'ciphertext')}, {count_bytes(plan.ciphertext_bytes)}, {seconds:.1f} s"
+        f"{count(plan.ciphertexts, 'ciphertext')}, {size}, {seconds:.1f} s"
     )
     console.summary(facts, text, to_stdout=target != STANDARD)

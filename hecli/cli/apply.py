@@ -8,6 +8,7 @@ import click
 from hecli.cli import options
 from hecli.cli.console import Console, count
 from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
+from hecli.errors import HecliError
 from hecli.formats.tensor_writer import SUFFIXES
 from hecli.pipeline.apply import RULES
 from hecli.pipeline.apply import apply as apply_sum
@@ -53,11 +54,11 @@ def apply(
         raise click.UsageError("standard input can be read only once")
     target = output or _default(sum, model)
     check_output(target, force=force)
+    kind = _format(output) if output else None
     with ExitStack() as stack:
         total = stack.enter_context(open_input(sum))
         base = stack.enter_context(open_input(model)) if model is not None else None
         out = stack.enter_context(open_output(target, force=force))
-        kind = SUFFIXES.get(Path(target).suffix) if output else None
         result = apply_sum(total, out, base, rule=rule, lr=1.0 if lr is None else lr, format=kind)
     contributors = len(result.total.contributors)
     facts = {
@@ -74,10 +75,18 @@ def apply(
     console.summary(facts, text, to_stdout=target != STANDARD)
 
 
+def _format(output: str) -> str | None:
+    """The format that the suffix of -o says; None for no suffix, which leaves it to the model."""
+    suffix = Path(output).suffix
+    if suffix and suffix not in SUFFIXES:
+        raise HecliError(f"{output}: {suffix} is no tensor format hecli writes", f"use {', '.join(SUFFIXES)}")
+    return SUFFIXES.get(suffix)
+
+
 def _default(sum: str, model: str | None) -> str:
-    if model is not None and model != STANDARD:
-        path = beside(model)
-        return str(path.with_name(f"{path.stem}.next{path.suffix}"))
     if STANDARD in (sum, model):
         return STANDARD
+    if model is not None:
+        path = beside(model)
+        return str(path.with_name(f"{path.stem}.next{path.suffix}"))
     return str(beside(sum).with_suffix(".mean.tensors"))

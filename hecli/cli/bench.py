@@ -21,7 +21,7 @@ class Peers(click.ParamType[list[str]]):
     def convert(
         self, value: str | list[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> list[str]:
-        """The names as a list, phe among them since every ratio is against it."""
+        """The names as a list."""
         names = value.split(",") if isinstance(value, str) else value
         if unknown := [name for name in names if name not in PEERS]:
             self.fail(f"{unknown[0]!r} is none of {', '.join(PEERS)}", param, ctx)

@@ -57,9 +57,18 @@ class Console:
         from rich.progress import TimeRemainingColumn as Remaining  # noqa: PLC0415, TID251
 
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), Remaining())
-        with Progress(*columns, console=RichConsole(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+        bar = Progress(*columns, console=RichConsole(stderr=True), transient=True)
+        task = bar.add_task(what, total=None)
+
+        def update(done: int, total: int) -> None:
+            # Started late: it has a thread of its own, and workers are forked before the first result.
+            bar.start()
+            bar.update(task, completed=done, total=total)
+
+        try:
+            yield update
+        finally:
+            bar.stop()
 
 
 def show_error(message: str, hint: str | None = None) -> None:

@@ -8,7 +8,7 @@ from hecli.cli import options
 from hecli.cli.console import Console, count
 from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output
 from hecli.pipeline.decrypt import decrypt as decrypt_aggregate
-from hecli.pipeline.inspect import contributor_facts
+from hecli.pipeline.facts import contributor_facts
 
 
 @click.command()

@@ -4,8 +4,9 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, count
-from hecli.cli.files import check_output, default_output, label, open_input, open_output
+from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output
 from hecli.pipeline.encode import Update, open_update, write_encoded
+from hecli.pipeline.streams import check_key
 
 
 @click.command()
@@ -38,14 +39,23 @@ def encode(
     target = output or default_output(tensors, ".int")
     check_output(target, force=force)
     loaded = options.load_plan(plan)
-    n = loaded.n if loaded is not None else options.load_public_key(key).n
+    if loaded is None or key is not None:
+        public = options.load_public_key(key)
+        if loaded is not None:
+            check_key(loaded, public, "the plan")
+        n = public.n
+    else:
+        n = loaded.n
     with open_input(tensors) as source, open_output(target, force=force, secret=True) as out:
         update = open_update(source, loaded, n, weight, strict=strict)
         write_encoded(update, out)
     say_clipped(update, console)
     facts = {"file": target} | update_facts(update)
-    text = f"{label(target)}: {count(update.plan.values, 'value')} of {update.plan.bits} bits, in the clear"
-    console.summary(facts, text, to_stdout=target != "-")
+    text = (
+        f"{label(target)}: {count(update.plan.values, 'value')} of {update.plan.bits} bits, "
+        f"{update.clipped:,} clipped, in the clear"
+    )
+    console.summary(facts, text, to_stdout=target != STANDARD)
 
 
 def update_facts(update: Update) -> dict[str, object]:
@@ -57,15 +67,18 @@ def update_facts(update: Update) -> dict[str, object]:
         "plan": plan.digest.hex(),
         "weight": update.weight,
         "clipped": update.clipped,
+        "clipped_in": update.clipped_in,
     }
 
 
 def say_clipped(update: Update, console: Console) -> None:
     """A warning where values were clipped: how many, and in which tensors."""
     if update.clipped:
-        total = sum(update.clipped.values())
-        worst = sorted(update.clipped.items(), key=lambda item: -item[1])
+        worst = sorted(update.clipped_in.items(), key=lambda item: -item[1])
         where = ", ".join(f"{name} {number:,}" for name, number in worst[:3])
         more = f" and {count(len(worst) - 3, 'more tensor')}" if len(worst) > 3 else ""
-        share = 100 * total / update.plan.values
-        console.warn(f"{count(total, 'value')} out of range clipped ({share:.2g}%): {where}{more}")
+        share = 100 * update.clipped / update.plan.values
+        console.warn(
+            f"{count(update.clipped, 'value')} out of range clipped ({share:.2g}%)"
+            + (f": {where}{more}" if where else "")
+        )

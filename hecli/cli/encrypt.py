@@ -7,7 +7,7 @@ import click
 from hecli.cli import options
 from hecli.cli.console import Console, count, count_bytes
 from hecli.cli.encode import say_clipped, update_facts
-from hecli.cli.files import check_output, default_output, label, open_input, open_output
+from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output, size_of
 from hecli.pipeline.encrypt import encrypt as encrypt_update
 
 
@@ -72,6 +72,6 @@ def encrypt(
     facts = {"file": target, "party": party, "seconds": round(seconds, 3)} | update_facts(update)
     text = (
         f"{label(target)}: {count(made.values, 'value')} in {count(made.ciphertexts, 'ciphertext')}, "
-        f"{count_bytes(made.ciphertext_bytes)}, {seconds:.1f} s"
+        f"{count_bytes(size_of(target, made.ciphertext_bytes))}, {seconds:.1f} s"
     )
-    console.summary(facts, text, to_stdout=target != "-")
+    console.summary(facts, text, to_stdout=target != STANDARD)

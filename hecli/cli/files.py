@@ -78,28 +78,39 @@ def open_output(path: str, *, force: bool = False, secret: bool = False) -> Iter
             raise _cannot("write", path, error) from error
 
 
-def check_output(path: str, *, force: bool) -> None:
-    """Refuse early, before any work, what could not be written at the end."""
+def check_output(path: str, *, force: bool, hint: str | None = None) -> None:
+    """Refuse early, before any work, what could not be written at the end.
+
+    `hint` says what to do about a file that exists.
+    """
     if path == STANDARD:
         return
     if os.path.isdir(path):
         raise HecliError(f"cannot write {path}: it is a folder", "name a file with -o")
     if os.path.lexists(path) and not force and (not os.path.exists(path) or os.path.isfile(path)):
-        raise _exists(path)
+        raise _exists(path, hint)
 
 
 def default_output(path: str, suffix: str) -> str:
     """Where output goes when -o is not given: beside the input, or where the input came from."""
     if path == STANDARD:
         return path
-    return str(beside(path).with_suffix(suffix))
+    output = str(beside(path).with_suffix(suffix))
+    if output == str(Path(path)):
+        raise RefusedError(f"{path} would be written over itself", "name the output with -o")
+    return output
 
 
 def beside(path: str) -> Path:
     """The path of an input beside which to write; raises HecliError for what can be no file's name."""
     if not Path(path).name:
-        raise HecliError(f"cannot read {path!r}: it is not a file")
+        raise HecliError(f"cannot read {path!r}: it is not a file", "name a file, or - for standard input")
     return Path(path)
+
+
+def size_of(path: str, otherwise: int) -> int:
+    """Bytes of an output, or what is known of it where it went to standard output."""
+    return otherwise if path == STANDARD else Path(path).stat().st_size
 
 
 def label(path: str) -> str:
@@ -231,16 +242,16 @@ def _link_unnamed(descriptor: int, path: Path) -> None:
     os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
 
 
-def _exists(path: str) -> RefusedError:
-    return RefusedError(f"{path} exists", "name another file with -o, or pass --force to replace it")
+def _exists(path: str, hint: str | None = None) -> RefusedError:
+    return RefusedError(f"{path} exists", hint or "name another file with -o, or pass --force to replace it")
 
 
 def _cannot(verb: str, path: str, error: OSError) -> HecliError:
     reasons = {
-        errno.ENOENT: ("no such file or folder", None),
+        errno.ENOENT: ("no such file or folder", "check the path; folders are not made"),
         errno.EACCES: ("permission denied", "check its owner and mode"),
         errno.EISDIR: ("it is a folder", "name a file in it"),
-        errno.ENOSPC: ("the disk is full", "make room and run it again; nothing was written"),
+        errno.ENOSPC: ("the disk is full", "make room and run it again"),
         errno.EPIPE: ("whoever read it went away", None),
         errno.EMFILE: ("too many open files", "raise it with ulimit -n, or aggregate in groups"),
     }

@@ -8,7 +8,7 @@ import click
 from hecli.cli.console import count_bytes, printable, show_error
 from hecli.cli.files import open_input
 from hecli.errors import HecliError
-from hecli.pipeline.inspect import Facts
+from hecli.pipeline.facts import Facts
 from hecli.pipeline.inspect import inspect as inspect_file
 
 SHOWN = 12

@@ -8,9 +8,16 @@ from hecli.cli.files import STANDARD, check_output, open_input, open_output
 from hecli.crypto.paillier import DEFAULT_BITS, PrivateKey, PublicKey
 from hecli.pipeline import keys
 
+KEEP = "name the new key with -o; without the old private key nothing under it can be opened"
+
 
 @click.command()
-@click.option("-o", "--output", metavar="NAME", help="Write NAME.pub and NAME.key. [default: hecli]")
+@click.option(
+    "-o",
+    "--output",
+    metavar="NAME",
+    help="Write NAME.pub and NAME.key, or NAME as JWK. [default: hecli]",
+)
 @click.option("--bits", type=int, metavar="N", help=f"Size of the key. [default: {DEFAULT_BITS}]")
 @click.option("--passphrase", is_flag=True, help="Protect NAME.key (typed, or HECLI_PASSPHRASE).")
 @click.option("-y", "--public-only", metavar="KEY", help="Derive NAME.pub from this private key.")
@@ -55,15 +62,18 @@ def keygen(
     key: PrivateKey | PublicKey
     name = output or "hecli"
     if public_only is not None:
+        if output is None and public_only == STANDARD:
+            raise click.UsageError("say with -o how to name the public key")
         name = output or public_only.removesuffix(".key")
         with open_input(public_only) as stream:
             key = keys.public_part(stream)
+        options.warn_of_readers(public_only, console)
     elif from_jwk is not None:
         with open_input(from_jwk) as stream:
             key = keys.read_jwk(stream)
     else:
         for suffix in (".pub", ".key"):
-            check_output(name + suffix, force=force)
+            check_output(name + suffix, force=force, hint=KEEP)
         key = keys.keygen(DEFAULT_BITS if bits is None else bits)
     _write(key, name, console, passphrase=passphrase, force=force)
 
@@ -74,12 +84,14 @@ def _write(
     """Write one file or both; of two, neither unless both can be."""
     private, public = f"{name}.key", f"{name}.pub"
     if isinstance(key, PublicKey):
+        if passphrase:
+            raise click.UsageError("--passphrase is for a private key, and this is a public one")
         with open_output(public, force=force) as stream:
             keys.write_public_key(key, stream)
         _say(key, [public], console)
         return
-    check_output(public, force=force)
-    check_output(private, force=force)
+    check_output(public, force=force, hint=KEEP)
+    check_output(private, force=force, hint=KEEP)
     secret = options.ask_passphrase(private, confirm=True) if passphrase else None
     # The public file appears last: where there is one, its key is there too.
     with open_output(public, force=force) as public_stream:
@@ -92,6 +104,9 @@ def _write(
 def _export(path: str, output: str | None, console: Console, *, force: bool) -> None:
     with open_input(path) as stream:
         key = keys.read_any_key(stream, lambda: options.ask_passphrase(path))
+    if isinstance(key, PrivateKey):
+        options.warn_of_readers(path, console)
+        console.warn("what is exported is a private key without a passphrase")
     target = output or "hecli.jwk"
     with open_output(target, force=force, secret=isinstance(key, PrivateKey)) as stream:
         keys.write_jwk(key, stream)

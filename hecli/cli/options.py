@@ -38,7 +38,7 @@ def output(default: str) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         command = click.option("--force", is_flag=True, help="Replace the output if it exists.")(command)
-        text = f"Where to write. [default: {default}]"
+        text = f"Where to write. [default: {default}; standard output where the input is -]"
         return click.option("-o", "--output", metavar="FILE", help=text)(command)
 
     return decorate
@@ -85,9 +85,14 @@ def load_private_key(path: str | None, console: Console) -> "PrivateKey":
     found = _key_path(path, ".key")
     with open_input(found) as stream:
         private = read_private_key(stream, lambda: ask_passphrase(found))
-    if warning := warn_if_readable(found):
-        console.warn(warning)
+    warn_of_readers(found, console)
     return private
+
+
+def warn_of_readers(path: str, console: Console) -> None:
+    """Warn where others may read a private key."""
+    if warning := warn_if_readable(path):
+        console.warn(warning)
 
 
 def ask_passphrase(path: str, *, confirm: bool = False) -> str:
@@ -100,7 +105,7 @@ def ask_passphrase(path: str, *, confirm: bool = False) -> str:
             f"Passphrase for {path}", hide_input=True, confirmation_prompt=confirm, err=True
         )
     if not passphrase:
-        raise HecliError("the passphrase is empty", "leave out --passphrase for none")
+        raise HecliError("the passphrase is empty", f"type one, or set {PASSPHRASE}")
     return passphrase
 
 

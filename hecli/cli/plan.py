@@ -4,10 +4,10 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, count, count_bytes
-from hecli.cli.files import check_output, label, open_input, open_output
+from hecli.cli.files import STANDARD, check_output, label, open_input, open_output
 from hecli.crypto.paillier import RANDOMNESS
 from hecli.pipeline import planning
-from hecli.pipeline.inspect import plan_facts
+from hecli.pipeline.facts import plan_facts
 from hecli.plan import MAX_LANE_BITS, ROUNDINGS, Plan
 
 
@@ -77,14 +77,15 @@ def plan(
     """Agree on how a round is done.
 
     Writes the plan, proves that no lane can overflow, and says what the round
-    will cost. Every party encrypts with the same plan.
+    will cost. Every party encrypts with the same plan. A tensor of zeros in
+    TENSORS gets the widest range among the others.
 
     \b
       hecli plan --like grads.npz --parties 5
       hecli plan --like grads.npz --parties 20 --bits 8 --range 0.5
       hecli plan --like grads.npz --parties 5 --max-weight 10000
     """
-    target = output or "round.plan"
+    target = output or (STANDARD if like == STANDARD else "round.plan")
     check_output(target, force=force)
     public = options.load_public_key(key)
     with open_input(like) as stream:
@@ -104,7 +105,7 @@ def plan(
         planning.write_plan(made, stream)
     costs = planning.costs(made)
     facts = {"file": target} | plan_facts(made) | {"costs": vars(costs)}
-    console.summary(facts, _text(target, made, costs), to_stdout=target != "-")
+    console.summary(facts, _text(target, made, costs), to_stdout=target != STANDARD)
 
 
 def _text(target: str, plan: Plan, costs: planning.Costs) -> str:
@@ -126,9 +127,12 @@ def _text(target: str, plan: Plan, costs: planning.Costs) -> str:
         f"lanes        {plan.lane_width} bits; at capacity the largest sum is {largest:,}, which fits",
         f"ciphertexts  {plan.ciphertexts:,}, {plan.values_per_ciphertext} values in each",
         f"file         {count_bytes(costs.file_bytes)}, {ratio:.2f} times the values as float32",
-        f"seconds      {seconds}, of arithmetic on this machine",
-        f"error        the mean is off by at most {bound:.3g} where nothing is clipped",
+        f"seconds      {seconds} (arithmetic)",
+        f"error        unless values are clipped, the mean is off by at most {bound:.3g}",
     ]
     if plan.max_weight > 1:
-        lines.append("             (weights all 1; the heavier the parties, the smaller)")
+        heavy = max(plan.error_bound(tensor, plan.max_weight) for tensor in plan.tensors)
+        lines.append(
+            f"             if all weigh 1, and by at most {heavy:.3g} if all weigh {plan.max_weight:,}"
+        )
     return "\n".join(lines)

@@ -173,7 +173,7 @@ class Encryptor:
     """
 
     def __init__(self, n: int, randomness: str, count: int) -> None:
-        """Prepare to make `count` ciphertexts (an estimate, from all processes together)."""
+        """Prepare to make about `count` ciphertexts in each process."""
         self._n = mpz(n)
         self._n_squared = self._n**2
         self._sizes = plaintext_size(n), ciphertext_size(n)
@@ -338,15 +338,16 @@ class Decryptor:
 
 
 class Costs(NamedTuple):
-    """Seconds that one ciphertext costs one core of this machine."""
+    """Seconds on one core of this machine: to prepare an Encryptor, then for one ciphertext each."""
 
+    prepare: float
     encrypt: float
     multiply: float
     decrypt: float
 
 
-def measure(n: int, randomness: str) -> Costs:
-    """A quick measurement of this machine (some 50 ms), to foresee what a round will take."""
+def measure(n: int, randomness: str, count: int) -> Costs:
+    """A quick measurement of this machine (some 100 ms), to foresee what `count` ciphertexts will take."""
     modulus = mpz(n)
     square = modulus**2
     value = mpz(secrets.randbelow(n))
@@ -355,11 +356,14 @@ def measure(n: int, randomness: str) -> Costs:
     step = _seconds(lambda: wide * value % square, 200)
     product = _seconds(lambda: wide * wide % square, 200)
     opening = _seconds(lambda: gmpy2.powmod(value, modulus >> (n.bit_length() // 2), prime_square), 3)
+    power = _seconds(lambda: gmpy2.powmod(value, modulus, square), 1)
     if randomness == "full":
-        encryption = _seconds(lambda: gmpy2.powmod(value, modulus, square), 1)
-    else:
-        encryption = -(-exponent_bits(n, randomness) // 8) * step
-    return Costs(encryption, product, 2 * opening)
+        return Costs(0.0, power, product, 2 * opening)
+    bits = exponent_bits(n, randomness)
+    window = _window(bits, count)
+    windows = -(-bits // window)
+    # The base, and for each entry of the table about what a step takes.
+    return Costs(power + (windows << window) * step, windows * step, product, 2 * opening)
 
 
 def _seconds(work: Callable[[], object], times: int) -> float:

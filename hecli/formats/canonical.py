@@ -66,17 +66,20 @@ def unpack(data: bytes, name: str, what: str) -> Any:
     return value
 
 
-def unpack_first(data: bytes, name: str, what: str) -> tuple[Sequence[object], int]:
+def unpack_first(data: bytes, name: str, what: str, *, whole: bool) -> tuple[Sequence[object], int]:
     """The first object in `data`, an array, and its size in bytes.
 
-    Raises FormatError, also where `data` ends before the object does.
+    Raises FormatError, also where `data` ends before the object does: it is
+    cut short if `data` is all there is (`whole`), too long otherwise.
     """
     unpacker = msgpack.Unpacker(max_buffer_size=max(1, len(data)), use_list=False)
     unpacker.feed(data)
     try:
         unpacker.skip()
     except msgpack.OutOfData as error:
-        raise FormatError(f"{name}: ends too early, or {what} is too long", CUT_SHORT) from error
+        if whole:
+            raise FormatError(f"{name}: ends too early", CUT_SHORT) from error
+        raise FormatError(f"{name}: {what} is too long") from error
     except (ValueError, msgpack.UnpackException) as error:
         raise FormatError(f"{name}: {what} is not valid msgpack") from error
     size = int(unpacker.tell())

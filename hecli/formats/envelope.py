@@ -183,6 +183,13 @@ class Reader:
                 )
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def verify(self) -> None:
+        """Read all records and check their digests, then go back to the first; raises FormatError."""
+        self.rewind()
+        for _ in self.blocks(self.prelude.records_per_chunk):
+            pass
+        self.rewind()
+
     def blocks(self, records: int) -> Iterator[bytes]:
         """All records that are left, `records` at a time."""
         while block := self.read(records):
@@ -233,7 +240,7 @@ class Reader:
             if START.startswith(start):
                 raise FormatError(f"{self.name}: ends too early", CUT_SHORT)
             raise FormatError(f"{self.name} is not a hecli file")
-        fields, size = unpack_first(start, self.name, "its prelude")
+        fields, size = unpack_first(start, self.name, "its prelude", whole=len(start) < PRELUDE_LIMIT)
         self.prelude = _checked_prelude(fields, self.name)
         return size
 

@@ -96,7 +96,9 @@ class PrivateKeyFile:
             )
         except InvalidTag as error:
             raise HecliError(f"{name}: wrong passphrase", "try again; it cannot be recovered") from error
-        half = len(opened) // 2
+        half = len(int_bytes(self.n))
+        if len(opened) != 2 * half:
+            raise FormatError(f"{name}: its sealed part has the wrong length")
         return int.from_bytes(opened[:half], "big"), int.from_bytes(opened[half:], "big")
 
 

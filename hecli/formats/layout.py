@@ -21,6 +21,9 @@ DTYPES = {
 }
 """The dtypes that can be encoded, with their size in bytes."""
 
+HALF_ULPS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24}
+"""Relative error of rounding to a dtype; nothing beside it for float64, and integers have float64 means."""
+
 TENSOR_NAME_LIMIT = 256
 TENSOR_LIMIT = 1 << 16
 DIMENSION_LIMIT = 32
@@ -41,6 +44,11 @@ class TensorSpec:
         return math.prod(self.shape)
 
     @property
+    def is_integer(self) -> bool:
+        """Whether its values are integers."""
+        return "int" in self.dtype
+
+    @property
     def nbytes(self) -> int:
         """How many bytes its values take."""
         return self.size * DTYPES[self.dtype]
@@ -51,7 +59,10 @@ class TensorSpec:
     def check(self, file: str) -> None:
         """Raise DataError or FormatError where it is nothing hecli can encode."""
         if not 0 < len(self.name) <= TENSOR_NAME_LIMIT or not self.name.isprintable():
-            raise FormatError(f"{file}: {self.name[:TENSOR_NAME_LIMIT]!r} cannot name a tensor")
+            raise FormatError(
+                f"{file}: {self.name[:TENSOR_NAME_LIMIT]!r} cannot name a tensor",
+                f"use 1 to {TENSOR_NAME_LIMIT} printable characters",
+            )
         if self.dtype not in DTYPES:
             raise DataError(
                 f"{file}: tensor {self.name} has dtype {self.dtype[:64]}, which cannot be encoded",
@@ -71,7 +82,7 @@ def check_layout(specs: tuple[TensorSpec, ...], file: str) -> None:
     for spec in specs:
         spec.check(file)
         if spec.name in seen:
-            raise FormatError(f"{file}: holds two tensors named {spec.name}")
+            raise FormatError(f"{file}: holds two tensors named {spec.name}", "give each a name of its own")
         seen.add(spec.name)
     if not 0 < sum(spec.size for spec in specs) <= VALUE_LIMIT:
-        raise DataError(f"{file}: holds no values, or too many")
+        raise DataError(f"{file}: holds no values, or too many", "give at least one value")

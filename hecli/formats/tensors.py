@@ -6,12 +6,15 @@ order. Pickles are never loaded.
 
 import io
 import os
+import shutil
 import struct
+import tempfile
 import tokenize
 import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -88,6 +91,8 @@ def open_tensors(stream: BinaryIO, name: str) -> TensorFile:
     stream.seek(0)
     start = stream.read(8)
     stream.seek(0)
+    if not start:
+        raise FormatError(f"{name} is empty", "did the command that was to make it fail?")
     if start.startswith(envelope.START):
         opened = _open_own(envelope.Reader(stream, name))
     elif start.startswith(b"\x93NUMPY"):
@@ -204,7 +209,7 @@ def _open_safetensors(stream: BinaryIO, name: str) -> TensorFile:
     specs, starts = [], {}
     try:
         # The library checks header and sizes; the values are then read in pieces.
-        with safe_open(_path_of(stream), framework="np") as opened:
+        with _path_of(stream) as path, safe_open(path, framework="np") as opened:
             metadata = opened.metadata()
             start = 8 + int.from_bytes(stream.read(8), "little")
             for tensor in opened.offset_keys():
@@ -303,11 +308,20 @@ def _by_name(specs: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
     return tuple(sorted(specs, key=lambda spec: spec.name))
 
 
-def _path_of(stream: BinaryIO) -> str:
-    """A path under which the library can open what `stream` has open, named or not."""
-    if os.path.exists("/dev/fd"):
-        return f"/dev/fd/{stream.fileno()}"
-    return str(stream.name)
+@contextmanager
+def _path_of(stream: BinaryIO) -> Iterator[str]:
+    """A path under which the library can open what is in `stream`, whatever that is."""
+    try:
+        descriptor = stream.fileno()
+    except OSError:
+        # In memory only: the library needs a file.
+        with tempfile.NamedTemporaryFile() as copy:
+            shutil.copyfileobj(stream, copy)
+            copy.flush()
+            stream.seek(0)
+            yield copy.name
+        return
+    yield f"/dev/fd/{descriptor}" if os.path.exists("/dev/fd") else str(stream.name)
 
 
 def _wrong_size(name: str, spec: TensorSpec, found: int) -> FormatError:

@@ -89,7 +89,7 @@ def _opened(sources: Sequence[BinaryIO]) -> tuple[list[Reader], Plan, tuple[Cont
             plan.check_same(other, readers[0].name, reader.name)
         reader.require_body(plan.ciphertext_size, plan.ciphertexts)
         for each in header.contributors:
-            earlier = by_digest.get(each.digest) or by_party.get(each.party or "")
+            earlier = by_digest.get(each.digest, by_party.get(each.party or ""))
             if earlier is not None:
                 raise RefusedError(_twice(each, earlier, reader.name), "leave one of them out")
             by_digest[each.digest] = reader.name

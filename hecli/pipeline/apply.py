@@ -57,7 +57,7 @@ def apply(
     if rule not in RULES:
         raise HecliError(f"{rule!r} is no rule", f"use one of {', '.join(RULES)}")
     if not np.isfinite(lr):
-        raise HecliError(f"a learning rate of {lr} leads nowhere")
+        raise HecliError(f"a learning rate of {lr} leads nowhere", "give --lr a finite number")
     base = None if model is None else _open_model(model, plan)
     specs = tuple(_output_spec(spec) for spec in plan.specs) if base is None else base.specs
     stepper = _Step(reader, header, plan, base, rule, lr)
@@ -119,7 +119,7 @@ def check_totals(reader: Reader, header: Sum, plan: Plan) -> None:
     count = len(header.contributors)
     if not plan.min_parties <= count <= plan.capacity:
         raise FormatError(f"{reader.name}: has {count} contributors, which its plan does not allow")
-    if not count <= header.weight <= count * plan.max_weight or header.clipped > count * plan.values:
+    if not plan.possible_totals(count, header.weight, header.clipped):
         raise FormatError(f"{reader.name}: its total weight or clipped count is out of range")
 
 
@@ -127,7 +127,7 @@ def _open_model(model: BinaryIO, plan: Plan) -> TensorFile:
     name = name_of(model)
     opened = open_tensors(model, name)
     for spec in opened.specs:
-        if "int" in spec.dtype:
+        if spec.is_integer:
             raise DataError(
                 f"{name}: tensor {spec.name} has dtype {spec.dtype}, a mean cannot be added to integers",
                 "leave out the model to get the mean itself",
@@ -146,7 +146,7 @@ def _open_model(model: BinaryIO, plan: Plan) -> TensorFile:
 
 def _output_spec(spec: TensorSpec) -> TensorSpec:
     """What the mean of such a tensor is: integers have a fractional mean."""
-    return TensorSpec(spec.name, "float64", spec.shape) if "int" in spec.dtype else spec
+    return TensorSpec(spec.name, "float64", spec.shape) if spec.is_integer else spec
 
 
 def _finite(values: Array, spec: TensorSpec) -> Array:

@@ -36,7 +36,7 @@ def decrypt(
     """
     reader = open_reader(aggregate)
     plan, header = open_ciphertexts(reader)
-    check_key(plan, key.public.fingerprint, reader.name, "the key given")
+    check_key(plan, key.public, reader.name)
     count = len(header.contributors)
     if count < plan.min_parties:
         raise RefusedError(
@@ -46,6 +46,8 @@ def decrypt(
         )
     total = plan.ciphertexts
     jobs = min(jobs or default_jobs(), -(-total // BATCH))
+    # Damage shows in the digests, quickly, and is not taken for forgery.
+    reader.verify()
     engine = Decryptor(key.p, key.q)
     control = _control(engine, reader, plan, count)
     result = Sum(plan.to_map(), header.contributors, reader.digest, control.weight, control.clipped)
@@ -68,7 +70,7 @@ def _control(engine: Decryptor, reader: Reader, plan: Plan, count: int) -> Contr
             f"{reader.name}: its header lists {count} contributors, its control block does not agree",
             FORGED,
         )
-    if not count <= control.weight <= count * plan.max_weight or control.clipped > count * plan.values:
+    if not plan.possible_totals(count, control.weight, control.clipped):
         raise FormatError(f"{reader.name}: its control block is out of range", FORGED)
     return control
 

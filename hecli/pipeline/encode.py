@@ -10,6 +10,7 @@ from hecli.crypto.fixedpoint import Floats, Lanes, count_clipped, scaled, to_lan
 from hecli.errors import DataError, FormatError, MismatchError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.envelope import Reader
+from hecli.formats.layout import TensorSpec
 from hecli.formats.rounds import Encoded
 from hecli.formats.tensors import Array, TensorFile, open_tensors
 from hecli.pipeline.streams import is_own, name_of, open_reader
@@ -22,13 +23,14 @@ EXACT_INTEGERS = 1 << 53
 class Update:
     """One party's tensors, ready to be read as lanes: from tensors or from an encoded file.
 
-    `clipped` maps the names of tensors to how many of their values are out of
-    range; for an encoded file only the total is known, under the name "all".
+    `clipped` is how many values are out of range, `clipped_in` how many in
+    which tensor; for an encoded file only the total is known.
     """
 
     plan: Plan
     weight: int
-    clipped: dict[str, int]
+    clipped: int
+    clipped_in: dict[str, int]
     lanes: Iterable[Lanes]
 
 
@@ -50,7 +52,7 @@ def write_encoded(update: Update, out: BinaryIO) -> None:
     """Write an update to `out` as an encoded file."""
     plan = update.plan
     blocks = (lanes.astype(f">u{plan.lane_size}").tobytes() for lanes in update.lanes)
-    header = Encoded(plan.to_map(), update.weight, sum(update.clipped.values())).header()
+    header = Encoded(plan.to_map(), update.weight, update.clipped).header()
     envelope.write(out, "encoded", header, record_size=plan.lane_size, count=plan.values, blocks=blocks)
 
 
@@ -106,7 +108,7 @@ def from_tensors(file: TensorFile, name: str, plan: Plan, weight: int | None, *,
             for steps in _steps(file, name, plan, tensor, weight):
                 yield to_lanes(steps, plan.qmax, stochastic=plan.rounding == "stochastic")
 
-    return Update(plan, weight, clipped, lanes())
+    return Update(plan, weight, sum(clipped.values()), clipped, lanes())
 
 
 def _from_encoded(reader: Reader, plan: Plan | None, weight: int | None, *, strict: bool) -> Update:
@@ -127,20 +129,23 @@ def _from_encoded(reader: Reader, plan: Plan | None, weight: int | None, *, stri
                 raise FormatError(f"{reader.name}: holds a lane value above {2 * own.qmax:,}")
             yield values
 
-    return Update(own, header.weight, {"all": header.clipped} if header.clipped else {}, lanes())
+    return Update(own, header.weight, header.clipped, {}, lanes())
 
 
 def _steps(file: TensorFile, name: str, plan: Plan, tensor: Tensor, weight: int) -> Iterator[Floats]:
     """A tensor's values in steps, scaled by weight, checked to be finite."""
     start = 0
     for piece in file.read(tensor.spec):
-        _check_values(piece, start, tensor, name)
+        check_values(piece, start, tensor.spec, name)
         yield scaled(piece, tensor.step, weight / plan.max_weight)
         start += piece.size
 
 
-def _check_values(piece: Array, start: int, tensor: Tensor, name: str) -> None:
-    spec = tensor.spec
+def check_values(piece: Array, start: int, spec: TensorSpec, name: str) -> None:
+    """Raise DataError, naming the index, for a value that is no number or beyond exact float64.
+
+    `piece` holds the tensor's values from the flat index `start` on.
+    """
     if np.issubdtype(piece.dtype, np.integer):
         # Compared as Python integers would be: numpy keeps uint64 apart from negative bounds.
         bad = np.greater(piece, EXACT_INTEGERS) | np.less(piece, -EXACT_INTEGERS)
@@ -151,7 +156,10 @@ def _check_values(piece: Array, start: int, tensor: Tensor, name: str) -> None:
     if bad.any():
         at = int(np.argmax(bad))
         index = [int(i) for i in np.unravel_index(start + at, spec.shape)]
-        raise DataError(f"{name}: tensor {spec.name}{index} is {piece[at]}, {what}")
+        raise DataError(
+            f"{name}: tensor {spec.name}{index} is {piece[at]}, {what}",
+            "an update must be finite; look at the step it came from before you send it",
+        )
 
 
 def _weight(plan: Plan, weight: int | None) -> int:
@@ -165,6 +173,6 @@ def _weight(plan: Plan, weight: int | None) -> int:
     if not 1 <= weight <= plan.max_weight:
         raise RefusedError(
             f"weight {weight:,} is not from 1 to {plan.max_weight:,}",
-            "the plan sets the largest weight: hecli plan --max-weight",
+            "weights need a plan made with hecli plan --max-weight, passed with --plan",
         )
     return weight

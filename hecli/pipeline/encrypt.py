@@ -40,10 +40,10 @@ def encrypt(
     if party is not None:
         check_name(party)
     if plan is not None:
-        check_key(plan, key.fingerprint, "the plan", "the key given")
+        check_key(plan, key, "the plan")
     update = open_update(source, plan, key.n, weight, strict=strict)
     plan = update.plan
-    check_key(plan, key.fingerprint, name_of(source), "the key given")
+    check_key(plan, key, name_of(source))
     total = plan.ciphertexts
     jobs = min(jobs or default_jobs(), -(-total // BATCH))
     engine = Encryptor(plan.n, plan.randomness, -(-total // jobs))
@@ -57,7 +57,7 @@ def encrypt(
 def _plaintexts(update: Update) -> Iterator[bytes]:
     """The control block, then the packed lanes, some ciphertexts' worth at a time."""
     plan = update.plan
-    control = Control(count=1, weight=update.weight, clipped=sum(update.clipped.values()))
+    control = Control(count=1, weight=update.weight, clipped=update.clipped)
     yield control.pack().to_bytes(plan.plaintext_size, "big")
     for values in _regrouped(update.lanes, BATCH * plan.values_per_ciphertext):
         rows = -(-len(values) // plan.values_per_ciphertext)

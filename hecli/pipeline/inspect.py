@@ -1,19 +1,19 @@
 """What a file is, without any key."""
 
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from hecli.formats.envelope import Reader
-from hecli.formats.rounds import Contributor, Sum
+from hecli.formats.rounds import Sum
 from hecli.formats.tensors import own_specs
 from hecli.pipeline.aggregate import open_ciphertexts
 from hecli.pipeline.apply import check_totals
 from hecli.pipeline.encode import open_encoded
+from hecli.pipeline.facts import Facts, contributor_facts, plan_facts
 from hecli.pipeline.keys import private_key_facts, public_key
 from hecli.pipeline.streams import open_reader
 from hecli.plan import Plan
 
-Facts = dict[str, Any]
 _IN_THE_CLEAR = "holds one party's update in the clear: keep it to yourself"
 _SECRET = "a private key: keep it to yourself"  # noqa: S105 - a sentence, not a secret
 
@@ -21,59 +21,18 @@ _SECRET = "a private key: keep it to yourself"  # noqa: S105 - a sentence, not a
 def inspect(source: BinaryIO) -> Facts:
     """What the file in a seekable stream is: a map that JSON can hold.
 
-    Reads it to its end and checks every digest. Raises FormatError where
-    anything in it is not sound.
+    Reads it to its end and checks its form, its digests and what its header
+    says of itself; what lanes and ciphertexts hold shows only to those who
+    use them. Raises FormatError.
     """
     reader = open_reader(source)
     facts: Facts = {"file": reader.name, "kind": reader.kind, "bytes": source.seek(0, 2)}
-    reader.rewind()
     facts |= _DESCRIBE[reader.kind](reader)
     if reader.kind != "private key":
         facts["digest"] = reader.digest.hex()
-    for _ in reader.blocks(reader.prelude.records_per_chunk):
-        pass
+    reader.verify()
     facts["digests"] = "hold"
     return facts
-
-
-def plan_facts(plan: Plan) -> Facts:
-    """What a plan says, and what follows from it."""
-    tensors = [
-        {
-            "name": tensor.spec.name,
-            "dtype": tensor.spec.dtype,
-            "shape": list(tensor.spec.shape),
-            "step": tensor.step,
-            "range": plan.qmax * tensor.step,
-            "error_bound": plan.error_bound(tensor),
-        }
-        for tensor in plan.tensors
-    ]
-    return {
-        "plan": {
-            "name": plan.name,
-            "digest": plan.digest.hex(),
-            "id": plan.id.hex(),
-            "key": plan.key.fingerprint,
-            "key_bits": plan.n.bit_length(),
-            "bits": plan.bits,
-            "rounding": plan.rounding,
-            "parties": plan.capacity,
-            "min_parties": plan.min_parties,
-            "max_weight": plan.max_weight,
-            "randomness": plan.randomness,
-            "lane_bits": plan.lane_width,
-            "values_per_ciphertext": plan.values_per_ciphertext,
-            "values": plan.values,
-            "ciphertexts": plan.ciphertexts,
-            "tensors": tensors,
-        }
-    }
-
-
-def contributor_facts(contributors: tuple[Contributor, ...]) -> list[Facts]:
-    """Who is in an aggregate, and with which file."""
-    return [{"party": each.party, "digest": each.digest.hex()} for each in contributors]
 
 
 def _public_key(reader: Reader) -> Facts:

@@ -8,11 +8,12 @@ import numpy as np
 
 from hecli.crypto import arithmetic
 from hecli.crypto.paillier import PublicKey
-from hecli.errors import DataError, HecliError
+from hecli.errors import HecliError
 from hecli.formats import envelope
 from hecli.formats.layout import TensorSpec
 from hecli.formats.tensors import TensorFile, open_tensors
-from hecli.pipeline.streams import name_of, open_reader
+from hecli.pipeline.encode import check_values
+from hecli.pipeline.streams import BATCH, name_of, open_reader
 from hecli.pipeline.workers import default_jobs
 from hecli.plan import Plan, Tensor, new_id
 
@@ -89,15 +90,16 @@ def read_plan(source: BinaryIO) -> Plan:
 def costs(plan: Plan) -> Costs:
     """What a round by this plan takes, from a quick measurement of this machine.
 
-    Aggregation is counted at capacity; all cores are counted on.
+    Aggregation is counted at capacity; all cores are counted on. The start of
+    Python, some tenths of a second, is not.
     """
-    measured = arithmetic.measure(plan.n, plan.randomness)
-    jobs = default_jobs()
+    jobs = min(default_jobs(), -(-plan.ciphertexts // BATCH))
+    measured = arithmetic.measure(plan.n, plan.randomness, -(-plan.ciphertexts // jobs))
     each = plan.ciphertexts / jobs
     return Costs(
         file_bytes=plan.ciphertext_bytes,
         tensor_bytes=sum(spec.nbytes for spec in plan.specs),
-        encrypt_seconds=each * measured.encrypt,
+        encrypt_seconds=measured.prepare + each * measured.encrypt,
         aggregate_seconds=each * (plan.capacity - 1) * measured.multiply,
         decrypt_seconds=each * measured.decrypt,
     )
@@ -113,8 +115,9 @@ def _ranges(file: TensorFile, name: str) -> list[float]:
 
 def _largest(file: TensorFile, spec: TensorSpec, name: str) -> float:
     largest = 0.0
+    start = 0
     for piece in file.read(spec):
+        check_values(piece, start, spec, name)
         largest = max(largest, float(np.abs(piece.astype(np.float64)).max()))
-        if not math.isfinite(largest):
-            raise DataError(f"{name}: tensor {spec.name} holds NaN or infinity", "give --range a number")
+        start += piece.size
     return largest

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import BinaryIO
 
+from hecli.crypto.paillier import PublicKey
 from hecli.errors import MismatchError
 from hecli.formats.envelope import START, Reader
 from hecli.plan import Plan
@@ -21,7 +22,7 @@ def no_progress(done: int, total: int) -> None:
 def name_of(stream: BinaryIO) -> str:
     """How errors name a stream: its path, where it has one."""
     name = getattr(stream, "name", None)
-    return name if isinstance(name, str) else "standard input"
+    return name if isinstance(name, str) and name else "the input"
 
 
 def is_own(stream: BinaryIO) -> bool:
@@ -37,10 +38,10 @@ def open_reader(stream: BinaryIO) -> Reader:
     return Reader(stream, name_of(stream))
 
 
-def check_key(plan: Plan, fingerprint: str, file: str, key: str) -> None:
-    """Raise MismatchError unless the plan's key has this fingerprint."""
-    if plan.key.fingerprint != fingerprint:
+def check_key(plan: Plan, key: PublicKey, file: str) -> None:
+    """Raise MismatchError, showing both fingerprints, unless the plan is for this key."""
+    if plan.key != key:
         raise MismatchError(
-            f"{file} is under the key {plan.key.fingerprint}, {key} is {fingerprint}",
+            f"{file} is under the key {plan.key.fingerprint}, the key given is {key.fingerprint}",
             "pass the key that the plan was made with: --key",
         )

@@ -23,6 +23,7 @@ from hecli.errors import HecliError
 Task = Callable[[bytes], bytes]
 Run = Callable[[Iterable[bytes]], Iterator[bytes]]
 _FAILED = b""
+_INTERRUPTS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
 
 
 def default_jobs() -> int:
@@ -47,14 +48,16 @@ def pool(task: Task, jobs: int) -> Iterator[Run]:
     connections: list[Connection] = []
     workers = []
     try:
-        for _ in range(jobs):
-            mine, theirs = context.Pipe()
-            connections.append(mine)
-            inherited = list(connections) if fork else []
-            worker = context.Process(target=_serve, args=(theirs, inherited, task), daemon=True)
-            worker.start()
-            theirs.close()
-            workers.append(worker)
+        # An interrupt in the middle of a fork would be lost, or shown by the child.
+        with _interrupts_held():
+            for _ in range(jobs):
+                mine, theirs = context.Pipe()
+                connections.append(mine)
+                inherited = list(connections) if fork else []
+                worker = context.Process(target=_serve, args=(theirs, inherited, task), daemon=True)
+                worker.start()
+                theirs.close()
+                workers.append(worker)
         with ThreadPoolExecutor(jobs) as threads:
             try:
                 yield _mapper(task, connections, threads)
@@ -69,6 +72,19 @@ def pool(task: Task, jobs: int) -> Iterator[Run]:
             connection.close()
         for worker in workers:
             worker.join()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Let signals that interrupt wait until the block is done."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _mapper(task: Task, connections: list[Connection], threads: ThreadPoolExecutor) -> Run:
@@ -106,8 +122,11 @@ def _mapper(task: Task, connections: list[Connection], threads: ThreadPoolExecut
 
 def _serve(connection: Connection, inherited: list[Connection], task: Task) -> None:
     """The worker: answer blobs until the parent closes its end, or is gone."""
+    # Ctrl-C reaches the whole group: the parent decides, and the worker sees its end of the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
     # While a worker holds a copy of the parent's ends, nobody sees the parent go.
     for other in inherited:
         other.close()
@@ -118,7 +137,7 @@ def _serve(connection: Connection, inherited: list[Connection], task: Task) -> N
             return
         try:
             result = task(blob)
-        except HecliError:
+        except (HecliError, MemoryError):
             result = _FAILED
         try:
             connection.send_bytes(result)
