@@ -5,11 +5,11 @@ import io
 import msgpack
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hecli.errors import FormatError, HecliError
-from hecli.formats import envelope
+from hecli.formats import canonical, envelope
 from hecli.formats.canonical import pack, unpack
 from hecli.formats.envelope import Reader
 from tests.support import encrypted, npz, rewritten
@@ -69,8 +69,19 @@ def test_chunks_lie_where_the_specification_says():
     assert set(trailer) == {"chunks", "digest", "signatures"}
 
 
+def containers(value):
+    """How many maps and lists there are, and how deep they go."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    if inner is None:
+        return 0, 1
+    counts = [containers(each) for each in inner]
+    return 1 + sum(count for count, _ in counts), 1 + max((depth for _, depth in counts), default=0)
+
+
 @given(values)
 def test_packing_is_canonical(value):
+    count, depth = containers(value)
+    assume(count <= canonical.MAP_LIMIT and depth <= canonical.DEPTH_LIMIT)
     assert unpack(pack(value), "file", "it") == value
 
 

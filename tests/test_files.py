@@ -18,8 +18,6 @@ from hecli.cli.files import open_input, open_output
 from hecli.errors import HecliError, RefusedError
 from tests.support import command
 
-EARLIEST = 0.15
-
 
 @pytest.fixture(params=["unnamed", "named", "no links"])
 def file_system(request, monkeypatch):
@@ -192,7 +190,7 @@ def test_an_interrupt_at_any_moment_leaves_nothing(place, verb, number):
     before = names(place)
     target = {"encrypt": "g.npy", "decrypt": "round.agg"}[verb]
     interrupted = 0
-    for delay in (EARLIEST, 0.3, 0.45, 0.6, 0.9):
+    for delay in (0.15, 0.3, 0.45, 0.6, 0.9):
         process = subprocess.Popen(
             [sys.executable, "-m", "hecli", verb, target, "-o", "out", "--jobs", "2"],
             cwd=place,
@@ -209,7 +207,7 @@ def test_an_interrupt_at_any_moment_leaves_nothing(place, verb, number):
         interrupted += 1
         assert names(place) == before
         # Before Python has handed over to hecli, it answers a signal in its own way.
-        assert b"Traceback" not in errors or delay == EARLIEST
+        assert b"Traceback" not in errors or b", in main\n" not in errors
         assert not alive(process.pid)
     assert interrupted
 

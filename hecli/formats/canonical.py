@@ -16,7 +16,7 @@ from hecli.errors import FormatError
 VERSION = 1
 CUT_SHORT = "copy the file again, it was cut short"
 DEPTH_LIMIT = 8
-MAP_LIMIT = 8
+MAP_LIMIT = 64
 LIST_LIMIT = 1 << 18
 """Most maps and lists in a header: each takes far more memory than bytes."""
 
