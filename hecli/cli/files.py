@@ -214,14 +214,15 @@ def _open_unnamed(folder: Path, mode: int) -> int | None:
 
 def _publish(descriptor: int, hidden: Path, target: Path, *, force: bool) -> None:
     """Give the finished file its name, all at once."""
+    named = hidden.exists()
     if force:
-        if not hidden.exists():
+        if not named:
             # A link cannot replace, a rename can: link beside it first.
             _link_unnamed(descriptor, hidden)
         os.replace(hidden, target)
         return
     try:
-        if hidden.exists():
+        if named:
             os.link(hidden, target)
         else:
             _link_unnamed(descriptor, target)
@@ -229,7 +230,7 @@ def _publish(descriptor: int, hidden: Path, target: Path, *, force: bool) -> Non
         raise _exists(str(target)) from error
     except OSError:
         # File systems of USB sticks have no links; they have no unnamed files either.
-        if not hidden.exists():
+        if not named:
             raise
         if os.path.lexists(target):
             raise _exists(str(target)) from None
