@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hecli.crypto.paillier import PrivateKey, PublicKey
     from hecli.errors import HecliError
+    from hecli.formats.cards import Card
+    from hecli.identity import Identity
     from hecli.pipeline.aggregate import aggregate  # noqa: TID251
     from hecli.pipeline.apply import apply  # noqa: TID251
     from hecli.pipeline.decrypt import decrypt  # noqa: TID251
     from hecli.pipeline.encode import encode  # noqa: TID251
     from hecli.pipeline.encrypt import encrypt  # noqa: TID251
+    from hecli.pipeline.identities import new_identity, read_card, read_identity, write_card, write_identity  # noqa: TID251
     from hecli.pipeline.inspect import inspect  # noqa: TID251
     from hecli.pipeline.keys import (  # noqa: TID251
         keygen,
@@ -34,16 +37,22 @@ if TYPE_CHECKING:
         write_private_key,
         write_public_key,
     )
-    from hecli.pipeline.planning import make_plan, read_plan, write_plan  # noqa: TID251
+    from hecli.pipeline.planning import make_plan  # noqa: TID251
+    from hecli.pipeline.plans import read_plan, write_plan  # noqa: TID251
+    from hecli.pipeline.verify import verify, verify_aggregate  # noqa: TID251
     from hecli.plan import Plan
+    from hecli.roster import Roster
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Card",
     "HecliError",
+    "Identity",
     "Plan",
     "PrivateKey",
     "PublicKey",
+    "Roster",
     "__version__",
     "aggregate",
     "apply",
@@ -53,10 +62,17 @@ __all__ = [
     "inspect",
     "keygen",
     "make_plan",
+    "new_identity",
+    "read_card",
+    "read_identity",
     "read_jwk",
     "read_plan",
     "read_private_key",
     "read_public_key",
+    "verify",
+    "verify_aggregate",
+    "write_card",
+    "write_identity",
     "write_jwk",
     "write_plan",
     "write_private_key",
@@ -64,10 +80,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Card": "formats.cards",
     "HecliError": "errors",
+    "Identity": "identity",
     "Plan": "plan",
     "PrivateKey": "crypto.paillier",
     "PublicKey": "crypto.paillier",
+    "Roster": "roster",
     "aggregate": "pipeline.aggregate",
     "apply": "pipeline.apply",
     "decrypt": "pipeline.decrypt",
@@ -76,12 +95,19 @@ _HOMES = {
     "inspect": "pipeline.inspect",
     "keygen": "pipeline.keys",
     "make_plan": "pipeline.planning",
+    "new_identity": "pipeline.identities",
+    "read_card": "pipeline.identities",
+    "read_identity": "pipeline.identities",
     "read_jwk": "pipeline.keys",
-    "read_plan": "pipeline.planning",
+    "read_plan": "pipeline.plans",
     "read_private_key": "pipeline.keys",
     "read_public_key": "pipeline.keys",
+    "verify": "pipeline.verify",
+    "verify_aggregate": "pipeline.verify",
+    "write_card": "pipeline.identities",
+    "write_identity": "pipeline.identities",
     "write_jwk": "pipeline.keys",
-    "write_plan": "pipeline.planning",
+    "write_plan": "pipeline.plans",
     "write_private_key": "pipeline.keys",
     "write_public_key": "pipeline.keys",
 }

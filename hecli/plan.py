@@ -7,6 +7,7 @@ ciphertexts an update has, and the error the mean can have.
 import math
 import secrets
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from hecli.crypto.arithmetic import check_modulus_size, ciphertext_size, plaintext_size
@@ -16,7 +17,10 @@ from hecli.formats.canonical import Map, digest_of, fields, pack
 from hecli.formats.envelope import Reader
 from hecli.formats.keys import int_bytes, parse_int
 from hecli.formats.layout import HALF_ULPS, TensorSpec, check_layout
-from hecli.formats.rounds import check_name
+from hecli.formats.names import check_name
+from hecli.formats.rounds import Contributor
+from hecli.identity import FORGED, Identity, signer_of
+from hecli.roster import Roster
 
 ROUNDINGS = ("nearest", "stochastic")
 MAX_LANE_BITS = 32
@@ -68,7 +72,9 @@ class Plan:
     `n` is the public key; `tensors` are sorted by name; `bits` is the size of
     a quantised value, sign included; `capacity` the most parties a lane has
     room for; `min_parties` the fewest contributors that may be opened;
-    `max_weight` the weight that leaves values unscaled.
+    `max_weight` the weight that leaves values unscaled. With a `roster` every
+    file is signed; where `require_verified`, a keyholder opens only what it
+    has recomputed from the updates.
     """
 
     name: str
@@ -81,6 +87,8 @@ class Plan:
     min_parties: int
     max_weight: int
     randomness: str
+    roster: Roster | None = None
+    require_verified: bool = False
 
     @property
     def key(self) -> PublicKey:
@@ -147,7 +155,7 @@ class Plan:
         """Bytes of a lane sum in a sum file: the least power of two that holds it."""
         return _word(self.lane_width)
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         """SHA-256 over the plan's canonical encoding."""
         return digest_of("plan", pack(self.to_map()))
@@ -175,7 +183,7 @@ class Plan:
         tensors = [
             [each.spec.name, each.spec.dtype, list(each.spec.shape), each.step] for each in self.tensors
         ]
-        return {
+        value = {
             "name": self.name,
             "id": self.id,
             "key": int_bytes(self.n),
@@ -187,6 +195,12 @@ class Plan:
             "max_weight": self.max_weight,
             "randomness": self.randomness,
         }
+        # What a round does without does not stand in its plan.
+        if self.roster is not None:
+            value["roster"] = self.roster.to_map()
+        if self.require_verified:
+            value["require_verified"] = True
+        return value
 
     @classmethod
     def from_map(cls, value: Map, file: str) -> "Plan":
@@ -204,10 +218,20 @@ class Plan:
             "max_weight": int,
             "randomness": str,
         }
-        fields(value, file, what, types)
+        fields(value, file, what, types, {"roster": dict, "require_verified": bool})
         rest = {key: value[key] for key in types if key not in ("key", "tensors")}
         tensors = tuple(_tensor(item, file) for item in value["tensors"])
-        plan = cls(n=parse_int(value["key"], file), tensors=tensors, **rest)
+        roster = Roster.from_map(value["roster"], file) if "roster" in value else None
+        verified = value.get("require_verified", False)
+        if verified != ("require_verified" in value):
+            raise FormatError(f"{file}: its plan is not in canonical form")
+        plan = cls(
+            n=parse_int(value["key"], file),
+            tensors=tensors,
+            **rest,
+            roster=roster,
+            require_verified=verified,
+        )
         try:
             plan.check()
         except HecliError as error:
@@ -216,11 +240,19 @@ class Plan:
 
     @classmethod
     def read(cls, reader: Reader) -> "Plan":
-        """The plan in a plan file; raises FormatError."""
+        """The plan in a plan file, signed by its coordinator where it names one; raises FormatError."""
         reader.require("plan")
         reader.require_body(0, 0)
         fields(reader.header, reader.name, "its header", {"plan": dict})
-        return cls.from_map(reader.header["plan"], reader.name)
+        plan = cls.from_map(reader.header["plan"], reader.name)
+        signer = signer_of(reader, plan.digest)
+        if plan.roster is not None and plan.roster.coordinator is not None:
+            coordinator = plan.roster.card(plan.roster.coordinator)
+            if signer != coordinator:
+                raise FormatError(
+                    f"{reader.name}: is not signed by its coordinator {plan.roster.coordinator}", FORGED
+                )
+        return plan
 
     def check(self) -> None:
         """Prove that the plan can be kept, at capacity and for any values; raises HecliError."""
@@ -238,6 +270,8 @@ class Plan:
         for value, choices in ((self.rounding, ROUNDINGS), (self.randomness, RANDOMNESS)):
             if value not in choices:
                 raise HecliError(f"{value[:64]!r} is none of {', '.join(choices)}")
+        if self.roster is not None and len(self.roster.parties) != self.capacity:
+            raise HecliError("the number of parties is not that of the roster")
         check_layout(self.specs, "the plan")
         names = [spec.name for spec in self.specs]
         if names != sorted(names):
@@ -260,11 +294,35 @@ class Plan:
             )
         if self.specs != other.specs:
             self.check_layout(other.specs, other_file, file)
-        differing = [key for key, value in self.to_map().items() if value != other.to_map()[key]]
+        mine, theirs = self.to_map(), other.to_map()
+        differing = sorted(key for key in mine | theirs if mine.get(key) != theirs.get(key))
         raise MismatchError(
             f"{file} and {other_file} follow different plans (they differ in {', '.join(differing)})",
             "files of one round carry one plan: encrypt with the same --plan",
         )
+
+    def check_signed(self, reader: Reader, contributors: tuple[Contributor, ...]) -> None:
+        """Raise unless an update, aggregate or sum is signed as the roster asks, and so is all in it.
+
+        Without a roster a file need not be signed, but a signature there is must hold.
+        """
+        signer = signer_of(reader, self.digest)
+        if self.roster is not None:
+            self.roster.check_signer(signer, reader.kind, reader.name)
+        if reader.kind == "update":
+            if signer is not None and signer.name != contributors[0].party:
+                raise FormatError(
+                    f"{reader.name}: is {contributors[0]}'s, and signed by {signer.name}", FORGED
+                )
+        elif self.roster is not None:
+            self.roster.check_contributors(contributors, self.digest, reader.name)
+        elif any(each.signature is not None for each in contributors):
+            raise FormatError(f"{reader.name}: has signed contributors, and its plan no roster")
+
+    def check_identity(self, identity: Identity | None, kind: str) -> None:
+        """Raise RefusedError unless this identity, or nobody, may make a file of this kind."""
+        if self.roster is not None:
+            self.roster.check_identity(identity, kind)
 
     def check_layout(self, specs: tuple[TensorSpec, ...], file: str, plan: str = "the plan") -> None:
         """Raise MismatchError, saying which tensor and how, unless `specs` are the plan's."""

@@ -33,11 +33,17 @@ def test_the_reference_of_commands_is_up_to_date():
 def test_a_command_is_summed_up_by_its_first_line(name):
     command = cli.get_command(click.Context(cli), name)
     assert command.help.splitlines()[0] == COMMANDS[name]
+    explained(command, f"hecli {name}")
+    for inner in getattr(command, "commands", {}).values():
+        explained(inner, f"hecli {name} {inner.name}")
+
+
+def explained(command, words):
     # With an example, for short help is for those who know already.
-    assert f"hecli {name}" in command.help
+    assert words in command.help
     for parameter in command.params:
         if isinstance(parameter, click.Option):
-            assert parameter.help, f"{name} {parameter.name} is not explained"
+            assert parameter.help, f"{words} {parameter.name} is not explained"
 
 
 def blocks(text, language):

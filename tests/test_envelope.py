@@ -12,6 +12,7 @@ from hecli.errors import FormatError, HecliError
 from hecli.formats import canonical, envelope
 from hecli.formats.canonical import pack, unpack
 from hecli.formats.envelope import Reader
+from hecli.identity import Identity
 from tests.support import encrypted, npz, rewritten
 
 scalars = (
@@ -198,13 +199,36 @@ def test_a_trailer_that_lies_is_refused():
             read(front + pack(altered))
 
 
-def test_a_signed_file_is_not_taken_for_an_unsigned_one():
-    data = make(records=())
+@pytest.mark.parametrize(
+    ("kind", "signatures", "says"),
+    [
+        ("tensors", [1], "is signed, which a tensor file cannot be"),
+        ("update", [1], "signature is malformed"),
+        ("update", [1, 2], "more than one signature"),
+        ("update", [["a", bytes(32), bytes(32), bytes(63)]], "signature is malformed"),
+        ("update", [["a", bytes(32), bytes(31), bytes(64)]], "a card in it is malformed"),
+        ("update", [["\n", bytes(32), bytes(32), bytes(64)]], "cannot be a name"),
+    ],
+)
+def test_signatures_that_are_none_are_refused(kind, signatures, says):
+    data = make(kind=kind, records=())
     front = data[: data.index(b"\x83\xa6chunks")]
-    # One byte for a signature, saved on the digest: the size is right, the trailer is not.
-    trailer = pack({"chunks": b"", "digest": bytes(31), "signatures": [1]})
-    with pytest.raises(FormatError, match="is signed"):
-        read(front + trailer)
+    trailer = msgpack.unpackb(data[len(front) :])
+    with pytest.raises(FormatError, match=says):
+        read(front + pack(trailer | {"signatures": signatures}))
+
+
+def test_a_signed_file_cut_short_anywhere_is_refused():
+    out = io.BytesIO()
+    envelope.write(out, "update", {}, sign=Identity.generate("alice").signs("update"))
+    data = out.getvalue()
+    assert read(data)[0].signature.card.name == "alice"
+    for end in range(len(data)):
+        with pytest.raises(FormatError, match="ends too early"):
+            read(data[:end])
+    for more in (b"\0", bytes(1000)):
+        with pytest.raises(FormatError, match=f"{len(more):,} bytes too many|bytes too many"):
+            read(data + more)
 
 
 def test_a_huge_header_is_refused_when_written():

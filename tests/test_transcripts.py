@@ -1,6 +1,7 @@
 """Whole terminal sessions, as files: what a user types, and what comes back.
 
-In tests/transcripts/ a line that begins with `$ ` is typed into a shell;
+In tests/transcripts/ a line that begins with `$ ` is typed into a shell,
+which has hecli and, for what hecli does not do, forge (tests/forge.py);
 what stands below it is what both streams showed. Fingerprints, digests,
 and seconds, which differ from run to run, are written as <...>. After a
 change to what commands say, TRANSCRIPTS=update rewrites the files; read the
@@ -22,7 +23,8 @@ assert SESSIONS, "no transcripts were found"
 
 CHANGING = (
     (r"\b[0-9a-f]{4}(-[0-9a-f]{4}){9}\b", "<fingerprint>"),
-    (r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{12,64}\b", "<digest>"),
+    (r"\b[0-9a-f]{12,64}\b", "<digest>"),
+    (r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\dZ)?", "<time>"),
     (r"\b\d+\.\d s\b", "<seconds>"),
     (r"(encrypt|files|decrypt) [\d.e+-]+\b(?=, |$| \()", r"\1 <seconds>"),
 )
@@ -46,7 +48,9 @@ def test_session(path, tmp_path):
     environment |= {"COLUMNS": "80", "PATH": f"{tmp_path}/bin:{environment['PATH']}"}
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "hecli").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hecli "$@"\n')
-    (tmp_path / "bin" / "hecli").chmod(0o755)
+    (tmp_path / "bin" / "forge").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE}/forge.py" "$@"\n')
+    for tool in (tmp_path / "bin").iterdir():
+        tool.chmod(0o755)
     expected = path.read_text()
     shown = ""
     for typed in re.findall(r"^\$ (.*)$", expected, re.MULTILINE):

@@ -10,15 +10,26 @@ from hecli.cli.console import Console, count, count_bytes
 from hecli.cli.files import STANDARD, allow_open_files, check_output, label, open_input, open_output, size_of
 from hecli.pipeline.aggregate import aggregate as aggregate_files
 from hecli.pipeline.facts import contributor_facts
+from hecli.plan import Plan
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@options.plan
+@options.identity
+@options.ledger
 @options.jobs
 @options.output("round.agg")
 @options.talkative
 def aggregate(
-    files: tuple[str, ...], jobs: int | None, output: str | None, force: bool, console: Console
+    files: tuple[str, ...],
+    plan: Plan | None,
+    identity: str | None,
+    ledger: str | None,
+    jobs: int | None,
+    output: str | None,
+    force: bool,
+    console: Console,
 ) -> None:
     """Multiply updates into one aggregate.
 
@@ -29,30 +40,34 @@ def aggregate(
     \b
       hecli aggregate *.enc
       hecli aggregate north.agg south.agg -o country.agg
+      hecli aggregate *.enc --plan round.plan --identity anna.id
       hecli aggregate *.enc -o - | hecli decrypt - -o round.sum
     """
     if files.count(STANDARD) > 1:
         raise click.UsageError("standard input can be read only once")
     target = output or (STANDARD if STANDARD in files else "round.agg")
     check_output(target, force=force)
+    signer = options.load_identity(identity, console)
+    record = options.recorder(ledger, signer)
     start = time.perf_counter()
     allow_open_files(len(files))
     with ExitStack() as stack:
         sources = [stack.enter_context(open_input(file)) for file in files]
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("aggregating"))
-        result = aggregate_files(sources, out, jobs=jobs, progress=progress)
+        result = aggregate_files(sources, out, plan=plan, identity=signer, jobs=jobs, progress=progress)
+        record("aggregate", result.plan.digest, [(target, result.digest)])
     seconds = time.perf_counter() - start
-    plan, contributors = result.plan, result.contributors
+    made, contributors = result.plan, result.contributors
     facts = {
         "file": target,
         "contributors": contributor_facts(contributors),
-        "plan": plan.digest.hex(),
+        "plan": made.digest.hex(),
         "seconds": round(seconds, 3),
     }
-    size = count_bytes(size_of(target, plan.ciphertext_bytes))
+    size = count_bytes(size_of(target, made.ciphertext_bytes))
     text = (
         f"{label(target)}: {count(len(contributors), 'contributor')}, "
-        f"{count(plan.ciphertexts, 'ciphertext')}, {size}, {seconds:.1f} s"
+        f"{count(made.ciphertexts, 'ciphertext')}, {size}, {seconds:.1f} s"
     )
     console.summary(facts, text, to_stdout=target != STANDARD)

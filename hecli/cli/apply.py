@@ -12,6 +12,8 @@ from hecli.errors import HecliError
 from hecli.formats.tensor_writer import SUFFIXES
 from hecli.pipeline.apply import RULES
 from hecli.pipeline.apply import apply as apply_sum
+from hecli.pipeline.streams import digest_of_file
+from hecli.plan import Plan
 
 
 @click.command()
@@ -24,6 +26,9 @@ from hecli.pipeline.apply import apply as apply_sum
     help="Subtract lr times the mean, add the mean, or take the mean. [default: sgd]",
 )
 @click.option("--lr", type=float, metavar="X", help="Learning rate of sgd. [default: 1]")
+@options.plan
+@options.identity
+@options.ledger
 @options.output("MODEL.next.*, or SUM.mean.tensors")
 @options.talkative
 def apply(
@@ -31,6 +36,9 @@ def apply(
     model: str | None,
     rule: str,
     lr: float | None,
+    plan: Plan | None,
+    identity: str | None,
+    ledger: str | None,
     output: str | None,
     force: bool,
     console: Console,
@@ -55,11 +63,17 @@ def apply(
     target = output or _default(sum, model)
     check_output(target, force=force)
     kind = _format(output) if output else None
+    record = options.recorder(ledger, options.load_identity(identity, console) if ledger else None)
     with ExitStack() as stack:
         total = stack.enter_context(open_input(sum))
         base = stack.enter_context(open_input(model)) if model is not None else None
         out = stack.enter_context(open_output(target, force=force))
-        result = apply_sum(total, out, base, rule=rule, lr=1.0 if lr is None else lr, format=kind)
+        result = apply_sum(total, out, base, plan=plan, rule=rule, lr=1.0 if lr is None else lr, format=kind)
+        files = [(sum, result.sum_digest), (target, result.digest)]
+        if ledger and model is not None and base is not None:
+            base.seek(0)
+            files.insert(1, (model, digest_of_file(base)))
+        record("applied", result.plan.digest, files)
     contributors = len(result.total.contributors)
     facts = {
         "file": target,

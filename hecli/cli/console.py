@@ -91,16 +91,17 @@ def _one_line(text: str) -> str:
     return text if len(text) <= LINE_LIMIT else f"{text[:LINE_LIMIT]} ..."
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on standard output; all columns but the first to the right."""
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: bool = False) -> None:
+    """A table on standard output; all columns but the first to the right, unless `left`."""
     from rich.console import Console as RichConsole  # noqa: PLC0415, TID251
     from rich.table import Table  # noqa: PLC0415, TID251
+    from rich.text import Text  # noqa: PLC0415, TID251
 
     table = Table(show_edge=False, pad_edge=False)
     for at, column in enumerate(columns):
-        table.add_column(column, justify="right" if at else "left", overflow="fold")
+        table.add_column(column, justify="right" if at and not left else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     # To a file or a pipe, a table is as wide as it needs to be.
     RichConsole(width=None if sys.stdout.isatty() else 120).print(table)
 
@@ -114,6 +115,6 @@ def count_bytes(size: float) -> str:
     return f"{size:,.1f} TB"
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, plural: str | None = None) -> str:
     """A number with its noun, in the plural where it is not one."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

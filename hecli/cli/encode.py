@@ -7,6 +7,7 @@ from hecli.cli.console import Console, count
 from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output
 from hecli.pipeline.encode import Update, open_update, write_encoded
 from hecli.pipeline.streams import check_key
+from hecli.plan import Plan
 
 
 @click.command()
@@ -19,7 +20,7 @@ from hecli.pipeline.streams import check_key
 @options.talkative
 def encode(
     tensors: str,
-    plan: str | None,
+    plan: Plan | None,
     key: str | None,
     weight: int | None,
     strict: bool,
@@ -38,16 +39,15 @@ def encode(
     """
     target = output or default_output(tensors, ".int")
     check_output(target, force=force)
-    loaded = options.load_plan(plan)
-    if loaded is None or key is not None:
+    if plan is None or key is not None:
         public = options.load_public_key(key)
-        if loaded is not None:
-            check_key(loaded, public, "the plan")
+        if plan is not None:
+            check_key(plan, public, "the plan")
         n = public.n
     else:
-        n = loaded.n
+        n = plan.n
     with open_input(tensors) as source, open_output(target, force=force, secret=True) as out:
-        update = open_update(source, loaded, n, weight, strict=strict)
+        update = open_update(source, plan, n, weight, strict=strict)
         write_encoded(update, out)
     say_clipped(update, console)
     facts = {"file": target} | update_facts(update)

@@ -9,6 +9,7 @@ from hecli.cli.console import Console, count, count_bytes
 from hecli.cli.encode import say_clipped, update_facts
 from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output, size_of
 from hecli.pipeline.encrypt import encrypt as encrypt_update
+from hecli.plan import Plan
 
 
 @click.command()
@@ -16,6 +17,8 @@ from hecli.pipeline.encrypt import encrypt as encrypt_update
 @options.plan
 @options.key(".pub")
 @click.option("--party", metavar="NAME", help="Who this is from; each name counts once in an aggregate.")
+@options.identity
+@options.ledger
 @options.weight
 @options.strict
 @options.jobs
@@ -23,9 +26,11 @@ from hecli.pipeline.encrypt import encrypt as encrypt_update
 @options.talkative
 def encrypt(
     input: str,
-    plan: str | None,
+    plan: Plan | None,
     key: str | None,
     party: str | None,
+    identity: str | None,
+    ledger: str | None,
     weight: int | None,
     strict: bool,
     jobs: int | None,
@@ -42,34 +47,39 @@ def encrypt(
     \b
       hecli encrypt grads.npz
       hecli encrypt grads.npz --plan round.plan --party hospital-2
+      hecli encrypt grads.npz --plan round.plan --identity hospital-2.id
       hecli encrypt grads.npz --plan round.plan --weight 1200
       cat grads.npy | hecli encrypt - > grads.enc
     """
     target = output or default_output(input, ".enc")
     check_output(target, force=force)
     public = options.load_public_key(key)
-    loaded = options.load_plan(plan)
+    signer = options.load_identity(identity, console)
+    record = options.recorder(ledger, signer)
     start = time.perf_counter()
     with (
         open_input(input) as source,
         open_output(target, force=force) as out,
         console.progress("encrypting") as progress,
     ):
-        update = encrypt_update(
+        result = encrypt_update(
             source,
             out,
             public,
-            plan=loaded,
+            plan=plan,
             party=party,
+            identity=signer,
             weight=weight,
             strict=strict,
             jobs=jobs,
             progress=progress,
         )
+        made = result.update.plan
+        record("update", made.digest, [(target, result.digest)])
     seconds = time.perf_counter() - start
+    update = result.update
     say_clipped(update, console)
-    made = update.plan
-    facts = {"file": target, "party": party, "seconds": round(seconds, 3)} | update_facts(update)
+    facts = {"file": target, "party": result.party, "seconds": round(seconds, 3)} | update_facts(update)
     text = (
         f"{label(target)}: {count(made.values, 'value')} in {count(made.ciphertexts, 'ciphertext')}, "
         f"{count_bytes(size_of(target, made.ciphertext_bytes))}, {seconds:.1f} s"

@@ -13,9 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from hecli.errors import HecliError, RefusedError
+from hecli.errors import FormatError, HecliError, RefusedError
+from hecli.ledger import SUFFIX
 
 STANDARD = "-"
+FILE_LIMIT = 8 << 20
+"""Most bytes of an entry of a ledger."""
 SPOOL_MEMORY = 8 << 20
 """Bytes of standard input kept in memory; more goes to an unnamed temporary file."""
 
@@ -68,7 +71,7 @@ def open_output(path: str, *, force: bool = False, secret: bool = False) -> Iter
             yield _Sink(device.fileno(), path).stream
         return
     target = Path(path)
-    hidden = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+    hidden = _hidden(target)
     with _unpublished(target, hidden, 0o600 if secret else 0o666) as descriptor:
         yield _Sink(descriptor, path).stream
         try:
@@ -136,6 +139,61 @@ def warn_if_readable(path: str) -> str | None:
     if path != STANDARD and os.name == "posix" and os.stat(path).st_mode & 0o077:
         return f"{path} can be read by others: chmod 600 {path}"
     return None
+
+
+class Folder:
+    """A folder of a ledger's entries: the Store of hecli.ledger."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def names(self) -> list[str]:
+        """The names of all entries there; none where there is no such folder."""
+        try:
+            found = [path.name for path in self._path.iterdir()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _cannot("read", str(self._path), error) from error
+        # A hidden file is an entry that is still being written.
+        return [name for name in found if name.endswith(SUFFIX) and not name.startswith(".")]
+
+    def read(self, name: str) -> bytes:
+        """An entry's bytes; raises HecliError."""
+        with open_input(str(self._path / name)) as stream:
+            data = stream.read(FILE_LIMIT + 1)
+        if len(data) > FILE_LIMIT:
+            raise FormatError(f"{name}: is too large for an entry")
+        return data
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Publish an entry under a name that nobody has taken; False where somebody has."""
+        try:
+            self._path.mkdir(exist_ok=True)
+        except OSError as error:
+            raise _cannot("write", str(self._path), error) from error
+        return create(self._path / name, data)
+
+
+def create(target: Path, data: bytes) -> bool:
+    """Make a file that only one of many can make, whole; False where it is there already.
+
+    On file systems without links it does not appear whole: a reader may meet
+    it half-written.
+    """
+    hidden = _hidden(target)
+    with _unpublished(target, hidden, 0o666) as descriptor:
+        _Sink(descriptor, str(target)).write(data)
+        try:
+            os.fsync(descriptor)
+            _link(descriptor, hidden, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if not hidden.exists():
+                raise _cannot("write", str(target), error) from error
+            return _create_in_place(target, data)
+    return True
 
 
 class _Sink(io.RawIOBase):
@@ -222,10 +280,7 @@ def _publish(descriptor: int, hidden: Path, target: Path, *, force: bool) -> Non
         os.replace(hidden, target)
         return
     try:
-        if named:
-            os.link(hidden, target)
-        else:
-            _link_unnamed(descriptor, target)
+        _link(descriptor, hidden, target)
     except FileExistsError as error:
         raise _exists(str(target)) from error
     except OSError:
@@ -235,6 +290,36 @@ def _publish(descriptor: int, hidden: Path, target: Path, *, force: bool) -> Non
         if os.path.lexists(target):
             raise _exists(str(target)) from None
         os.rename(hidden, target)
+
+
+def _link(descriptor: int, hidden: Path, target: Path) -> None:
+    """Give the finished file its name; raises FileExistsError where something has it."""
+    if hidden.exists():
+        os.link(hidden, target)
+    else:
+        _link_unnamed(descriptor, target)
+
+
+def _create_in_place(target: Path, data: bytes) -> bool:
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise _cannot("write", str(target), error) from error
+    try:
+        _Sink(descriptor, str(target)).write(data)
+        os.fsync(descriptor)
+    except BaseException:
+        os.unlink(target)
+        raise
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _hidden(target: Path) -> Path:
+    return target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
 
 
 def _link_unnamed(descriptor: int, path: Path) -> None:

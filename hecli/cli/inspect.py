@@ -1,6 +1,7 @@
 """hecli inspect."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -21,8 +22,8 @@ def inspect(files: tuple[str, ...], as_json: bool) -> int:
     """Say what a file is, without any key.
 
     Works on every kind of file hecli makes: what it is, under which key and
-    plan, who is in it, and whether its digests hold. Names are what their
-    writers claim; nothing is signed.
+    plan, who is in it, who signed it, and whether digests and signatures
+    hold. Where the plan has no roster, names are what their writers claim.
 
     \b
       hecli inspect round.agg
@@ -50,25 +51,15 @@ def _text(facts: Facts) -> str:
     lines = [f"{facts['file']}: {facts['kind']}, {count_bytes(facts['bytes'])}"]
     if "warning" in facts:
         lines.append(f"  {facts['warning']}")
-    if "key" in facts:
-        lines += [f"  key          {facts['key']}", f"  bits         {facts['key_bits']}"]
-    if "passphrase" in facts:
-        lines.append(f"  passphrase   {'yes' if facts['passphrase'] else 'no'}")
-    if "plan" in facts:
-        lines += _plan_lines(facts["plan"])
-    if "weight" in facts:
-        lines.append(f"  weight       {facts['weight']:,}")
-    if "clipped" in facts:
-        lines.append(f"  clipped      {facts['clipped']:,}")
-    tensors = facts.get("tensors") or facts.get("plan", {}).get("tensors", [])
-    lines += _listed("tensors", [_tensor(each) for each in tensors])
-    lines += _listed("contributors", [_contributor(each) for each in facts.get("contributors", [])])
-    if "aggregate" in facts:
-        lines.append(f"  opened from  {facts['aggregate']}")
-    if "digest" in facts:
-        lines.append(f"  digest       {facts['digest']}")
-    lines.append(f"  digests      {facts['digests']}")
-    return "\n".join(lines)
+    parts = {"tensors": facts.get("plan", {}).get("tensors", [])} | facts
+    for field, show in _SHOW.items():
+        if field in parts:
+            lines += show(parts[field])
+    return "\n".join([*lines, f"  digests      {facts['digests']}"])
+
+
+def _line(title: str) -> Callable[[Any], list[str]]:
+    return lambda value: [f"  {title:<12} {value:,}" if isinstance(value, int) else f"  {title:<12} {value}"]
 
 
 def _plan_lines(plan: dict[str, Any]) -> list[str]:
@@ -80,7 +71,32 @@ def _plan_lines(plan: dict[str, Any]) -> list[str]:
         f"  ciphertexts  {plan['ciphertexts']:,}, {plan['values_per_ciphertext']} values in each",
         f"  lanes        {plan['lane_bits']} bits",
         f"  randomness   {plan['randomness']}",
+        *(["  to open      only what was recomputed with --from"] if plan["require_verified"] else []),
+        *_roster_lines(plan["roster"]),
     ]
+
+
+def _roster_lines(roster: dict[str, Any] | None) -> list[str]:
+    if roster is None:
+        return []
+    duties = {"parties": "party", "aggregators": "aggregator", "keyholders": "keyholder"}
+    lines = []
+    for member in roster["members"]:
+        roles = [role for field, role in duties.items() if member["name"] in roster[field]]
+        roles += ["coordinator"] if member["name"] == roster["coordinator"] else []
+        lines.append(f"{member['name']} {member['fingerprint']}, {', '.join(roles)}")
+    return _listed("roster", lines)
+
+
+def _entry_lines(entry: dict[str, Any]) -> list[str]:
+    lines = [
+        f"  entry        {entry['number']}, {entry['event']} by {entry['party']} at {entry['time']}",
+        f"  follows      {entry['previous']}",
+    ]
+    if entry["text"]:
+        lines.append(f"  note         {entry['text']}")
+    lines += _listed("files", [f"{each['file']} {each['digest'][:16]}" for each in entry["files"]])
+    return lines + _listed("brings in", [f"{each['name']} {each['fingerprint']}" for each in entry["cards"]])
 
 
 def _listed(title: str, items: list[str]) -> list[str]:
@@ -92,6 +108,10 @@ def _listed(title: str, items: list[str]) -> list[str]:
     return lines
 
 
+def _signed_by(signer: dict[str, str] | None) -> list[str]:
+    return [f"  signed by    {signer['name'] + ' ' + signer['fingerprint'] if signer else 'nobody'}"]
+
+
 def _tensor(tensor: dict[str, Any]) -> str:
     text = f"{tensor['name']} {tensor['dtype']}{tensor['shape']}"
     return f"{text} ±{tensor['range']:.3g}" if "range" in tensor else text
@@ -99,3 +119,25 @@ def _tensor(tensor: dict[str, Any]) -> str:
 
 def _contributor(contributor: dict[str, Any]) -> str:
     return f"{contributor['party'] or '(unnamed)'} {contributor['digest'][:16]}"
+
+
+_SHOW: dict[str, Callable[[Any], list[str]]] = {
+    "key": _line("key"),
+    "key_bits": lambda bits: [f"  bits         {bits}"],
+    "card": lambda card: [f"  name         {card['name']}", f"  card         {card['fingerprint']}"],
+    "passphrase": lambda sealed: [f"  passphrase   {'yes' if sealed else 'no'}"],
+    "entry": _entry_lines,
+    "uses": lambda uses: _listed(
+        "uses", [f"plan {each['plan'][:16]} file {each['file'][:16]}" for each in uses]
+    ),
+    "plan": _plan_lines,
+    "weight": _line("weight"),
+    "clipped": _line("clipped"),
+    "tensors": lambda tensors: _listed("tensors", [_tensor(each) for each in tensors]),
+    "contributors": lambda found: _listed("contributors", [_contributor(each) for each in found]),
+    "names": _line("names"),
+    "signed_by": _signed_by,
+    "aggregate": _line("opened from"),
+    "digest": _line("digest"),
+}
+"""How the parts of what `inspect` finds are shown, in their order."""

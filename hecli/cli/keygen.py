@@ -1,5 +1,7 @@
 """hecli keygen."""
 
+from pathlib import Path
+
 import click
 
 from hecli.cli import options
@@ -7,7 +9,9 @@ from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, check_output, open_input, open_output
 from hecli.crypto.paillier import DEFAULT_BITS, PrivateKey, PublicKey
 from hecli.pipeline import keys
+from hecli.pipeline.identities import new_identity, write_card, write_identity
 
+KEEP_IDENTITY = "name the files with -o; rosters know the old identity, and nobody else can sign for it"
 KEEP = "name the new key with -o; without the old private key nothing under it can be opened"
 
 
@@ -19,7 +23,8 @@ KEEP = "name the new key with -o; without the old private key nothing under it c
     help="Write NAME.pub and NAME.key, or NAME as JWK. [default: hecli]",
 )
 @click.option("--bits", type=int, metavar="N", help=f"Size of the key. [default: {DEFAULT_BITS}]")
-@click.option("--passphrase", is_flag=True, help="Protect NAME.key (typed, or HECLI_PASSPHRASE).")
+@click.option("--identity", metavar="NAME", help="Make NAME.id and NAME.card, to sign as NAME.")
+@click.option("--passphrase", is_flag=True, help="Protect the secret file (typed, or HECLI_PASSPHRASE).")
 @click.option("-y", "--public-only", metavar="KEY", help="Derive NAME.pub from this private key.")
 @click.option("--from-jwk", metavar="FILE", help="Take the key from a file of pheutil's.")
 @click.option("--export-jwk", metavar="KEY", help="Write this .pub or .key for pheutil, to -o.")
@@ -28,6 +33,7 @@ KEEP = "name the new key with -o; without the old private key nothing under it c
 def keygen(
     output: str | None,
     bits: int | None,
+    identity: str | None,
     passphrase: bool,
     public_only: str | None,
     from_jwk: str | None,
@@ -38,44 +44,56 @@ def keygen(
     """Make a key pair, or convert one.
 
     Everyone gets the .pub file; the .key file opens sums and stays with the
-    keyholder. Compare the fingerprint over another channel.
+    keyholder. With --identity, everyone gets your .card; the .id file signs
+    for you and stays with you. Compare fingerprints over another channel.
 
     \b
       hecli keygen
+      hecli keygen --identity hospital-2
       hecli keygen -o hospital --bits 4096 --passphrase
       hecli keygen --public-only hospital.key
       hecli keygen --from-jwk pheutil.jwk -o old
       hecli keygen --export-jwk old.key -o old.jwk
     """
-    sources = [each for each in (public_only, from_jwk, export_jwk) if each is not None]
+    sources = [each for each in (public_only, from_jwk, export_jwk, identity) if each is not None]
     if len(sources) > 1:
-        raise click.UsageError("--public-only, --from-jwk and --export-jwk exclude each other")
+        raise click.UsageError("--public-only, --from-jwk, --export-jwk and --identity exclude each other")
     if sources and bits is not None:
         raise click.UsageError("--bits is for a new key")
     if output == STANDARD and export_jwk is None:
         raise click.UsageError("-o is the name of two files, which standard output cannot be")
     if (public_only or export_jwk) and passphrase:
-        raise click.UsageError("--passphrase is for writing a private key")
+        raise click.UsageError("--passphrase is for writing a secret")
     if export_jwk is not None:
         _export(export_jwk, output, console, force=force)
-        return
-    key: PrivateKey | PublicKey
-    name = output or "hecli"
-    if public_only is not None:
-        if output is None and public_only == STANDARD:
-            raise click.UsageError("say with -o how to name the public key")
-        name = output or public_only.removesuffix(".key")
-        with open_input(public_only) as stream:
-            key = keys.public_part(stream)
-        options.warn_of_readers(public_only, console)
-    elif from_jwk is not None:
-        with open_input(from_jwk) as stream:
-            key = keys.read_jwk(stream)
+    elif identity is not None:
+        _identity(identity, output or identity, console, passphrase=passphrase, force=force)
+    elif public_only is not None:
+        _public_part(public_only, output, console, force=force)
     else:
-        for suffix in (".pub", ".key"):
-            check_output(name + suffix, force=force, hint=KEEP)
-        key = keys.keygen(DEFAULT_BITS if bits is None else bits)
-    _write(key, name, console, passphrase=passphrase, force=force)
+        name = output or "hecli"
+        key = _new_key(name, bits, force=force) if from_jwk is None else _imported(from_jwk)
+        _write(key, name, console, passphrase=passphrase, force=force)
+
+
+def _public_part(path: str, output: str | None, console: Console, *, force: bool) -> None:
+    if output is None and path == STANDARD:
+        raise click.UsageError("say with -o how to name the public key")
+    with open_input(path) as stream:
+        key = keys.public_part(stream)
+    options.warn_of_readers(path, console)
+    _write(key, output or path.removesuffix(".key"), console, passphrase=False, force=force)
+
+
+def _imported(path: str) -> PrivateKey | PublicKey:
+    with open_input(path) as stream:
+        return keys.read_jwk(stream)
+
+
+def _new_key(name: str, bits: int | None, *, force: bool) -> PrivateKey:
+    for suffix in (".pub", ".key"):
+        check_output(name + suffix, force=force, hint=KEEP)
+    return keys.keygen(DEFAULT_BITS if bits is None else bits)
 
 
 def _write(
@@ -99,6 +117,24 @@ def _write(
         with open_output(private, force=force, secret=True) as private_stream:
             keys.write_private_key(key, private_stream, secret)
     _say(key.public, [public, private], console)
+
+
+def _identity(name: str, output: str, console: Console, *, passphrase: bool, force: bool) -> None:
+    """Write the two files of a new identity, neither unless both can be."""
+    if output == name and Path(name).name != name:
+        raise click.UsageError("a name that is no file's name needs -o")
+    made = new_identity(name)
+    public, private = f"{output}.card", f"{output}.id"
+    for path in (public, private):
+        check_output(path, force=force, hint=KEEP_IDENTITY)
+    secret = options.ask_passphrase(private, confirm=True) if passphrase else None
+    with open_output(public, force=force) as public_stream:
+        write_card(made, public_stream)
+        with open_output(private, force=force, secret=True) as private_stream:
+            write_identity(made, private_stream, secret)
+    facts = {"files": [public, private], "name": name, "fingerprint": made.card.fingerprint}
+    text = f"{public} and {private}: the identity of {name}\nfingerprint {made.card.fingerprint}"
+    console.summary(facts, text)
 
 
 def _export(path: str, output: str | None, console: Console, *, force: bool) -> None:

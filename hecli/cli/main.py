@@ -22,6 +22,8 @@ COMMANDS = {
     "decrypt": "Open an aggregate: the sum, and only the sum.",
     "apply": "Move a model by the mean of a sum.",
     "inspect": "Say what a file is, without any key.",
+    "verify": "Check files: digests, signatures, plan, and aggregates.",
+    "ledger": "Keep a record of a training that cannot be rewritten unnoticed.",
     "bench": "Measure this machine, beside other libraries.",
 }
 """The commands and their first lines, known without importing what they need."""

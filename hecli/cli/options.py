@@ -1,23 +1,68 @@
-"""Options that several commands share, and how keys, plans and passphrases are found."""
+"""Options that several commands share, and how keys, plans, identities and passphrases are found."""
 
 import functools
+import glob
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hecli.cli.console import Console
-from hecli.cli.files import open_input, warn_if_readable
-from hecli.errors import HecliError
+from hecli.cli.files import Folder, allow_open_files, open_input, warn_if_readable
+from hecli.errors import HecliError, RefusedError
+from hecli.ledger import append, read_ledger
+from hecli.pipeline.identities import read_card, read_identity
 from hecli.pipeline.keys import read_private_key, read_public_key
+from hecli.pipeline.plans import read_plan
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from typing import BinaryIO
+
     from hecli.crypto.paillier import PrivateKey, PublicKey
+    from hecli.formats.cards import Card
+    from hecli.identity import Identity
     from hecli.plan import Plan
 
 Command = Callable[..., Any]
+
+
+class FilesOption(click.Option):
+    """An option that takes all the files that follow it, up to the next option, and patterns in quotes."""
+
+    def __init__(self, names: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(names, multiple=True, **kwargs)
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """The files, with patterns replaced by what matches them."""
+        return tuple(path for each in super().type_cast_value(ctx, value) or () for path in _matching(each))
+
+
+class FilesCommand(click.Command):
+    """A command with such options: `--from a b c` as shells make it of `--from *`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each of its files, which click understands."""
+        names = {name for each in self.params if isinstance(each, FilesOption) for name in each.opts}
+        spread: list[str] = []
+        option = None
+        for at, arg in enumerate(args):
+            if arg == "--":
+                spread += args[at:]
+                break
+            if arg in names:
+                option = arg
+                if at + 1 == len(args) or args[at + 1].startswith("--"):
+                    raise click.UsageError(f"option {arg!r} needs files", ctx)
+                continue
+            if arg.startswith("-") and arg != "-":
+                option = None
+            spread += [arg] if option is None else [option, arg]
+        return super().parse_args(ctx, spread)
+
+
 PASSPHRASE = "HECLI_PASSPHRASE"  # noqa: S105 - the name of a variable
 
 
@@ -47,7 +92,19 @@ def output(default: str) -> Callable[[Command], Command]:
 jobs = click.option(
     "--jobs", type=click.IntRange(1, 1024), metavar="N", help="Worker processes. [default: all cores]"
 )
-plan = click.option("--plan", metavar="PLAN", envvar="HECLI_PLAN", help="The round's plan (or HECLI_PLAN).")
+identity = click.option(
+    "--identity", metavar="FILE", envvar="HECLI_IDENTITY", help="Sign with this .id file (or HECLI_IDENTITY)."
+)
+ledger = click.option(
+    "--ledger", metavar="DIR", envvar="HECLI_LEDGER", help="Record it in this ledger (or HECLI_LEDGER)."
+)
+from_updates = click.option(
+    "--from",
+    "updates",
+    cls=FilesOption,
+    metavar="FILES...",
+    help="The parties' updates: recompute the aggregate from them, and compare.",
+)
 weight = click.option(
     "--weight",
     type=int,
@@ -63,26 +120,80 @@ def key(suffix: str) -> Callable[[Command], Command]:
     return click.option("--key", metavar="FILE", envvar="HECLI_KEY", help=text)
 
 
-def load_plan(path: str | None) -> "Plan | None":
-    """The plan at `path`, if one is given."""
-    # Imported here: plans of --like need numpy, aggregating does not.
-    from hecli.pipeline.planning import read_plan  # noqa: PLC0415
+def plan(command: Command) -> Command:
+    """Add --plan and --coordinator, and pass the command the plan they mean, or None."""
 
+    @click.option("--plan", metavar="PLAN", envvar="HECLI_PLAN", help="The round's plan (or HECLI_PLAN).")
+    @click.option(
+        "--coordinator",
+        metavar="CARD",
+        envvar="HECLI_COORDINATOR",
+        help="Take only a plan signed with this card (or HECLI_COORDINATOR).",
+    )
+    @functools.wraps(command)
+    def wrapped(*args: Any, plan: str | None, coordinator: str | None, **kwargs: Any) -> Any:
+        return command(*args, plan=_load_plan(plan, coordinator), **kwargs)
+
+    return wrapped
+
+
+def load_cards(paths: tuple[str, ...]) -> "list[Card]":
+    """The cards in these files."""
+    cards = []
+    for path in paths:
+        with open_input(path) as stream:
+            cards.append(read_card(stream))
+    return cards
+
+
+def load_identity(path: str | None, console: Console) -> "Identity | None":
+    """The identity at `path`, if one is given, with a warning where others may read it."""
     if path is None:
         return None
     with open_input(path) as stream:
-        return read_plan(stream)
+        found = read_identity(stream, lambda: ask_passphrase(path))
+    warn_of_readers(path, console)
+    return found
+
+
+def recorder(path: str | None, identity: "Identity | None") -> Callable[..., None]:
+    """What adds an entry to the ledger at `path`, or does nothing where none is given.
+
+    Raises at once for a ledger that is broken, and for whoever may not add to it.
+    """
+    if path is None:
+        return lambda *_args, **_kwargs: None
+    if identity is None:
+        raise RefusedError("entries in a ledger are signed", "pass --identity, or set HECLI_IDENTITY")
+    store = Folder(path)
+    book = read_ledger(store, path)
+    book.require_sound(path)
+    book.check_member(identity.card, path)
+
+    def record(
+        event: str, plan: bytes, files: list[tuple[str, bytes]], cards: "tuple[Card, ...]" = ()
+    ) -> None:
+        named = [(Path(file).name, digest) for file, digest in files]
+        append(store, book, identity, event, plan=plan, files=named, cards=cards)
+
+    return record
+
+
+def open_updates(stack: "ExitStack", paths: tuple[str, ...]) -> "list[BinaryIO]":
+    """All the files that --from names, for as long as `stack` lasts."""
+    allow_open_files(len(paths))
+    return [stack.enter_context(open_input(path)) for path in paths]
 
 
 def load_public_key(path: str | None) -> "PublicKey":
     """The public key at `path`, or hecli.pub."""
-    with open_input(_key_path(path, ".pub")) as stream:
+    with open_input(key_path(path, ".pub")) as stream:
         return read_public_key(stream)
 
 
 def load_private_key(path: str | None, console: Console) -> "PrivateKey":
     """The private key at `path`, or hecli.key, with a warning where others may read it."""
-    found = _key_path(path, ".key")
+    found = key_path(path, ".key")
     with open_input(found) as stream:
         private = read_private_key(stream, lambda: ask_passphrase(found))
     warn_of_readers(found, console)
@@ -109,7 +220,27 @@ def ask_passphrase(path: str, *, confirm: bool = False) -> str:
     return passphrase
 
 
-def _key_path(path: str | None, suffix: str) -> str:
+def _load_plan(path: str | None, coordinator: str | None) -> "Plan | None":
+    if path is None:
+        if coordinator is not None:
+            raise HecliError("there is a coordinator to trust, and no plan of theirs", "pass --plan too")
+        return None
+    card = load_cards((coordinator,))[0] if coordinator is not None else None
+    with open_input(path) as stream:
+        return read_plan(stream, card)
+
+
+def _matching(pattern: str) -> list[str]:
+    if not glob.has_magic(pattern) or os.path.lexists(pattern):
+        return [pattern]
+    found = sorted(glob.glob(pattern))  # noqa: PTH207 - of any folder, as shells do
+    if not found:
+        raise HecliError(f"no file matches {pattern}", "check the pattern and the folder")
+    return found
+
+
+def key_path(path: str | None, suffix: str) -> str:
+    """Where the key is: at `path`, or at hecli with this suffix."""
     if path is not None:
         return path
     found = f"hecli{suffix}"

@@ -6,9 +6,14 @@ from hecli.cli import options
 from hecli.cli.console import Console, count, count_bytes
 from hecli.cli.files import STANDARD, check_output, label, open_input, open_output
 from hecli.crypto.paillier import RANDOMNESS
+from hecli.identity import Identity
 from hecli.pipeline import planning
 from hecli.pipeline.facts import plan_facts
+from hecli.pipeline.plans import write_plan
 from hecli.plan import MAX_LANE_BITS, ROUNDINGS, Plan
+from hecli.roster import Roster
+
+SHOWN = 6
 
 
 class Range(click.ParamType[float | None]):
@@ -30,7 +35,16 @@ class Range(click.ParamType[float | None]):
 
 @click.command()
 @click.option("--like", metavar="TENSORS", required=True, help="Tensors with the round's names and shapes.")
-@click.option("--parties", type=int, metavar="N", required=True, help="The most parties there may be.")
+@click.option("--parties", type=int, metavar="N", help="The most parties there may be.")
+@click.option(
+    "--party", "party_cards", multiple=True, metavar="CARD", help="A party on the roster; repeatable."
+)
+@click.option(
+    "--aggregator", multiple=True, metavar="CARD", help="Who may aggregate. [default: anyone on the roster]"
+)
+@click.option(
+    "--keyholder", multiple=True, metavar="CARD", help="Who may open sums. [default: anyone on the roster]"
+)
 @click.option(
     "--bits", type=click.IntRange(2, MAX_LANE_BITS), default=16, help="Bits of a value. [default: 16]"
 )
@@ -55,21 +69,30 @@ class Range(click.ParamType[float | None]):
     default="short",
     help="Exponents of the encryption, see docs/security.md. [default: short]",
 )
+@click.option("--require-verified", is_flag=True, help="Have aggregates opened only with --from, recomputed.")
 @click.option("--name", default="round", metavar="TEXT", help="What to call the round. [default: round]")
 @options.key(".pub")
+@options.identity
+@options.ledger
 @options.output("round.plan")
 @options.talkative
 def plan(
     like: str,
-    parties: int,
+    parties: int | None,
+    party_cards: tuple[str, ...],
+    aggregator: tuple[str, ...],
+    keyholder: tuple[str, ...],
     bits: int,
     value_range: float | None,
     rounding: str | None,
     min_parties: int,
     max_weight: int,
     randomness: str,
+    require_verified: bool,
     name: str,
     key: str | None,
+    identity: str | None,
+    ledger: str | None,
     output: str | None,
     force: bool,
     console: Console,
@@ -84,10 +107,18 @@ def plan(
       hecli plan --like grads.npz --parties 5
       hecli plan --like grads.npz --parties 20 --bits 8 --range 0.5
       hecli plan --like grads.npz --parties 5 --max-weight 10000
+      hecli plan --like grads.npz --party anna.card --party bob.card --identity anna.id
     """
+    if (parties is None) != bool(party_cards):
+        raise click.UsageError("give either --parties, or a --party for each of them")
+    if not party_cards and (aggregator or keyholder):
+        raise click.UsageError("--aggregator and --keyholder need a roster: --party")
     target = output or (STANDARD if like == STANDARD else "round.plan")
     check_output(target, force=force)
     public = options.load_public_key(key)
+    signer = options.load_identity(identity, console)
+    record = options.recorder(ledger, signer)
+    roster = _roster(party_cards, aggregator, keyholder, signer) if party_cards else None
     with open_input(like) as stream:
         made = planning.make_plan(
             stream,
@@ -100,12 +131,26 @@ def plan(
             max_weight=max_weight,
             randomness=randomness,
             name=name,
+            roster=roster,
+            require_verified=require_verified,
         )
     with open_output(target, force=force) as stream:
-        planning.write_plan(made, stream)
+        digest = write_plan(made, stream, signer)
+        record("plan", made.digest, [(target, digest)], made.roster.members if made.roster else ())
     costs = planning.costs(made)
     facts = {"file": target} | plan_facts(made) | {"costs": vars(costs)}
     console.summary(facts, _text(target, made, costs), to_stdout=target != STANDARD)
+
+
+def _roster(
+    parties: tuple[str, ...], aggregator: tuple[str, ...], keyholder: tuple[str, ...], signer: Identity | None
+) -> Roster:
+    return Roster.of(
+        options.load_cards(parties),
+        options.load_cards(aggregator),
+        options.load_cards(keyholder),
+        coordinator=signer.card if signer else None,
+    )
 
 
 def _text(target: str, plan: Plan, costs: planning.Costs) -> str:
@@ -123,6 +168,7 @@ def _text(target: str, plan: Plan, costs: planning.Costs) -> str:
         f"key          {plan.key.fingerprint}",
         f"tensors      {count(len(plan.tensors), 'tensor')}, {count(plan.values, 'value')}",
         f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
+        *_roster_lines(plan.roster),
         f"values       {plan.bits} bits, range {ranges}, rounded {plan.rounding}",
         f"lanes        {plan.lane_width} bits; at capacity the largest sum is {largest:,}, which fits",
         f"ciphertexts  {plan.ciphertexts:,}, {plan.values_per_ciphertext} values in each",
@@ -136,3 +182,11 @@ def _text(target: str, plan: Plan, costs: planning.Costs) -> str:
             f"             if all weigh 1, and by at most {heavy:.3g} if all weigh {plan.max_weight:,}"
         )
     return "\n".join(lines)
+
+
+def _roster_lines(roster: Roster | None) -> list[str]:
+    if roster is None:
+        return []
+    names = ", ".join(roster.parties[:SHOWN]) + (" ..." if len(roster.parties) > SHOWN else "")
+    signed = f"signed by {roster.coordinator}" if roster.coordinator else "not signed: pass --identity"
+    return [f"roster       {names}; {signed}"]

@@ -72,21 +72,28 @@ def unpack_first(data: bytes, name: str, what: str, *, whole: bool) -> tuple[Seq
     Raises FormatError, also where `data` ends before the object does: it is
     cut short if `data` is all there is (`whole`), too long otherwise.
     """
-    unpacker = msgpack.Unpacker(max_buffer_size=max(1, len(data)), use_list=False)
-    unpacker.feed(data)
-    try:
-        unpacker.skip()
-    except msgpack.OutOfData as error:
+    size = size_of_first(data, name, what)
+    if size is None:
         if whole:
-            raise FormatError(f"{name}: ends too early", CUT_SHORT) from error
-        raise FormatError(f"{name}: {what} is too long") from error
-    except (ValueError, msgpack.UnpackException) as error:
-        raise FormatError(f"{name}: {what} is not valid msgpack") from error
-    size = int(unpacker.tell())
+            raise FormatError(f"{name}: ends too early", CUT_SHORT)
+        raise FormatError(f"{name}: {what} is too long")
     value = unpack(data[:size], name, what)
     if not isinstance(value, list):
         raise FormatError(f"{name}: {what} is not an array")
     return value, size
+
+
+def size_of_first(data: bytes, name: str, what: str) -> int | None:
+    """The size in bytes of the first object in `data`, None where `data` ends before it does."""
+    unpacker = msgpack.Unpacker(max_buffer_size=max(1, len(data)), use_list=False)
+    unpacker.feed(data)
+    try:
+        unpacker.skip()
+    except msgpack.OutOfData:
+        return None
+    except (ValueError, msgpack.UnpackException) as error:
+        raise FormatError(f"{name}: {what} is not valid msgpack") from error
+    return int(unpacker.tell())
 
 
 def digest_of(label: str, *parts: bytes) -> bytes:
@@ -97,19 +104,31 @@ def digest_of(label: str, *parts: bytes) -> bytes:
     return digest.digest()
 
 
-def fields(value: object, name: str, what: str, types: Mapping[str, type | tuple[type, ...]]) -> None:
-    """Raise FormatError unless `value` is a map with exactly these keys, of these types."""
+def fields(
+    value: object,
+    name: str,
+    what: str,
+    types: Mapping[str, type | tuple[type, ...]],
+    optional: Mapping[str, type | tuple[type, ...]] | None = None,
+) -> None:
+    """Raise FormatError unless `value` is a map with these keys, of these types.
+
+    Each of `types` must be there, each of `optional` may be, and no other.
+    """
     if not isinstance(value, dict):
         raise FormatError(f"{name}: {what} is not a map")
-    for key in value.keys() - types.keys():
+    known = {**types, **(optional or {})}
+    for key in value.keys() - known.keys():
         raise FormatError(
             f"{name}: {what} has the unknown field {str(key)[:64]!r}", "a newer hecli may know it"
         )
-    for key, kind in types.items():
+    for key, kind in known.items():
         if key not in value:
+            if key not in types:
+                continue
             raise FormatError(f"{name}: {what} has no field {key!r}")
         # A bool is an int to Python, but not to this format.
-        if not isinstance(value[key], kind) or isinstance(value[key], bool):
+        if not isinstance(value[key], kind) or (isinstance(value[key], bool) and kind is not bool):
             raise FormatError(f"{name}: {what} has a field {key!r} of the wrong type")
 
 

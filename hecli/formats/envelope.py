@@ -6,7 +6,7 @@ for each file: whatever does not re-encode to the same bytes is refused.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from hecli.errors import FormatError
@@ -19,9 +19,11 @@ from hecli.formats.canonical import (
     digest_of,
     fields,
     pack,
+    size_of_first,
     unpack,
     unpack_first,
 )
+from hecli.formats.cards import PACKED_LIMIT, Signature
 
 MAGIC = "hecli"
 START = b"\x96\xa5hecli"
@@ -42,7 +44,17 @@ KINDS = {
     "aggregate",
     "sum",
     "tensors",
+    "identity",
+    "card",
+    "record",
+    "entry",
 }
+
+SIGNED = {"plan", "update", "aggregate", "sum", "card", "entry"}
+"""The kinds that may bear a signature."""
+
+Sign = Callable[[bytes], Signature]
+"""Makes a signature from a file's digest."""
 
 
 class Prelude(NamedTuple):
@@ -90,8 +102,9 @@ def write(
     record_size: int = 0,
     count: int = 0,
     blocks: Iterable[bytes] = (),
+    sign: Sign | None = None,
 ) -> bytes:
-    """Write one file and return its digest (32 bytes).
+    """Write one file, signed where `sign` is given, and return its digest (32 bytes).
 
     `blocks` are the records' bytes in pieces of any size; together they must
     hold exactly `count` records of `record_size` bytes. Raises FormatError
@@ -116,7 +129,8 @@ def write(
     pieces.finish()
     chunks = b"".join(digests)
     digest = _file_digest(front, chunks)
-    stream.write(pack({"chunks": chunks, "digest": digest, "signatures": ()}))
+    signatures = [sign(digest).pack()] if sign else []
+    stream.write(pack({"chunks": chunks, "digest": digest, "signatures": signatures}))
     return digest
 
 
@@ -248,22 +262,31 @@ class Reader:
         chunks = self.prelude.chunks
         trailer = pack({"chunks": b"", "digest": bytes(DIGEST_SIZE), "signatures": ()})
         self._trailer_size = len(trailer) - bin_size(0) + bin_size(chunks * DIGEST_SIZE)
-        expected = front_size + self.prelude.body_size + self._trailer_size
+        unsigned = front_size + self.prelude.body_size + self._trailer_size
         found = self._stream.seek(0, 2)
-        if found < expected:
+        if found < unsigned:
             raise FormatError(
-                f"{self.name}: ends too early ({found:,} bytes of {expected:,})",
+                f"{self.name}: ends too early ({found:,} bytes of {unsigned:,})",
                 CUT_SHORT,
             )
-        if found > expected:
-            raise FormatError(f"{self.name}: has {found - expected:,} bytes too many at its end")
+        if found > unsigned + PACKED_LIMIT:
+            raise FormatError(f"{self.name}: has {found - unsigned:,} bytes too many at its end")
+        self._trailer_size += found - unsigned
 
     def _read_trailer(self, front: bytes) -> None:
         self._stream.seek(-self._trailer_size, 2)
-        trailer = unpack(self._exactly(self._trailer_size), self.name, "its trailer")
+        packed = self._exactly(self._trailer_size)
+        size = size_of_first(packed, self.name, "its trailer")
+        if size is None:
+            raise FormatError(f"{self.name}: ends too early", CUT_SHORT)
+        if size < len(packed):
+            raise FormatError(f"{self.name}: has {len(packed) - size:,} bytes too many at its end")
+        trailer = unpack(packed, self.name, "its trailer")
         fields(trailer, self.name, "its trailer", {"chunks": bytes, "digest": bytes, "signatures": list})
-        if trailer["signatures"]:
-            raise FormatError(f"{self.name}: is signed, which this version cannot check", "upgrade hecli")
+        if trailer["signatures"] and self.prelude.kind not in SIGNED:
+            raise FormatError(f"{self.name}: is signed, which {_with_article(self.prelude.kind)} cannot be")
+        if len(trailer["signatures"]) > 1:
+            raise FormatError(f"{self.name}: has more than one signature", "a newer hecli may know them")
         packed = trailer["chunks"]
         if len(packed) != self.prelude.chunks * DIGEST_SIZE:
             raise FormatError(f"{self.name}: its trailer has the wrong number of chunk digests")
@@ -274,6 +297,9 @@ class Reader:
                 f"{self.name}: its digest does not match its header and trailer",
                 "the file was altered or damaged; get it again from whoever made it",
             )
+        # Only what it says: whether it holds, and whose it must be, is for those who know the plan.
+        signatures = [Signature.parse(item, self.name) for item in trailer["signatures"]]
+        self.signature = signatures[0] if signatures else None
 
 
 def _checked_prelude(fields: Sequence[object], name: str) -> Prelude:

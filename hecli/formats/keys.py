@@ -3,17 +3,13 @@
 import base64
 import binascii
 import json
-import os
 from dataclasses import dataclass
 
 from hecli.errors import FormatError, HecliError
 from hecli.formats.canonical import Map, fields
 from hecli.formats.envelope import Reader
+from hecli.formats.sealing import check_sealed, seal, unseal
 
-SCRYPT_LOG_N = 17
-SCRYPT_LOG_N_LIMIT = 18
-SALT_SIZE = 16
-NONCE_SIZE = 12
 MODULUS_LIMIT = 2048
 """Bytes; no modulus longer than 16,384 bits is read."""
 
@@ -59,46 +55,24 @@ class PrivateKeyFile:
             primes = (parse_int(header["p"], name), parse_int(header["q"], name))
             return cls(parse_int(header["n"], name), primes, None)
         fields(header, name, "its header", {"n": bytes, "sealed": dict})
-        sealed = header["sealed"]
-        fields(sealed, name, "its sealed part", {"log_n": int, "salt": bytes, "nonce": bytes, "box": bytes})
-        if not 10 <= sealed["log_n"] <= SCRYPT_LOG_N_LIMIT:
-            raise FormatError(f"{name}: asks for scrypt with N = 2^{sealed['log_n']}")
-        if len(sealed["salt"]) != SALT_SIZE or len(sealed["nonce"]) != NONCE_SIZE:
-            raise FormatError(f"{name}: its salt or nonce has the wrong length")
-        return cls(parse_int(header["n"], name), None, sealed)
+        check_sealed(header["sealed"], name)
+        return cls(parse_int(header["n"], name), None, header["sealed"])
 
     def seal(self, passphrase: str) -> "PrivateKeyFile":
-        """The same key with its primes under a passphrase (scrypt, ChaCha20-Poly1305)."""
-        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415
-
+        """The same key with its primes under a passphrase."""
         if self.primes is None:
             return self
-        salt, nonce = os.urandom(SALT_SIZE), os.urandom(NONCE_SIZE)
-        key = _derive(passphrase, salt, SCRYPT_LOG_N)
         # As wide as n, for the primes of another tool's key may differ in length.
         width = len(int_bytes(self.n))
         opened = b"".join(prime.to_bytes(width, "big") for prime in self.primes)
-        box = ChaCha20Poly1305(key).encrypt(nonce, opened, int_bytes(self.n))
-        sealed = {"log_n": SCRYPT_LOG_N, "salt": salt, "nonce": nonce, "box": box}
-        return PrivateKeyFile(self.n, None, sealed)
+        return PrivateKeyFile(self.n, None, seal(opened, passphrase, int_bytes(self.n)))
 
     def open(self, passphrase: str, name: str) -> tuple[int, int]:
         """The primes; raises HecliError where the passphrase is wrong."""
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415
-        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415
-
-        if self.primes is not None or self.sealed is None:
+        if self.sealed is None:
             raise HecliError(f"{name}: has no passphrase")
-        key = _derive(passphrase, self.sealed["salt"], self.sealed["log_n"])
-        try:
-            opened = ChaCha20Poly1305(key).decrypt(
-                self.sealed["nonce"], self.sealed["box"], int_bytes(self.n)
-            )
-        except InvalidTag as error:
-            raise HecliError(f"{name}: wrong passphrase", "try again; it cannot be recovered") from error
         half = len(int_bytes(self.n))
-        if len(opened) != 2 * half:
-            raise FormatError(f"{name}: its sealed part has the wrong length")
+        opened = unseal(self.sealed, passphrase, int_bytes(self.n), 2 * half, name)
         return int.from_bytes(opened[:half], "big"), int.from_bytes(opened[half:], "big")
 
 
@@ -165,12 +139,3 @@ def _jwk_int(text: str, name: str) -> int:
     if not data or len(data) > MODULUS_LIMIT:
         raise FormatError(f"{name}: a number in it is missing or too long")
     return int.from_bytes(data, "big")
-
-
-def _derive(passphrase: str, salt: bytes, log_n: int) -> bytes:
-    # Imported here because it takes longer to import than most commands take to run.
-    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt  # noqa: PLC0415
-
-    return Scrypt(salt=salt, length=32, n=1 << log_n, r=8, p=1).derive(
-        passphrase.encode(errors="surrogateescape")
-    )

@@ -9,16 +9,20 @@ from typing import NamedTuple
 
 from hecli.errors import FormatError
 from hecli.formats.canonical import Map, fields
+from hecli.formats.cards import SIGNATURE_SIZE
 from hecli.formats.envelope import DIGEST_SIZE, Reader
-
-NAME_LIMIT = 64
+from hecli.formats.names import check_name
 
 
 class Contributor(NamedTuple):
-    """A party inside an aggregate: its name, if it gave one, and the digest of its file."""
+    """A party inside an aggregate: its name, if it gave one, and the digest of its file.
+
+    Where the plan has a roster, also its signature under that file.
+    """
 
     party: str | None
     digest: bytes
+    signature: bytes | None = None
 
     def __str__(self) -> str:
         return self.party if self.party is not None else f"unnamed {self.digest.hex()[:12]}"
@@ -68,7 +72,10 @@ class Ciphertexts:
         header = reader.header
         if reader.kind == "update":
             fields(header, reader.name, "its header", {"plan": dict, "party": (str, type(None))})
-            contributors: tuple[Contributor, ...] = (_contributor(reader, header["party"], reader.digest),)
+            signed = reader.signature if "roster" in header["plan"] else None
+            signature = signed.value if signed else None
+            own = _contributor(reader, header["party"], reader.digest, signature)
+            contributors: tuple[Contributor, ...] = (own,)
         else:
             fields(header, reader.name, "its header", {"plan": dict, "contributors": list})
             contributors = parse_contributors(reader, header["contributors"])
@@ -116,7 +123,7 @@ def sorted_contributors(contributors: Iterable[Contributor]) -> tuple[Contributo
 
 def pack_contributors(contributors: Iterable[Contributor]) -> list[list[str | bytes | None]]:
     """Contributors as they stand in a header."""
-    return [[each.party, each.digest] for each in contributors]
+    return [list(each if each.signature is not None else each[:2]) for each in contributors]
 
 
 def parse_contributors(reader: Reader, value: list[object]) -> tuple[Contributor, ...]:
@@ -125,7 +132,11 @@ def parse_contributors(reader: Reader, value: list[object]) -> tuple[Contributor
     for item in value:
         match item:
             case [str() | None as party, bytes(digest)] if len(digest) == DIGEST_SIZE:
-                found.append(_contributor(reader, party, digest))
+                found.append(_contributor(reader, party, digest, None))
+            case [str(party), bytes(digest), bytes(signature)] if (
+                len(digest) == DIGEST_SIZE and len(signature) == SIGNATURE_SIZE
+            ):
+                found.append(_contributor(reader, party, digest, signature))
             case _:
                 raise FormatError(f"{reader.name}: its list of contributors is malformed")
     contributors = tuple(found)
@@ -138,22 +149,13 @@ def parse_contributors(reader: Reader, value: list[object]) -> tuple[Contributor
     return contributors
 
 
-def check_name(name: str) -> None:
-    """Raise FormatError unless `name` may name a party or a round: short, printable, not blank."""
-    if not name.strip() or len(name) > NAME_LIMIT or not name.isprintable():
-        raise FormatError(
-            f"{name[:NAME_LIMIT]!r} cannot be a name",
-            f"use 1 to {NAME_LIMIT} printable characters",
-        )
-
-
-def _contributor(reader: Reader, party: str | None, digest: bytes) -> Contributor:
+def _contributor(reader: Reader, party: str | None, digest: bytes, signature: bytes | None) -> Contributor:
     if party is not None:
         try:
             check_name(party)
         except FormatError as error:
             raise FormatError(f"{reader.name}: {error.message}") from error
-    return Contributor(party, digest)
+    return Contributor(party, digest, signature)
 
 
 def _not_negative(reader: Reader, *keys: str) -> None:

@@ -23,11 +23,11 @@ def write_tensors(
     tensors: Tensors,
     specs: tuple[TensorSpec, ...],
     metadata: dict[str, str] | None = None,
-) -> None:
+) -> bytes | None:
     """Write tensors in the format `kind` (a value of SUFFIXES), piece by piece.
 
-    `specs` are those of `tensors`, in the same order. Raises DataError where
-    the format cannot hold them.
+    `specs` are those of `tensors`, in the same order. Returns the digest of a
+    file of hecli's own. Raises DataError where the format cannot hold them.
     """
     if kind == "npy":
         _write_npy(stream, tensors, specs)
@@ -39,7 +39,8 @@ def write_tensors(
     else:
         header = {"tensors": [[spec.name, spec.dtype, list(spec.shape)] for spec in specs]}
         total = sum(spec.nbytes for spec in specs)
-        envelope.write(stream, "tensors", header, record_size=1, count=total, blocks=_bytes(tensors))
+        return envelope.write(stream, "tensors", header, record_size=1, count=total, blocks=_bytes(tensors))
+    return None
 
 
 def _write_npy(stream: BinaryIO, tensors: Tensors, specs: tuple[TensorSpec, ...]) -> None:

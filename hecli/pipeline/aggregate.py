@@ -1,6 +1,7 @@
 """Updates and aggregates to one aggregate."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -10,6 +11,7 @@ from hecli.formats import envelope
 from hecli.formats.canonical import pack
 from hecli.formats.envelope import Reader
 from hecli.formats.rounds import Ciphertexts, Contributor, sorted_contributors
+from hecli.identity import Identity, signs
 from hecli.pipeline.streams import BATCH, Progress, no_progress, open_reader
 from hecli.pipeline.workers import default_jobs, pool
 from hecli.plan import Plan
@@ -20,92 +22,129 @@ BATCH_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Aggregated:
-    """What an aggregate holds: its plan, and who is in it."""
+    """An aggregate that was written: its plan, who is in it, and its digest."""
 
     plan: Plan
     contributors: tuple[Contributor, ...]
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Updates and aggregates, opened and checked but for their ciphertexts, and who is in them."""
+
+    readers: list[Reader]
+    plan: Plan
+    contributors: tuple[Contributor, ...]
+    found_in: dict[bytes, str]
+    """The file of each contributor, by the contributor's digest."""
 
 
 def aggregate(
     sources: Sequence[BinaryIO],
     out: BinaryIO,
     *,
+    plan: Plan | None = None,
+    identity: Identity | None = None,
     jobs: int | None = None,
     progress: Progress = no_progress,
 ) -> Aggregated:
     """Multiply updates and aggregates, from seekable streams, into one aggregate on `out`.
 
     The same contributors give the same bytes, whatever their order, the way
-    they were nested, or the number of workers. Raises RefusedError for a
-    contributor counted twice and for more than capacity, MismatchError for
-    other plans or keys, FormatError for files and ciphertexts that are not sound.
+    they were nested, or the number of workers; but for the signature, made
+    where there is an identity. All follow `plan`, where it is given. Raises
+    RefusedError for a contributor counted twice, for more than capacity, and
+    for what the plan's roster forbids, MismatchError for other plans or keys,
+    FormatError for files and ciphertexts that are not sound.
     """
-    readers, plan, contributors = _opened(sources)
-    jobs = jobs or default_jobs()
-    batch = max(1, min(BATCH, BATCH_BYTES // (len(readers) * plan.ciphertext_size)))
-    jobs = min(jobs, -(-plan.ciphertexts // batch))
-    with pool(Multiplier(plan.n, len(readers)), jobs) as run:
-        blocks = _checked(run(_batches(readers, batch)), readers, plan, progress)
-        header = Ciphertexts(plan.to_map(), contributors).aggregate_header()
-        envelope.write(
+    opened = open_sources(sources, plan)
+    plan = opened.plan
+    plan.check_identity(identity, "aggregate")
+    with product(opened, jobs, progress) as blocks:
+        digest = envelope.write(
             out,
             "aggregate",
-            header,
+            Ciphertexts(plan.to_map(), opened.contributors).aggregate_header(),
             record_size=plan.ciphertext_size,
             count=plan.ciphertexts,
             blocks=blocks,
+            sign=signs(identity, "aggregate", plan.digest),
         )
-    return Aggregated(plan, contributors)
+    return Aggregated(plan, opened.contributors, digest)
 
 
-def open_ciphertexts(reader: Reader) -> tuple[Plan, Ciphertexts]:
-    """The plan and the header of an update or aggregate; raises FormatError."""
+def open_ciphertexts(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Ciphertexts]:
+    """The plan and the header of an update or aggregate, with all signatures checked.
+
+    Raises MismatchError where the file does not follow `plan`, RefusedError
+    for what the roster forbids, FormatError.
+    """
     header = Ciphertexts.parse(reader)
-    plan = Plan.from_map(header.plan, reader.name)
-    reader.require_body(plan.ciphertext_size, plan.ciphertexts)
-    if len(header.contributors) > plan.capacity:
-        raise FormatError(f"{reader.name}: lists more contributors than its plan has room for")
-    return plan, header
+    own = Plan.from_map(header.plan, reader.name)
+    if plan is not None:
+        own.check_same(plan, reader.name, "the plan")
+    _check_ciphertexts(reader, own, header)
+    return own, header
 
 
-def _opened(sources: Sequence[BinaryIO]) -> tuple[list[Reader], Plan, tuple[Contributor, ...]]:
-    """All sources opened, their one plan, and all their contributors, each once."""
+def open_sources(sources: Sequence[BinaryIO], plan: Plan | None = None) -> Sources:
+    """All sources opened, their one plan, and all their contributors, each once.
+
+    Raises as `aggregate` does.
+    """
     readers: list[Reader] = []
-    plan: Plan | None = None
     first = b""
-    by_digest: dict[bytes, str] = {}
+    found_in: dict[bytes, str] = {}
     by_party: dict[str, str] = {}
     contributors: list[Contributor] = []
     for source in sources:
         reader = open_reader(source)
-        readers.append(reader)
         # The plans' bytes are compared before they are parsed: mostly that is enough.
         header = Ciphertexts.parse(reader)
         packed = pack(header.plan)
         if plan is None or packed != first:
-            other, header = open_ciphertexts(reader)
-            if plan is None:
-                plan, first = other, packed
-            plan.check_same(other, readers[0].name, reader.name)
-        reader.require_body(plan.ciphertext_size, plan.ciphertexts)
+            other = Plan.from_map(header.plan, reader.name)
+            if plan is not None:
+                plan.check_same(other, readers[0].name if readers else "the plan", reader.name)
+            plan, first = other, packed
+        _check_ciphertexts(reader, plan, header)
+        readers.append(reader)
         for each in header.contributors:
-            earlier = by_digest.get(each.digest, by_party.get(each.party or ""))
+            earlier = found_in.get(each.digest, by_party.get(each.party or ""))
             if earlier is not None:
                 raise RefusedError(_twice(each, earlier, reader.name), "leave one of them out")
-            by_digest[each.digest] = reader.name
+            found_in[each.digest] = reader.name
             if each.party is not None:
                 by_party[each.party] = reader.name
             contributors.append(each)
         # Each header holds the whole plan: memory must not grow with the parties.
         reader.forget_header()
-    if plan is None:
+    if plan is None or not readers:
         raise RefusedError("there is nothing to aggregate")
     if len(contributors) > plan.capacity:
         raise RefusedError(
             f"{len(contributors):,} contributors are more than the plan's {plan.capacity:,}",
             "a lane could overflow; make the next plan with more --parties",
         )
-    return readers, plan, sorted_contributors(contributors)
+    return Sources(readers, plan, sorted_contributors(contributors), found_in)
+
+
+@contextmanager
+def product(sources: Sources, jobs: int | None, progress: Progress) -> Iterator[Iterator[bytes]]:
+    """The ciphertexts of the sources' aggregate, in blocks; raises FormatError for one that is not sound."""
+    readers, plan = sources.readers, sources.plan
+    batch = max(1, min(BATCH, BATCH_BYTES // (len(readers) * plan.ciphertext_size)))
+    jobs = min(jobs or default_jobs(), -(-plan.ciphertexts // batch))
+    with pool(Multiplier(plan.n, len(readers)), jobs) as run:
+        yield _checked(run(_batches(readers, batch)), readers, plan, progress)
+
+
+def _check_ciphertexts(reader: Reader, plan: Plan, header: Ciphertexts) -> None:
+    reader.require_body(plan.ciphertext_size, plan.ciphertexts)
+    if len(header.contributors) > plan.capacity:
+        raise FormatError(f"{reader.name}: lists more contributors than its plan has room for")
+    plan.check_signed(reader, header.contributors)
 
 
 def _twice(contributor: Contributor, earlier: str, file: str) -> str:

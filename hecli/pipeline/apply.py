@@ -13,7 +13,7 @@ from hecli.formats.layout import TensorSpec
 from hecli.formats.rounds import Sum
 from hecli.formats.tensor_writer import write_tensors
 from hecli.formats.tensors import PIECE, Array, TensorFile, cast, open_tensors
-from hecli.pipeline.streams import name_of, open_reader
+from hecli.pipeline.streams import Hashed, name_of, open_reader
 from hecli.plan import Plan, Tensor
 
 RULES: dict[str, Callable[[Floats, Floats, float], Floats]] = {
@@ -25,12 +25,17 @@ RULES: dict[str, Callable[[Floats, Floats, float], Floats]] = {
 
 @dataclass(frozen=True)
 class Applied:
-    """What was written: which sum it came from, and how far the values moved at most."""
+    """What was written: which sum it came from, how far the values moved at most, and both digests.
+
+    The digests are as in a ledger: SHA-256 where the file is not hecli's own.
+    """
 
     plan: Plan
     total: Sum
     format: str
     largest_step: float
+    sum_digest: bytes
+    digest: bytes
 
 
 def apply(
@@ -38,6 +43,7 @@ def apply(
     out: BinaryIO,
     model: BinaryIO | None = None,
     *,
+    plan: Plan | None = None,
     rule: str = "sgd",
     lr: float = 1.0,
     format: str | None = None,
@@ -47,13 +53,12 @@ def apply(
     `sgd` subtracts lr times the mean, `add` adds the mean, `replace` takes the
     mean. Without a model the mean itself is written. `format` is npy, npz,
     safetensors or tensors; by default the model's own, or tensors. Raises
-    MismatchError where names or shapes differ, FormatError for a file that is
-    not sound, DataError for a step that ends at infinity.
+    MismatchError where names or shapes differ or the sum does not follow
+    `plan`, RefusedError where its roster's signatures are missing, FormatError
+    for a file that is not sound, DataError for a step that ends at infinity.
     """
     reader = open_reader(total)
-    header = Sum.parse(reader)
-    plan = Plan.from_map(header.plan, reader.name)
-    check_totals(reader, header, plan)
+    plan, header = open_sum(reader, plan)
     if rule not in RULES:
         raise HecliError(f"{rule!r} is no rule", f"use one of {', '.join(RULES)}")
     if not np.isfinite(lr):
@@ -63,8 +68,9 @@ def apply(
     stepper = _Step(reader, header, plan, base, rule, lr)
     kind = format or ("tensors" if base is None else base.format)
     pairs = ((spec, stepper.pieces(tensor, spec)) for tensor, spec in zip(plan.tensors, specs, strict=True))
-    write_tensors(out, kind, pairs, specs, None if base is None else base.metadata)
-    return Applied(plan, header, kind, stepper.largest)
+    hashed = Hashed(out)
+    own = write_tensors(hashed.stream, kind, pairs, specs, None if base is None else base.metadata)
+    return Applied(plan, header, kind, stepper.largest, reader.digest, own or hashed.digest())
 
 
 class _Step:
@@ -113,9 +119,23 @@ class _Step:
             yield totals * (tensor.step * self._scale)
 
 
-def check_totals(reader: Reader, header: Sum, plan: Plan) -> None:
-    """Raise FormatError where a sum says of itself what its plan does not allow."""
-    reader.require_body(plan.sum_size, plan.values)
+def open_sum(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Sum]:
+    """The plan and the header of a sum, with what it says of itself and all signatures checked.
+
+    Raises MismatchError where it does not follow `plan`, RefusedError for what
+    the roster forbids, FormatError.
+    """
+    header = Sum.parse(reader)
+    own = Plan.from_map(header.plan, reader.name)
+    if plan is not None:
+        own.check_same(plan, reader.name, "the plan")
+    reader.require_body(own.sum_size, own.values)
+    own.check_signed(reader, header.contributors)
+    _check_totals(reader, header, own)
+    return own, header
+
+
+def _check_totals(reader: Reader, header: Sum, plan: Plan) -> None:
     count = len(header.contributors)
     if not plan.min_parties <= count <= plan.capacity:
         raise FormatError(f"{reader.name}: has {count} contributors, which its plan does not allow")

@@ -1,6 +1,7 @@
 """An aggregate to the sum, and only the sum."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from hecli.crypto.arithmetic import Decryptor, InvalidCiphertextError
@@ -10,12 +11,26 @@ from hecli.errors import FormatError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.envelope import Reader
 from hecli.formats.rounds import Sum
+from hecli.identity import Identity, signs
 from hecli.pipeline.aggregate import open_ciphertexts
 from hecli.pipeline.streams import BATCH, Progress, check_key, no_progress, open_reader
+from hecli.pipeline.verify import check_recomputed
 from hecli.pipeline.workers import default_jobs, pool
 from hecli.plan import Control, Plan
 
 FORGED = "somebody altered an update or the aggregate, or a party did not follow the plan"
+
+Record = Callable[[bytes, bytes], None]
+"""Told the digests of plan and aggregate before anything of it is written; raises to forbid it."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A sum that was written: what it holds, its plan, and its digest."""
+
+    total: Sum
+    plan: Plan
+    digest: bytes
 
 
 def decrypt(
@@ -23,20 +38,28 @@ def decrypt(
     out: BinaryIO,
     key: PrivateKey,
     *,
+    plan: Plan | None = None,
+    sources: Sequence[BinaryIO] = (),
+    identity: Identity | None = None,
+    record: Record | None = None,
     jobs: int | None = None,
     progress: Progress = no_progress,
-) -> Sum:
+) -> Opened:
     """Open an aggregate (a seekable stream) and write the lane sums to `out`.
 
-    The control block is opened first and must name as many parties as the
-    header lists; every count lane must say the same, every lane must lie in
-    its possible range, and all other bits must be zero. Raises RefusedError
-    for fewer contributors than the plan allows, MismatchError for another
-    key, FormatError where the file is not sound or was forged.
+    It must follow `plan`, where one is given, and be the product of the
+    updates in `sources`, where there are any. The control block is opened
+    first and must name as many parties as the header lists; every count lane
+    must say the same, every lane must lie in its possible range, and all
+    other bits must be zero. Raises RefusedError for fewer contributors than
+    the plan allows and for what its roster forbids, MismatchError for another
+    key or plan or other updates, FormatError where the file is not sound or
+    was forged.
     """
     reader = open_reader(aggregate)
-    plan, header = open_ciphertexts(reader)
+    plan, header = open_ciphertexts(reader, plan)
     check_key(plan, key.public, reader.name)
+    plan.check_identity(identity, "sum")
     count = len(header.contributors)
     if count < plan.min_parties:
         raise RefusedError(
@@ -44,19 +67,43 @@ def decrypt(
             f"the plan opens no fewer than {plan.min_parties}",
             "wait for more parties: the sum of so few would show what one of them sent",
         )
+    if sources:
+        check_recomputed(reader, plan, header.contributors, sources, jobs=jobs, progress=progress)
+    elif plan.require_verified:
+        raise RefusedError(
+            f"the plan has {reader.name} opened only when it was recomputed from the updates",
+            "pass the parties' files with --from",
+        )
     total = plan.ciphertexts
     jobs = min(jobs or default_jobs(), -(-total // BATCH))
     # Damage shows in the digests, quickly, and is not taken for forgery.
     reader.verify()
     engine = Decryptor(key.p, key.q)
     control = _control(engine, reader, plan, count)
+    if record is not None:
+        record(plan.digest, reader.digest)
     result = Sum(plan.to_map(), header.contributors, reader.digest, control.weight, control.clipped)
     with pool(engine, jobs) as run:
-        blocks = _lane_sums(run(reader.blocks(BATCH)), reader, plan, count, progress)
-        envelope.write(
-            out, "sum", result.header(), record_size=plan.sum_size, count=plan.values, blocks=blocks
+        digest = envelope.write(
+            out,
+            "sum",
+            result.header(),
+            record_size=plan.sum_size,
+            count=plan.values,
+            blocks=_lane_sums(run(_batches(reader)), reader, plan, count, progress),
+            sign=signs(identity, "sum", plan.digest),
         )
-    return result
+    return Opened(result, plan, digest)
+
+
+def _batches(reader: Reader) -> Iterator[bytes]:
+    """Ciphertexts of whole chunks only, whose digests hold: the file may change since it was checked."""
+    size = BATCH * reader.prelude.record_size
+    # The control block was read: the first chunk is one record shorter.
+    chunk = reader.read(reader.prelude.records_per_chunk - 1)
+    while chunk:
+        yield from (chunk[at : at + size] for at in range(0, len(chunk), size))
+        chunk = reader.read(reader.prelude.records_per_chunk)
 
 
 def _control(engine: Decryptor, reader: Reader, plan: Plan, count: int) -> Control:

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from hecli.formats.cards import Card
+from hecli.formats.entries import Entry
+from hecli.formats.envelope import Reader
 from hecli.formats.rounds import Contributor
 from hecli.plan import Plan
+from hecli.roster import Roster
 
 Facts = dict[str, Any]
 
@@ -34,12 +38,39 @@ def plan_facts(plan: Plan) -> Facts:
             "min_parties": plan.min_parties,
             "max_weight": plan.max_weight,
             "randomness": plan.randomness,
+            "require_verified": plan.require_verified,
+            "roster": None if plan.roster is None else roster_facts(plan.roster),
             "lane_bits": plan.lane_width,
             "values_per_ciphertext": plan.values_per_ciphertext,
             "values": plan.values,
             "ciphertexts": plan.ciphertexts,
             "tensors": tensors,
         }
+    }
+
+
+def roster_facts(roster: Roster) -> Facts:
+    """Who is on a roster, and what for."""
+    return vars(roster) | {"members": [card_facts(card) for card in roster.members]}
+
+
+def card_facts(card: Card) -> Facts:
+    """Who a card says somebody is."""
+    return {"name": card.name, "fingerprint": card.fingerprint}
+
+
+def signature_facts(reader: Reader) -> Facts:
+    """Who signed a file; whether the signature holds, and means anything, is for others to check."""
+    return {"signed_by": card_facts(reader.signature.card) if reader.signature else None}
+
+
+def entry_facts(entry: Entry) -> Facts:
+    """What an entry of a ledger says."""
+    return vars(entry) | {
+        "previous": entry.previous.hex(),
+        "plan": entry.plan.hex(),
+        "files": [{"file": name, "digest": digest.hex()} for name, digest in entry.files],
+        "cards": [card_facts(card) for card in entry.cards],
     }
 
 

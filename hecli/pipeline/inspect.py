@@ -3,32 +3,44 @@
 from collections.abc import Callable
 from typing import BinaryIO
 
+from hecli.formats.entries import Entry
 from hecli.formats.envelope import Reader
-from hecli.formats.rounds import Sum
+from hecli.formats.records import parse_record
 from hecli.formats.tensors import own_specs
+from hecli.ledger import entry_signer
 from hecli.pipeline.aggregate import open_ciphertexts
-from hecli.pipeline.apply import check_totals
+from hecli.pipeline.apply import open_sum
 from hecli.pipeline.encode import open_encoded
-from hecli.pipeline.facts import Facts, contributor_facts, plan_facts
+from hecli.pipeline.facts import (
+    Facts,
+    card_facts,
+    contributor_facts,
+    entry_facts,
+    plan_facts,
+    signature_facts,
+)
+from hecli.pipeline.identities import card, identity_facts
 from hecli.pipeline.keys import private_key_facts, public_key
 from hecli.pipeline.streams import open_reader
 from hecli.plan import Plan
 
 _IN_THE_CLEAR = "holds one party's update in the clear: keep it to yourself"
-_SECRET = "a private key: keep it to yourself"  # noqa: S105 - a sentence, not a secret
+_SECRET = "a secret: keep it to yourself"  # noqa: S105 - a sentence, not a secret
+_SECRETS = ("private key", "identity")
 
 
 def inspect(source: BinaryIO) -> Facts:
     """What the file in a seekable stream is: a map that JSON can hold.
 
-    Reads it to its end and checks its form, its digests and what its header
-    says of itself; what lanes and ciphertexts hold shows only to those who
-    use them. Raises FormatError.
+    Reads it to its end and checks its form, its digests, its signatures and
+    what its header says of itself; what lanes and ciphertexts hold shows only
+    to those who use them. Raises FormatError, and RefusedError for what the
+    roster of its plan forbids.
     """
     reader = open_reader(source)
     facts: Facts = {"file": reader.name, "kind": reader.kind, "bytes": source.seek(0, 2)}
     facts |= _DESCRIBE[reader.kind](reader)
-    if reader.kind != "private key":
+    if reader.kind not in _SECRETS:
         facts["digest"] = reader.digest.hex()
     reader.verify()
     facts["digests"] = "hold"
@@ -51,7 +63,7 @@ def _private_key(reader: Reader) -> Facts:
 
 
 def _plan(reader: Reader) -> Facts:
-    return plan_facts(Plan.read(reader))
+    return plan_facts(Plan.read(reader)) | signature_facts(reader)
 
 
 def _encoded(reader: Reader) -> Facts:
@@ -62,20 +74,43 @@ def _encoded(reader: Reader) -> Facts:
 
 def _ciphertexts(reader: Reader) -> Facts:
     plan, header = open_ciphertexts(reader)
-    return {"contributors": contributor_facts(header.contributors)} | plan_facts(plan)
+    facts = {"contributors": contributor_facts(header.contributors), "names": _names(plan)}
+    return facts | plan_facts(plan) | signature_facts(reader)
 
 
 def _sum(reader: Reader) -> Facts:
-    header = Sum.parse(reader)
-    plan = Plan.from_map(header.plan, reader.name)
-    check_totals(reader, header, plan)
+    plan, header = open_sum(reader)
     facts = {
         "contributors": contributor_facts(header.contributors),
+        "names": _names(plan),
         "aggregate": header.aggregate.hex(),
         "weight": header.weight,
         "clipped": header.clipped,
     }
-    return facts | plan_facts(plan)
+    return facts | plan_facts(plan) | signature_facts(reader)
+
+
+def _names(plan: Plan) -> str:
+    return "unproven: the plan has no roster" if plan.roster is None else "proven by the plan's roster"
+
+
+def _card(reader: Reader) -> Facts:
+    return {"card": card_facts(card(reader))}
+
+
+def _identity(reader: Reader) -> Facts:
+    found, sealed = identity_facts(reader)
+    return {"card": card_facts(found), "passphrase": sealed, "warning": _SECRET}
+
+
+def _record(reader: Reader) -> Facts:
+    return {"uses": [{"plan": plan.hex(), "file": file.hex()} for plan, file in sorted(parse_record(reader))]}
+
+
+def _entry(reader: Reader) -> Facts:
+    entry = Entry.parse(reader)
+    entry_signer(reader, entry)
+    return {"entry": entry_facts(entry)} | signature_facts(reader)
 
 
 def _tensors(reader: Reader) -> Facts:
@@ -92,4 +127,8 @@ _DESCRIBE: dict[str, Callable[[Reader], Facts]] = {
     "aggregate": _ciphertexts,
     "sum": _sum,
     "tensors": _tensors,
+    "card": _card,
+    "identity": _identity,
+    "record": _record,
+    "entry": _entry,
 }

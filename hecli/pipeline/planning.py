@@ -9,13 +9,13 @@ import numpy as np
 from hecli.crypto import arithmetic
 from hecli.crypto.paillier import PublicKey
 from hecli.errors import HecliError
-from hecli.formats import envelope
 from hecli.formats.layout import TensorSpec
 from hecli.formats.tensors import TensorFile, open_tensors
 from hecli.pipeline.encode import check_values
-from hecli.pipeline.streams import BATCH, name_of, open_reader
+from hecli.pipeline.streams import BATCH, name_of
 from hecli.pipeline.workers import default_jobs
 from hecli.plan import Plan, Tensor, new_id
+from hecli.roster import Roster
 
 HEADROOM = 4.0
 """How far beyond the largest value of the example an automatic range goes."""
@@ -38,7 +38,7 @@ class Costs:
 def make_plan(
     like: BinaryIO,
     key: PublicKey,
-    parties: int,
+    parties: int | None = None,
     *,
     bits: int = 16,
     value_range: float | None = None,
@@ -47,14 +47,19 @@ def make_plan(
     max_weight: int = 1,
     randomness: str = "short",
     name: str = "round",
+    roster: Roster | None = None,
+    require_verified: bool = False,
 ) -> Plan:
     """A plan for rounds of tensors like those in the seekable stream `like`.
 
+    There are at most `parties`, or as many as the roster has.
     `value_range` is the largest size a value may have, the same for all
     tensors; by default each tensor's own, from `like` with headroom. Raises
     HecliError where no such plan can be kept, DataError for tensors that
     cannot be encoded.
     """
+    if (parties is None) == (roster is None):
+        raise HecliError("a round has either a number of parties or a roster", "give one of them")
     file = open_tensors(like, name_of(like))
     if value_range is not None and not (math.isfinite(value_range) and value_range > 0):
         raise HecliError(f"a range of {value_range} holds nothing", "give a positive number, or auto")
@@ -67,24 +72,16 @@ def make_plan(
         tensors=tuple(Tensor(spec, each / qmax) for spec, each in zip(file.specs, ranges, strict=True)),
         bits=bits,
         rounding=rounding or ("stochastic" if bits <= STOCHASTIC_BITS else "nearest"),
-        capacity=parties,
+        capacity=len(roster.parties) if roster is not None else parties or 0,
         min_parties=min_parties,
         max_weight=max_weight,
         randomness=randomness,
+        roster=roster,
+        require_verified=require_verified,
     )
     key.check()
     plan.check()
     return plan
-
-
-def write_plan(plan: Plan, out: BinaryIO) -> None:
-    """Write a plan file."""
-    envelope.write(out, "plan", {"plan": plan.to_map()})
-
-
-def read_plan(source: BinaryIO) -> Plan:
-    """The plan in a plan file (a seekable stream); raises FormatError."""
-    return Plan.read(open_reader(source))
 
 
 def costs(plan: Plan) -> Costs:

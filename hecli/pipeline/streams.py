@@ -1,7 +1,9 @@
 """What every function of the pipeline does with the streams it is given."""
 
+import hashlib
+import io
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from hecli.crypto.paillier import PublicKey
 from hecli.errors import MismatchError
@@ -31,6 +33,46 @@ def is_own(stream: BinaryIO) -> bool:
     start = stream.read(len(START))
     stream.seek(0)
     return start == START
+
+
+class Hashed(io.RawIOBase):
+    """Passes on what is written to it, and knows its SHA-256."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._hash = hashlib.sha256()
+
+    @property
+    def stream(self) -> BinaryIO:
+        """This, as what it is used as."""
+        return cast("BinaryIO", self)
+
+    def writable(self) -> bool:
+        """Say that it can be written to."""
+        return True
+
+    def write(self, data: object) -> int:
+        """Write all of `data`."""
+        view = memoryview(data).cast("B")  # type: ignore[arg-type]
+        self._hash.update(view)
+        self._out.write(view)
+        return len(view)
+
+    def digest(self) -> bytes:
+        """SHA-256 of all that was written."""
+        return self._hash.digest()
+
+
+def digest_of_file(stream: BinaryIO) -> bytes:
+    """What stands for a file in a ledger: the digest of one of hecli's, checked to its end, else SHA-256.
+
+    `stream` is seekable. Raises FormatError.
+    """
+    if is_own(stream):
+        reader = open_reader(stream)
+        reader.verify()
+        return reader.digest
+    return hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]
 
 
 def open_reader(stream: BinaryIO) -> Reader:

@@ -1,0 +1,227 @@
+"""hecli ledger."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hecli import ledger as book
+from hecli.cli import options
+from hecli.cli.console import Console, count, printable, show_error, show_table
+from hecli.cli.files import Folder, open_input
+from hecli.errors import HecliError, RefusedError
+from hecli.identity import Identity
+from hecli.pipeline.facts import entry_facts
+from hecli.pipeline.streams import digest_of_file
+
+
+@click.group()
+def ledger() -> None:
+    """Keep a record of a training that cannot be rewritten unnoticed.
+
+    A folder in the shared storage, with no server and nobody in charge: each
+    entry is a file, signed by whoever adds it, and holds the digest of the one
+    before. plan, encrypt, aggregate, decrypt and apply add their own with
+    --ledger.
+
+    \b
+      hecli ledger init ledger --identity anna.id
+      hecli encrypt grads.npz --plan round.plan --identity bob.id --ledger ledger
+      hecli ledger show ledger
+      hecli ledger verify ledger --files .
+    """
+
+
+@ledger.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--party", "cards", multiple=True, metavar="CARD", help="Who else may add to it; repeatable.")
+@options.identity
+@options.talkative
+def init(folder: str, cards: tuple[str, ...], identity: str | None, console: Console) -> None:
+    """Begin a ledger.
+
+    Whoever begins it brings others in: with --party, and with every plan of
+    theirs that they record.
+
+    \b
+      hecli ledger init ledger --identity anna.id
+      hecli ledger init ledger --identity anna.id --party bob.card
+    """
+    link = book.begin(Folder(folder), _signer(identity, console), options.load_cards(cards), "", folder)
+    _say(link, folder, console)
+
+
+@ledger.command()
+@click.argument("folder", metavar="DIR")
+@click.argument("text")
+@click.argument("files", nargs=-1, metavar="[FILES]...")
+@options.identity
+@options.talkative
+def note(folder: str, text: str, files: tuple[str, ...], identity: str | None, console: Console) -> None:
+    """Add a note, about files or about nothing.
+
+    \b
+      hecli ledger note ledger "model of round 7 released" model.next.npz
+    """
+    signer = _signer(identity, console)
+    store = Folder(folder)
+    found = _sound(folder)
+    found.check_member(signer.card, folder)
+    link = book.append(store, found, signer, "note", files=[_named(file) for file in files], text=text)
+    _say(link, folder, console)
+
+
+@ledger.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="Print an array of objects, one for each entry.")
+def show(folder: str, as_json: bool) -> int:
+    """Show who did what, and when.
+
+    Times are what the signer's clock said. What is wrong with a ledger is said
+    too; hecli ledger verify checks more.
+
+    \b
+      hecli ledger show ledger
+    """
+    found = book.read_ledger(Folder(folder), folder)
+    if as_json:
+        click.echo(json.dumps([_facts(link) for link in found.links], indent=2))
+    else:
+        names = {
+            link.entry.plan: Path(link.entry.files[0][0]).stem
+            for link in found.links
+            if link.entry.event == "plan" and link.entry.files
+        }
+        show_table(
+            ["no", "when", "who", "what", "plan", "file", "digest"],
+            [row for link in found.links for row in _rows(link, names)],
+            left=True,
+        )
+    return _problems(found.problems)
+
+
+@ledger.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--files", metavar="FOLDER", help="Compare the files in this folder with their records.")
+@click.option("--head", metavar="LINE", help="Compare with what hecli ledger head printed before.")
+@options.talkative
+def verify(folder: str, files: str | None, head: str | None, console: Console) -> int:
+    """Check the chain, the signatures, the roster, and the files.
+
+    Without a head that was published elsewhere, nobody can tell whether the
+    last entries were cut off.
+
+    \b
+      hecli ledger verify ledger
+      hecli ledger verify ledger --files . --head 12:6b0f...
+    """
+    found = book.read_ledger(Folder(folder), folder)
+    problems = list(found.problems)
+    notes: list[str] = []
+    if head is not None:
+        problems += found.check_head(head)
+    checked = 0
+    if files is not None:
+        digests, damaged = _digests(files, {name for link in found.links for name, _ in link.entry.files})
+        checked = len(digests)
+        differing, notes = found.check_files(digests)
+        problems += damaged + differing
+    facts = {
+        "ledger": folder,
+        "entries": len(found.links),
+        "head": found.last.head,
+        "files": checked,
+        "problems": problems,
+        "notes": notes,
+    }
+    if console.json:
+        click.echo(json.dumps(facts))
+        return 1 if problems else 0
+    for each in notes:
+        console.note(f"note: {each}")
+    if not problems and not console.quiet:
+        about = f", {count(checked, 'file')} as recorded" if files is not None else ""
+        founder = found.links[0].signer
+        click.echo(printable(f"{folder}: {count(len(found.links), 'entry', 'entries')}, one chain{about}"))
+        click.echo(printable(f"founded by   {founder.name} {founder.fingerprint}"))
+        click.echo(f"head         {found.last.head}")
+    return _problems(problems)
+
+
+@ledger.command()
+@click.argument("folder", metavar="DIR")
+def head(folder: str) -> None:
+    """Print the line that stands for all entries, to publish elsewhere.
+
+    \b
+      hecli ledger head ledger
+    """
+    click.echo(_sound(folder).last.head)
+
+
+def _signer(identity: str | None, console: Console) -> Identity:
+    signer = options.load_identity(identity, console)
+    if signer is None:
+        raise RefusedError("entries in a ledger are signed", "pass --identity, or set HECLI_IDENTITY")
+    return signer
+
+
+def _sound(folder: str) -> book.Ledger:
+    found = book.read_ledger(Folder(folder), folder)
+    found.require_sound(folder)
+    return found
+
+
+def _named(file: str) -> tuple[str, bytes]:
+    with open_input(file) as stream:
+        return Path(file).name, digest_of_file(stream)
+
+
+def _digests(folder: str, names: set[str]) -> tuple[list[tuple[str, bytes]], list[str]]:
+    """The files in a folder that have one of these names, with their digests; and those that are damaged."""
+    digests, damaged = [], []
+    for name in sorted(_names(folder) & names):
+        try:
+            digests.append(_named(str(Path(folder) / name)))
+        except HecliError as error:
+            damaged.append(error.message)
+    return digests, damaged
+
+
+def _names(folder: str) -> set[str]:
+    try:
+        return {path.name for path in Path(folder).iterdir() if path.is_file()}
+    except OSError as error:
+        raise HecliError(
+            f"cannot read {folder}: {(error.strerror or '').lower()}", "name a folder"
+        ) from error
+
+
+def _say(link: book.Link, folder: str, console: Console) -> None:
+    facts = {"ledger": folder, "entry": link.entry.number, "head": link.head}
+    console.summary(facts, f"{folder}: {link}\nhead {link.head}")
+
+
+def _facts(link: book.Link) -> dict[str, Any]:
+    signer = {"name": link.signer.name, "fingerprint": link.signer.fingerprint}
+    return {"file": link.file, "digest": link.digest.hex(), "signed_by": signer} | entry_facts(link.entry)
+
+
+def _rows(link: book.Link, names: dict[bytes, str]) -> Iterator[list[str]]:
+    """A line for the entry, and one more for each further file and for its text."""
+    entry = link.entry
+    round_ = names.get(entry.plan, entry.plan.hex()[:8])
+    when = entry.time[:16].replace("T", " ")
+    start = [str(entry.number), when, entry.party, entry.event, round_]
+    about = [[name, digest.hex()[:12]] for name, digest in entry.files]
+    about += [[entry.text, ""]] if entry.text else []
+    for at, pair in enumerate(about or [["", ""]]):
+        yield [*(start if at == 0 else [""] * 5), *pair]
+
+
+def _problems(problems: tuple[str, ...] | list[str]) -> int:
+    for each in problems:
+        show_error(each)
+    return 1 if problems else 0

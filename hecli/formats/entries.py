@@ -1,0 +1,101 @@
+"""Ledger entries: one event of a training, chained to the entry before it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hecli.errors import FormatError
+from hecli.formats.canonical import Map, fields
+from hecli.formats.cards import Card
+from hecli.formats.envelope import DIGEST_SIZE, Reader
+from hecli.formats.names import check_name
+
+EVENTS = ("founded", "plan", "update", "aggregate", "opened", "applied", "note")
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+TEXT_LIMIT = 1000
+FILE_NAME_LIMIT = 256
+NUMBER_LIMIT = 99_999_999
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One event: what, by whom, when, about which files.
+
+    `previous` is the digest of the entry before it; of the first entry, 32
+    random bytes, so that no two ledgers begin alike. `files` are names with
+    digests; `cards` whom the entry brings onto the ledger's roster; `plan` the
+    digest of the plan concerned, or empty.
+    """
+
+    number: int
+    previous: bytes
+    event: str
+    party: str
+    time: str
+    plan: bytes
+    files: tuple[tuple[str, bytes], ...]
+    cards: tuple[Card, ...]
+    text: str
+
+    def header(self) -> Map:
+        """The header map of the file."""
+        return vars(self) | {"cards": [list(card) for card in self.cards]}
+
+    @classmethod
+    def parse(cls, reader: Reader) -> "Entry":
+        """The entry in a file; raises FormatError."""
+        reader.require("entry")
+        reader.require_body(0, 0)
+        header, name = reader.header, reader.name
+        types: dict[str, type | tuple[type, ...]] = {
+            "number": int,
+            "previous": bytes,
+            "event": str,
+            "party": str,
+            "time": str,
+            "plan": bytes,
+            "files": list,
+            "cards": list,
+            "text": str,
+        }
+        fields(header, name, "its header", types)
+        files = tuple(_file(item, name) for item in header["files"])
+        cards = tuple(Card.parse(item, name) for item in header["cards"])
+        entry = cls(**{**header, "files": files, "cards": cards})
+        try:
+            entry.check()
+        except FormatError as error:
+            raise FormatError(f"{name}: {error.message}", error.hint) from error
+        return entry
+
+    def check(self) -> None:
+        """Raise FormatError unless every field may be what it is."""
+        check_name(self.party)
+        if not 1 <= self.number <= NUMBER_LIMIT:
+            raise FormatError(f"an entry cannot have the number {self.number}")
+        if len(self.previous) != DIGEST_SIZE or len(self.plan) not in (0, DIGEST_SIZE):
+            raise FormatError("a digest in it has the wrong length")
+        if self.event not in EVENTS or (self.event == "founded") != (self.number == 1):
+            raise FormatError(f"the event {self.event[:64]!r} cannot be entry {self.number}")
+        try:
+            same = datetime.strptime(self.time, TIME).replace(tzinfo=UTC).strftime(TIME) == self.time
+        except ValueError:
+            same = False
+        if not same:
+            raise FormatError(f"{self.time[:64]!r} is no time")
+        if len(self.text) > TEXT_LIMIT or not self.text.isprintable():
+            raise FormatError(
+                f"a note must be printable and at most {TEXT_LIMIT:,} characters", "shorten the text"
+            )
+        if self.cards and self.event not in ("founded", "plan"):
+            raise FormatError("only a plan brings people onto the roster")
+        if list(self.cards) != sorted(set(self.cards)):
+            raise FormatError("its cards are out of order")
+
+
+def _file(item: object, name: str) -> tuple[str, bytes]:
+    match item:
+        case [str(file), bytes(digest)] if (
+            0 < len(file) <= FILE_NAME_LIMIT and len(digest) == DIGEST_SIZE and file.isprintable()
+        ):
+            return file, digest
+    raise FormatError(f"{name}: the list of files in it is malformed")

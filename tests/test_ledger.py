@@ -1,0 +1,361 @@
+"""The ledger: chains, forks, cut tails, and many who write at once."""
+
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hecli import ledger
+from hecli.cli import files
+from hecli.cli.files import Folder
+from hecli.errors import FormatError, HecliError, RefusedError
+from hecli.formats import envelope
+from hecli.formats.envelope import Reader
+from hecli.identity import Identity
+from tests.support import command
+from tests.test_signed import changed, leaves, with_change
+
+ANNA, ALICE, BOB, MALLORY = (Identity.generate(name) for name in ("anna", "alice", "bob", "mallory"))
+
+
+class Memory:
+    """A store for tests that need no folder."""
+
+    def __init__(self):
+        self.files = {}
+
+    def names(self):
+        return list(self.files)
+
+    def read(self, name):
+        if name not in self.files:
+            raise HecliError(f"no {name}")
+        return self.files[name]
+
+    def create(self, name, data):
+        if name in self.files:
+            return False
+        self.files[name] = data
+        return True
+
+
+@pytest.fixture
+def store():
+    return filled()
+
+
+def filled(notes=4):
+    store = Memory()
+    ledger.begin(store, ANNA, [ALICE.card, BOB.card], "", "ledger")
+    for number in range(notes):
+        who = (ALICE, BOB)[number % 2]
+        ledger.append(
+            store, read(store), who, "note", text=f"note {number}", files=[(f"f{number}", bytes(32))]
+        )
+    return store
+
+
+def read(store):
+    return ledger.read_ledger(store, "ledger")
+
+
+def test_a_chain_holds(store):
+    found = read(store)
+    assert not found.problems
+    assert [link.entry.number for link in found.links] == [1, 2, 3, 4, 5]
+    assert [link.signer for link in found.links[1:]] == [ALICE.card, BOB.card] * 2
+    assert found.check_head(found.last.head) == []
+    assert found.check_head(found.links[2].head + "\n") == []
+
+
+def opened(store, number):
+    return Reader(io.BytesIO(store.files[f"{number:08}.entry"]), "entry")
+
+
+ENTRY_FIELDS = list(leaves(opened(filled(1), 2).header))
+
+
+@pytest.mark.parametrize("path", ENTRY_FIELDS, ids=lambda each: ".".join(map(str, each)))
+@pytest.mark.parametrize("resign", [False, True])
+def test_any_field_of_an_entry_changed_is_found(store, path, resign):
+    """Also where whoever made the entry signs it again, for then the next one does not follow."""
+    reader = opened(store, 2)
+    header = with_change(reader.header, path)
+    out = io.BytesIO()
+    envelope.write(out, "entry", header, sign=ALICE.signs("entry") if resign else lambda _: reader.signature)
+    store.files["00000002.entry"] = out.getvalue()
+    assert read(store).problems
+
+
+@given(st.data())
+def test_any_byte_of_any_entry_changed_is_found(data):
+    store = filled()
+    name = data.draw(st.sampled_from(sorted(store.files)))
+    content = bytearray(store.files[name])
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    store.files[name] = bytes(content)
+    assert read(store).problems
+
+
+@given(st.permutations(range(5)))
+def test_any_other_order_is_found(order):
+    store = filled()
+    names = sorted(store.files)
+    store.files = {names[at]: store.files[names[old]] for at, old in enumerate(order)}
+    assert bool(read(store).problems) == (list(order) != [0, 1, 2, 3, 4])
+
+
+@given(st.sets(st.integers(1, 5), min_size=1, max_size=4))
+def test_removed_entries_are_found_but_for_the_tail(removed):
+    store = filled()
+    head = read(store).last.head
+    for number in removed:
+        del store.files[f"{number:08}.entry"]
+    found = read(store)
+    kept = sorted({1, 2, 3, 4, 5} - removed)
+    tail_only = kept == list(range(1, len(kept) + 1))
+    assert bool(found.problems) == (not tail_only)
+    assert bool(found.check_head(head)) == (5 in removed)
+
+
+def test_a_tail_that_was_cut_off_shows_against_a_head(store):
+    head = read(store).last.head
+    del store.files["00000005.entry"]
+    assert not read(store).problems
+    assert "cut off: entry 5" in read(store).check_head(head)[0]
+    ledger.append(store, read(store), ALICE, "note", text="another")
+    assert "history was rewritten" in read(store).check_head(head)[0]
+
+
+def test_a_fork_shows_both_and_who_signed(store):
+    other = Memory()
+    other.files = dict(store.files)
+    ledger.append(store, read(store), ALICE, "note", text="one")
+    ledger.append(other, read(other), BOB, "note", text="two")
+    store.files["00000006 (copy).entry"] = other.files["00000006.entry"]
+    (problem,) = read(store).problems
+    assert "a fork" in problem
+    assert "signed by alice" in problem
+    assert "signed by bob" in problem
+    with pytest.raises(FormatError, match="is broken: a fork"):
+        read(store).require_sound("ledger")
+
+
+def test_an_entry_of_nobody_on_the_roster_is_found(store):
+    with pytest.raises(RefusedError, match="not on the roster"):
+        read(store).check_member(MALLORY.card, "ledger")
+    ledger.append(store, read(store), MALLORY, "note", text="hello")
+    assert "mallory, who is on no roster" in read(store).problems[0]
+    ledger.append(store, read(store), Identity.generate("alice"), "note", text="I am another alice")
+    assert len(read(store).problems) == 2
+
+
+def test_only_the_founder_brings_others_in(store):
+    ledger.append(store, read(store), ALICE, "plan", cards=[MALLORY.card])
+    assert MALLORY.card not in read(store).members
+    ledger.append(store, read(store), ANNA, "plan", cards=[MALLORY.card])
+    assert MALLORY.card in read(store).members
+    ledger.append(store, read(store), MALLORY, "note", text="hello")
+    assert not read(store).problems
+
+
+def test_an_entry_of_another_ledger_does_not_fit(store):
+    other = filled()
+    store.files["00000003.entry"] = other.files["00000003.entry"]
+    assert "does not follow" in read(store).problems[0]
+    store.files["00000001.entry"] = other.files["00000001.entry"]
+    assert any("does not follow entry 1" in each for each in read(store).problems)
+
+
+def test_an_entry_far_away_costs_nothing(store):
+    link, data = ledger._signed(ledger._entry(99_999_999, bytes(32), "note", ALICE, text="far"), ALICE)
+    store.files[link.file] = data
+    assert "entries 6 to 99,999,998 are missing" in read(store).problems[0]
+
+
+def test_whoever_adds_goes_on_behind_what_others_added_meanwhile(store):
+    before = read(store)
+    ledger.append(store, before, BOB, "note", text="first")
+    link = ledger.append(store, before, ALICE, "note", text="second")
+    assert link.entry.number == 7
+    assert not read(store).problems
+
+
+def test_nobody_goes_on_behind_an_intruder(store):
+    before = read(store)
+    ledger.append(store, before, MALLORY, "note", text="hello")
+    with pytest.raises(FormatError, match="on no roster"):
+        ledger.append(store, before, ALICE, "note", text="second")
+
+
+def test_an_entry_that_is_still_being_written_is_waited_for(store, monkeypatch):
+    before = read(store)
+    ledger.append(store, before, BOB, "note", text="first")
+    whole = store.files["00000006.entry"]
+    store.files["00000006.entry"] = whole[:50]
+    monkeypatch.setattr(ledger.time, "sleep", lambda _: store.files.update({"00000006.entry": whole}))
+    assert ledger.append(store, before, ALICE, "note", text="second").entry.number == 7
+    store.files["00000008.entry"] = whole[:50]
+    monkeypatch.setattr(ledger, "PATIENCE", 0)
+    with pytest.raises(FormatError, match="ends too early"):
+        ledger.append(store, before, ALICE, "note", text="third")
+
+
+def test_files_are_compared_with_their_records(store):
+    found = read(store)
+    problems, notes = found.check_files([("f0", bytes(32)), ("f1", b"\1" * 32), ("unknown", bytes(32))])
+    assert len(problems) == 1
+    assert "f1 differs from its record: entry 3 (note by bob)" in problems[0]
+    assert not notes
+    ledger.append(store, found, ALICE, "note", files=[("f0", b"\2" * 32)])
+    problems, notes = read(store).check_files([("f0", bytes(32))])
+    assert not problems
+    assert notes == ["f0 is that of entry 2 (note by alice); entry 6 (note by alice) has a newer one"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"event": "founded"},
+        {"event": "nonsense"},
+        {"event": "note", "text": "x" * 1001},
+        {"event": "note", "text": "a\nb"},
+        {"event": "note", "cards": [MALLORY.card]},
+    ],
+)
+def test_entries_that_cannot_be(store, event):
+    with pytest.raises(FormatError):
+        ledger.append(store, read(store), ALICE, **event)
+    assert len(store.files) == 5
+
+
+@pytest.mark.parametrize("head", ["", "5", "5:abc", "x:" + "0" * 64, "-1:" + "0" * 64, "²:" + "0" * 64])
+def test_heads_that_are_none(store, head):
+    with pytest.raises(HecliError, match="no head of a ledger"):
+        read(store).check_head(head)
+
+
+def test_a_ledger_is_begun_once(store):
+    with pytest.raises(RefusedError, match="holds a ledger already"):
+        ledger.begin(store, ANNA, [], "", "ledger")
+
+
+APPEND = """
+import sys
+from hecli.cli.files import Folder
+from hecli.ledger import append, read_ledger
+from hecli.pipeline.identities import read_identity
+with open("alice.id", "rb") as stream:
+    alice = read_identity(stream, str)
+store = Folder("ledger")
+book = read_ledger(store, "ledger")
+sys.stdin.readline()
+for each in range(5):
+    append(store, book, alice, "note", text=f"{sys.argv[1]} {each}")
+"""
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_twenty_processes_lose_nothing(tmp_path, links):
+    """All at once, and all from the same old state; also where the file system has no links."""
+    from hecli.pipeline.identities import write_identity
+
+    with (tmp_path / "alice.id").open("wb") as out:
+        write_identity(ALICE, out)
+    store = Folder(str(tmp_path / "ledger"))
+    ledger.begin(store, ALICE, [], "", "ledger")
+    script = APPEND if links else _NO_LINKS + APPEND
+    writers = [
+        subprocess.Popen([sys.executable, "-c", script, str(at)], cwd=tmp_path, stdin=subprocess.PIPE)
+        for at in range(20)
+    ]
+    for each in writers:
+        each.stdin.write(b"\n")
+        each.stdin.flush()
+    assert [each.wait(120) for each in writers] == [0] * 20
+    for each in writers:
+        each.stdin.close()
+    found = read(store)
+    assert not found.problems
+    assert len(found.links) == 101
+    texts = {f"{at} {each}" for at in range(20) for each in range(5)}
+    assert {link.entry.text for link in found.links[1:]} == texts
+    assert sorted(path.name for path in (tmp_path / "ledger").iterdir()) == sorted(store.names())
+
+
+_NO_LINKS = """
+import errno, os
+def no(*args, **kwargs):
+    raise OSError(errno.EPERM, "no links here")
+os.link = no
+open_ = os.open
+def opened(path, flags, *args, **kwargs):
+    if flags & os.O_TMPFILE == os.O_TMPFILE:
+        raise OSError(errno.EOPNOTSUPP, "nor files without a name")
+    return open_(path, flags, *args, **kwargs)
+os.open = opened
+"""
+
+
+def test_a_full_disk_leaves_no_entry(tmp_path, monkeypatch):
+    store = Folder(str(tmp_path))
+    ledger.begin(store, ANNA, [], "", "ledger")
+    monkeypatch.setattr(files._Sink, "write", _full)
+    with pytest.raises(HecliError, match="disk is full"):
+        ledger.append(store, read(store), ANNA, "note", text="x")
+    assert [path.name for path in tmp_path.iterdir()] == ["00000001.entry"]
+
+
+def _full(self, data):
+    raise HecliError("the disk is full")
+
+
+def test_what_lies_in_the_folder_besides_is_left_alone(tmp_path):
+    store = Folder(str(tmp_path))
+    ledger.begin(store, ANNA, [], "", "ledger")
+    (tmp_path / "README").write_text("hello")
+    (tmp_path / ".00000002.entry.abc.tmp").write_text("hello")
+    assert not read(store).problems
+    (tmp_path / "00000002.entry").mkdir()
+    assert read(store).problems
+
+
+def test_an_output_that_cannot_be_recorded_does_not_appear(place, ok, fails):
+    np.save("a.npy", np.ones(3, np.float32))
+    ok("keygen", "--identity", "anna")
+    ok("ledger", "init", "ledger", "--identity", "anna.id")
+    (place / "ledger" / "00000002.entry").write_bytes(b"")
+    fails("encrypt", "a.npy", "--identity", "anna.id", "--ledger", "ledger", says="is broken")
+    assert not (place / "a.enc").exists()
+
+
+def test_a_round_in_the_ledger(place, ok):
+    np.save("a.npy", np.ones(3, np.float32))
+    np.save("b.npy", np.ones(3, np.float32))
+    for name in ("anna", "bob"):
+        ok("keygen", "--identity", name)
+    ok("ledger", "init", "ledger", "--identity", "anna.id", "--party", "bob.card")
+    signed = ("--identity", "anna.id", "--ledger", "ledger")
+    ok("encrypt", "a.npy", *signed)
+    ok("encrypt", "b.npy", "--identity", "bob.id", "--ledger", "ledger")
+    ok("aggregate", "a.enc", "b.enc", *signed)
+    command("decrypt", "round.agg", "-o", "-", *signed, cwd=place)
+    ok("decrypt", "round.agg", *signed)
+    ok("apply", "round.sum", "a.npy", *signed)
+    said = ok("ledger", "verify", "ledger", "--files", ".", "--json")
+    assert '"problems": []' in said
+    assert '"files": 6' in said
+    shown = ok("ledger", "show", "ledger", "--json")
+    for name in ("a.enc", "round.agg", "round.sum", "a.next.npy", "founded", "opened"):
+        assert name in shown
+
+
+def test_changes_change():
+    """What the property tests above rest on."""
+    for value in (True, 1, 1.0, "a", b"a", None, []):
+        assert changed(value) != value

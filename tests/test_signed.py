@@ -1,0 +1,448 @@
+"""Signed rounds: what is signed, that nothing signed can be changed, and who may do what."""
+
+import copy
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hecli
+from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
+from hecli.formats import envelope
+from hecli.formats.cards import Card, Signature, signed_message
+from hecli.identity import Identity
+from hecli.plan import Plan
+from hecli.roster import Roster
+from tests.support import KEY, PUBLIC, body, npz, reader, small_plan, written
+
+ANNA, ALICE, BOB, CAROL, MALLORY = (
+    Identity.generate(name) for name in ("anna", "alice", "bob", "carol", "mallory")
+)
+ROSTER = Roster.of([ALICE.card, BOB.card], keyholders=[ANNA.card], coordinator=ANNA.card)
+PLAN = small_plan(parties=None, roster=ROSTER)
+
+
+def update(value, identity, plan=PLAN):
+    source = npz(w=np.full((3, 4), value, np.float32))
+    return written(lambda out: hecli.encrypt(source, out, PUBLIC, plan=plan, identity=identity, jobs=1))
+
+
+def aggregate(files, identity=BOB, **options):
+    for file in files:
+        file.seek(0)
+    return written(lambda out: hecli.aggregate(files, out, identity=identity, jobs=1, **options))
+
+
+def decrypt(file, identity=ANNA, **options):
+    file.seek(0)
+    return written(lambda out: hecli.decrypt(file, out, KEY, identity=identity, jobs=1, **options))
+
+
+A, B = update(0.5, ALICE), update(0.25, BOB)
+AGGREGATE = aggregate([A, B])
+SUM = decrypt(AGGREGATE)
+PLAN_FILE = written(lambda out: hecli.write_plan(PLAN, out, ANNA))
+CARD = written(lambda out: hecli.write_card(ALICE, out))
+SIGNED = {"update": A, "aggregate": AGGREGATE, "sum": SUM, "plan": PLAN_FILE, "card": CARD}
+
+
+def test_a_signed_round():
+    mean = io.BytesIO()
+    SUM.seek(0)
+    hecli.apply(SUM, mean, format="npz", plan=PLAN)
+    mean.seek(0)
+    with np.load(mean) as file:
+        assert file["w"] == pytest.approx(np.full((3, 4), 0.375), abs=1e-4)
+    for file in SIGNED.values():
+        file.seek(0)
+        facts = hecli.verify(file)
+        assert facts["kind"] in SIGNED
+    assert hecli.verify(AGGREGATE)["signed_by"] == {"name": "bob", "fingerprint": BOB.card.fingerprint}
+
+
+def test_a_signature_does_not_change_what_is_signed():
+    """So that an aggregate can be compared whoever made it."""
+    other = aggregate([B, A], ALICE)
+    assert reader(other).digest == reader(AGGREGATE).digest
+    assert body(other) == body(AGGREGATE)
+    assert other.getvalue() != AGGREGATE.getvalue()
+
+
+def resigned(file, header=None, body=None, signature=None, kind=None):
+    """The file with other contents and true digests, and still the old signature, or this one."""
+    opened = reader(file)
+    found = opened.read(opened.count)
+    out = io.BytesIO()
+    envelope.write(
+        out,
+        kind or opened.kind,
+        opened.header if header is None else header,
+        record_size=opened.prelude.record_size,
+        count=opened.count,
+        blocks=[found if body is None else body],
+        sign=lambda _: signature or opened.signature,
+    )
+    out.seek(0)
+    return out
+
+
+def leaves(value, path=()):
+    """The paths of all values in a header that hold no others."""
+    if isinstance(value, dict | list) and value:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in items:
+            yield from leaves(inner, (*path, key))
+    else:
+        yield path
+
+
+def changed(value):
+    """Another value of the same type."""
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case float():
+            return value * 2
+        case str():
+            return value + "x"
+        case bytes() if value:
+            return bytes([value[0] ^ 1]) + value[1:]
+        case None:
+            return "x"
+    return [0]
+
+
+def with_change(header, path):
+    altered = copy.deepcopy(header)
+    inner = altered
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = changed(inner[path[-1]])
+    return altered
+
+
+FIELDS = [(kind, path) for kind, file in SIGNED.items() for path in leaves(reader(file).header)]
+
+
+@pytest.mark.parametrize(("kind", "path"), FIELDS, ids=lambda each: ".".join(map(str, each)))
+def test_any_field_of_any_signed_file_changed_is_refused(kind, path):
+    file = SIGNED[kind]
+    with pytest.raises(HecliError):
+        hecli.verify(resigned(file, header=with_change(reader(file).header, path)))
+
+
+@pytest.mark.parametrize("kind", ["update", "aggregate", "sum"])
+@given(data=st.data())
+def test_any_byte_of_any_signed_body_changed_is_refused(kind, data):
+    content = bytearray(body(SIGNED[kind]))
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(FormatError, match="signature"):
+        hecli.verify(resigned(SIGNED[kind], body=bytes(content)))
+
+
+@pytest.mark.parametrize("kind", SIGNED)
+@given(data=st.data())
+def test_any_part_of_a_signature_changed_is_refused(kind, data):
+    signature = reader(SIGNED[kind]).signature
+    flat = signature.pack()
+    at = data.draw(st.integers(0, 3))
+    flat[at] = changed(flat[at])
+    with pytest.raises(HecliError):
+        hecli.verify(resigned(SIGNED[kind], signature=Signature.parse(flat, "file")))
+
+
+def test_a_signature_is_for_one_kind_of_file():
+    """An update and an aggregate may hold the same bytes; what alice signed as one is not the other."""
+    header = {"plan": PLAN.to_map(), "party": "alice"}
+    for kind in ("aggregate", "sum", "plan"):
+        with pytest.raises(HecliError):
+            hecli.verify(resigned(A, header=header, kind=kind))
+    messages = {signed_message(kind, PLAN.digest, ALICE.card, bytes(32)) for kind in envelope.SIGNED}
+    assert len(messages) == len(envelope.SIGNED)
+
+
+def test_the_signed_message_is_what_the_specification_says():
+    message = signed_message("update", b"\1" * 32, Card("a", b"\2" * 32, b"\3" * 32), b"\4" * 32)
+    assert message == (
+        b"hecli signature v1\0\x96\xa6update\xc4\x20" + b"\1" * 32 + b"\xa1a"
+        b"\xc4\x20" + b"\2" * 32 + b"\xc4\x20" + b"\3" * 32 + b"\xc4\x20" + b"\4" * 32
+    )
+
+
+def test_a_file_that_nobody_signed_is_refused():
+    for kind in ("update", "aggregate", "sum"):
+        unsigned = io.BytesIO()
+        opened = reader(SIGNED[kind])
+        envelope.write(
+            unsigned,
+            kind,
+            opened.header,
+            record_size=opened.prelude.record_size,
+            count=opened.count,
+            blocks=[opened.read(opened.count)],
+        )
+        with pytest.raises(RefusedError, match="not signed"):
+            hecli.verify(unsigned)
+    plan = written(lambda out: hecli.write_plan(PLAN, out))
+    with pytest.raises(FormatError, match="not signed by its coordinator anna"):
+        hecli.read_plan(plan)
+    card = io.BytesIO()
+    envelope.write(card, "card", {"card": list(ALICE.card)})
+    with pytest.raises(FormatError, match="not signed by its own key"):
+        hecli.read_card(card)
+
+
+def test_a_card_of_two_halves_is_refused():
+    """Somebody else's key to sign with one's own to agree secrets: only the owner of both can make a card."""
+    mixed = Identity(Card("alice", ALICE.card.sign, MALLORY.card.agree), MALLORY.sign_secret, b"")
+    with pytest.raises(FormatError, match="does not hold"):
+        hecli.read_card(written(lambda out: hecli.write_card(mixed, out)))
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda: update(1, None), "has to sign"),
+        (lambda: update(1, MALLORY), "not on the plan's roster"),
+        (lambda: update(1, Identity.generate("bob")), "has the card"),
+        (lambda: update(1, ANNA), "may not send an update"),
+        (lambda: aggregate([A, B], None), "has to sign"),
+        (lambda: aggregate([A, B], MALLORY), "not on the plan's roster"),
+        (lambda: decrypt(AGGREGATE, None), "has to sign"),
+        (lambda: decrypt(AGGREGATE, BOB), "may not open sums"),
+    ],
+)
+def test_who_may_do_what(function, says):
+    with pytest.raises(RefusedError, match=says):
+        function()
+
+
+def test_only_named_aggregators_may_aggregate():
+    roster = Roster.of([ALICE.card, BOB.card], [CAROL.card], [], ANNA.card)
+    plan = small_plan(parties=None, roster=roster)
+    files = [update(1, ALICE, plan), update(1, BOB, plan)]
+    with pytest.raises(RefusedError, match="may not aggregate"):
+        aggregate(files, BOB)
+    made = aggregate(files, CAROL)
+    # No keyholder is named: whoever is on the roster may sign the sum.
+    assert hecli.verify(decrypt(made, BOB))["signed_by"]["name"] == "bob"
+
+
+def test_an_aggregate_proves_its_parties_by_itself():
+    """Whoever aggregates cannot list a party that sent nothing, even where nobody has the updates."""
+    opened = reader(AGGREGATE)
+    contributors = copy.deepcopy(opened.header["contributors"])
+    assert [each[0] for each in contributors] == ["alice", "bob"]
+    for altered in (
+        [contributors[0], ["bob", bytes(32), contributors[1][2]]],
+        [contributors[0], ["bob", contributors[1][1]]],
+        [contributors[0], ["bob", contributors[1][1], contributors[0][2]]],
+        [contributors[0], ["carol", *contributors[1][1:]]],
+        [contributors[0], ["anna", *contributors[1][1:]]],
+    ):
+        header = opened.header | {"contributors": sorted(altered)}
+        out = io.BytesIO()
+        envelope.write(
+            out,
+            "aggregate",
+            header,
+            record_size=opened.prelude.record_size,
+            count=opened.count,
+            blocks=[body(AGGREGATE)],
+            sign=BOB.signs("aggregate", PLAN.digest),
+        )
+        with pytest.raises(FormatError, match=r"no signed update of a party|signature under the update"):
+            decrypt(out)
+
+
+def test_a_nested_aggregate_needs_a_signature_too():
+    carol = Roster.of([ALICE.card, BOB.card, CAROL.card], coordinator=ANNA.card)
+    plan = small_plan(parties=None, roster=carol)
+    files = [update(value, who, plan) for value, who in ((0.25, ALICE), (0.5, BOB), (0.75, CAROL))]
+    inner = aggregate(files[:2], CAROL)
+    assert reader(aggregate([inner, files[2]])).digest == reader(aggregate(files)).digest
+    with pytest.raises(RefusedError, match="not signed"):
+        aggregate([resigned_unsigned(inner), files[2]])
+
+
+def resigned_unsigned(file):
+    opened = reader(file)
+    out = io.BytesIO()
+    envelope.write(
+        out,
+        opened.kind,
+        opened.header,
+        record_size=opened.prelude.record_size,
+        count=opened.count,
+        blocks=[opened.read(opened.count)],
+    )
+    out.seek(0)
+    return out
+
+
+def test_an_aggregate_is_recomputed():
+    for file in (AGGREGATE, A, B):
+        file.seek(0)
+    assert [each.party for each in hecli.verify_aggregate(AGGREGATE, [B, A], jobs=1)] == ["alice", "bob"]
+    assert decrypt(AGGREGATE, sources=[A, B]).getvalue() == SUM.getvalue()
+    with pytest.raises(MismatchError, match="counts bob, whose update is not among the files"):
+        hecli.verify_aggregate(AGGREGATE, [A], jobs=1)
+    with pytest.raises(MismatchError, match="counts another update of bob"):
+        hecli.verify_aggregate(AGGREGATE, [A, update(0.25, BOB)], jobs=1)
+    with pytest.raises(FormatError, match="not an update"):
+        hecli.verify_aggregate(AGGREGATE, [AGGREGATE], jobs=1)
+    with pytest.raises(FormatError, match="is an update file, not an aggregate"):
+        hecli.verify_aggregate(A, [A, B], jobs=1)
+
+
+def test_recomputing_needs_no_roster():
+    plan = small_plan()
+    files = [update(value, None, plan) for value in (0.5, 0.25, 0.75)]
+    whole, part = aggregate(files, None), aggregate(files[:2], None)
+    assert len(hecli.verify_aggregate(whole, files, jobs=1)) == 3
+    with pytest.raises(MismatchError, match="does not count unnamed"):
+        hecli.verify_aggregate(part, files, jobs=1)
+    with pytest.raises(MismatchError, match="counts unnamed"):
+        hecli.verify_aggregate(whole, files[1:], jobs=1)
+
+
+@given(st.integers(0, 2), st.integers(0, 511))
+def test_the_first_ciphertext_that_differs_is_named(at, byte):
+    big = small_plan(npz(w=np.ones(230, np.float32)), parties=2)
+    source = npz(w=np.full(230, 0.5, np.float32))
+    files = [written(lambda out: hecli.encrypt(source, out, PUBLIC, plan=big, jobs=1)) for _ in range(2)]
+    for file in files:
+        file.seek(0)
+    made = aggregate(files, None)
+    content = bytearray(body(made))
+    content[512 * at + byte] ^= 1
+    opened = reader(made)
+    out = io.BytesIO()
+    envelope.write(
+        out, "aggregate", opened.header, record_size=512, count=opened.count, blocks=[bytes(content)]
+    )
+    with pytest.raises(MismatchError, match=f"ciphertext {at} is not the product"):
+        hecli.verify_aggregate(out, files, jobs=1)
+
+
+def test_a_plan_can_have_everything_recomputed():
+    plan = small_plan(parties=None, roster=ROSTER, require_verified=True)
+    assert Plan.from_map(plan.to_map(), "file") == plan
+    files = [update(0.5, ALICE, plan), update(0.25, BOB, plan)]
+    made = aggregate(files)
+    with pytest.raises(RefusedError, match="recomputed"):
+        decrypt(made)
+    for file in files:
+        file.seek(0)
+    assert reader(decrypt(made, sources=files)).kind == "sum"
+
+
+def test_what_is_given_a_plan_follows_it():
+    other = small_plan(parties=None, roster=ROSTER)
+    for function in (
+        lambda: aggregate([A, B], plan=other),
+        lambda: decrypt(AGGREGATE, plan=other),
+        lambda: hecli.verify(A, other),
+        lambda: hecli.verify_aggregate(AGGREGATE, [A, B], other, jobs=1),
+        lambda: hecli.apply(SUM, io.BytesIO(), plan=other),
+    ):
+        for file in SIGNED.values():
+            file.seek(0)
+        with pytest.raises(MismatchError, match="different plans"):
+            function()
+    with pytest.raises(RefusedError, match="follows no plan"):
+        hecli.verify(CARD, PLAN)
+
+
+def test_the_coordinator_of_a_plan_can_be_demanded():
+    assert hecli.read_plan(PLAN_FILE, ANNA.card) == PLAN
+    with pytest.raises(MismatchError, match=r"signed by anna .*, not by mallory"):
+        hecli.read_plan(PLAN_FILE, MALLORY.card)
+    plain = written(lambda out: hecli.write_plan(small_plan(), out))
+    with pytest.raises(MismatchError, match="signed by nobody"):
+        hecli.read_plan(plain, ANNA.card)
+
+
+def test_a_signature_without_a_roster_is_checked_and_proves_nothing():
+    plan = small_plan()
+    file = update(1, MALLORY, plan)
+    facts = hecli.inspect(file)
+    assert facts["signed_by"]["name"] == facts["contributors"][0]["party"] == "mallory"
+    assert "unproven" in facts["names"]
+    with pytest.raises(FormatError, match="does not hold"):
+        hecli.inspect(
+            resigned(file, header=reader(file).header | {"party": "mallory"}, body=body(file)[::-1])
+        )
+    with pytest.raises(RefusedError, match="the identity is mallory's, not alice's"):
+        source = npz(w=np.ones((3, 4), np.float32))
+        hecli.encrypt(source, io.BytesIO(), PUBLIC, plan=plan, party="alice", identity=MALLORY)
+
+
+@pytest.mark.parametrize(
+    ("cards", "says"),
+    [
+        (lambda: Roster.of([ALICE.card, ALICE.card]), "a party twice"),
+        (lambda: Roster.of([ALICE.card, Card("alice", *BOB.card[1:])]), "the same name"),
+        (lambda: Roster.of([ALICE.card, Card("bob", *ALICE.card[1:])]), "the same key"),
+        (lambda: small_plan(parties=None, roster=Roster.of([ALICE.card])), "number of parties"),
+        (lambda: small_plan(parties=3, roster=ROSTER), "either"),
+    ],
+)
+def test_rosters_that_cannot_be(cards, says):
+    with pytest.raises(HecliError, match=says):
+        cards()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parties": ["bob", "alice"]},
+        {"parties": ["alice", "alice", "bob"]},
+        {"parties": ["alice", "carol"]},
+        {"parties": ["alice", 7]},
+        {"coordinator": "carol"},
+        {"coordinator": 7},
+        {"members": []},
+        {"members": [["alice", b"", b""]]},
+        {"more": 1},
+    ],
+)
+def test_rosters_that_are_not_sound_are_refused(change):
+    value = PLAN.to_map()
+    with pytest.raises(FormatError):
+        Plan.from_map(value | {"roster": value["roster"] | change}, "file")
+
+
+def test_a_plan_says_only_what_it_does():
+    for change in ({"require_verified": False}, {"require_verified": 1}, {"roster": None}):
+        with pytest.raises(FormatError):
+            Plan.from_map(small_plan().to_map() | change, "file")
+
+
+def test_identities_are_written_and_read():
+    for passphrase in (None, "correct horse"):
+        file = written(lambda out, words=passphrase: hecli.write_identity(ALICE, out, words))
+        assert hecli.read_identity(file, lambda words=passphrase: words) == ALICE
+        assert (ALICE.sign_secret in file.getvalue()) == (passphrase is None)
+        assert hecli.inspect(file)["card"]["fingerprint"] == ALICE.card.fingerprint
+    with pytest.raises(HecliError, match="wrong passphrase"):
+        hecli.read_identity(file, lambda: "wrong")
+    stolen = written(
+        lambda out: hecli.write_identity(Identity(BOB.card, ALICE.sign_secret, ALICE.agree_secret), out)
+    )
+    with pytest.raises(FormatError, match="not those of its card"):
+        hecli.read_identity(stolen, str)
+    assert "secret" not in repr(ALICE).replace("Identity", "")
+
+
+@pytest.mark.parametrize("kind", ["public key", "encoded", "tensors", "record", "identity"])
+def test_what_cannot_be_signed_is_refused_with_a_signature(kind):
+    out = io.BytesIO()
+    envelope.write(out, kind, {"a": 1}, sign=ALICE.signs(kind))
+    with pytest.raises(FormatError, match="is signed, which"):
+        reader(out)
