@@ -11,7 +11,7 @@ import pytest
 
 import hecli
 from hecli.errors import HecliError
-from tests.support import HERE, KEY, aggregated, decrypted, mean_of
+from tests.support import HERE, KEY, aggregated, decrypted, mean_of, reader, written
 
 VECTORS = HERE / "vectors"
 INDEX = json.loads((VECTORS / "index.json").read_text())
@@ -67,6 +67,20 @@ def test_the_round_is_made_again_byte_for_byte():
     aggregate = aggregated(load("a.enc"), load("unnamed.enc"))
     assert aggregate.getvalue() == load("round.agg").getvalue()
     assert decrypted(aggregate).getvalue() == load("round.sum").getvalue()
+
+
+def test_the_signed_round_is_made_again_byte_for_byte():
+    """Ed25519 signatures have no randomness."""
+    with (VECTORS / "good" / "alice.id").open("rb") as stream:
+        alice = hecli.read_identity(stream, str)
+    assert alice == hecli.read_identity(load("sealed.id"), lambda: INDEX["passphrase"])
+    assert written(lambda out: hecli.write_card(alice, out)).getvalue() == load("alice.card").getvalue()
+    aggregate = io.BytesIO()
+    hecli.aggregate([load("bob.enc"), load("alice.enc")], aggregate, identity=alice, jobs=1)
+    made, kept = (reader(each) for each in (aggregate, load("signed.agg")))
+    assert (made.digest, made.header) == (kept.digest, kept.header)
+    hecli.verify_aggregate(load("signed.agg"), [load("alice.enc"), load("bob.enc")], jobs=1)
+    assert mean_of(load("signed.sum"))["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
 
 
 def test_the_encoded_file_is_made_again_byte_for_byte():

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 import msgpack
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
@@ -56,8 +58,36 @@ def envelope(kind: str, header: Map, record: int = 0, body: bytes = b"", **chang
         "digest": digest("file", hashlib.sha256(front).digest(), digests),
         "signatures": [],
     }
+    if "signer" in changes:
+        signature = sign(changes["signer"], kind, changes.get("plan", b""), trailer["digest"])
+        trailer["signatures"] = [signature]
     trailer |= changes.get("trailer", {})  # type: ignore[operator]
     return front + b"".join(pack(piece) for piece in pieces) + pack(sort(trailer))
+
+
+def secrets_of(name: str) -> tuple[bytes, bytes]:
+    """The secrets of a person's two keys, made from the name."""
+    return hashlib.sha256(b"sign " + name.encode()).digest(), hashlib.sha256(
+        b"agree " + name.encode()
+    ).digest()
+
+
+def card(name: str, keys_of: str | None = None) -> list[object]:
+    """The card of a person, or one with that person's name and another's keys."""
+    signing, agreeing = secrets_of(keys_of or name)
+    return [
+        name,
+        Ed25519PrivateKey.from_private_bytes(signing).public_key().public_bytes_raw(),
+        X25519PrivateKey.from_private_bytes(agreeing).public_key().public_bytes_raw(),
+    ]
+
+
+def sign(who: object, kind: str, plan: object, digest_: object) -> list[object]:
+    """A signature of the specification; `who` is a name, or a card with the name whose keys it has."""
+    shown, keys_of = (who, who) if isinstance(who, str) else who  # type: ignore[misc]
+    whom = card(shown, keys_of)
+    message = b"hecli signature v1\0" + pack([kind, plan, *whom, digest_])
+    return [*whom, Ed25519PrivateKey.from_private_bytes(secrets_of(keys_of)[0]).sign(message)]
 
 
 def integer(value: int) -> bytes:
@@ -146,6 +176,88 @@ SUM_HEADER: Map = {
     "clipped": 1,
 }
 SUM_BODY = b"".join((a + b).to_bytes(2, "big") for a, b in zip(A, B, strict=True))
+# The same two parties, called alice and bob, on the roster of a plan that anna made.
+ROSTER: Map = {
+    "members": [card("alice"), card("anna"), card("bob")],
+    "parties": ["alice", "bob"],
+    "aggregators": [],
+    "keyholders": ["anna"],
+    "coordinator": "anna",
+}
+SIGNED_PLAN: Map = {**PLAN, "capacity": 2, "roster": ROSTER}
+PLAN_DIGEST = digest("plan", pack(sort(SIGNED_PLAN)))
+WIDTH_2 = (2 * 127 * 2).bit_length()
+LANES_2 = (N.bit_length() - 1) // WIDTH_2
+
+
+def signed(kind: str, header: Map, body: bytes = b"", who: object = "anna", record: int = 512) -> bytes:
+    """A file that follows the signed plan."""
+    header = {"plan": SIGNED_PLAN, **header}
+    return envelope(kind, header, record if body else 0, body, signer=who, plan=PLAN_DIGEST)
+
+
+def lanes_2(values: list[int], count: int = 1) -> int:
+    """A plaintext of the signed plan."""
+    plaintext = 0
+    for lane in [count, *values, *[0] * (LANES_2 - 1 - len(values))]:
+        plaintext = plaintext << WIDTH_2 | lane
+    return plaintext
+
+
+SIGNED_BODY_A = ciphertexts([control(1, 10, 1), lanes_2(A)], 4001)
+SIGNED_BODY_B = ciphertexts([control(1, 5, 0), lanes_2(B)], 5001)
+SIGNED_A = signed("update", {"party": "alice"}, SIGNED_BODY_A, "alice")
+SIGNED_B = signed("update", {"party": "bob"}, SIGNED_BODY_B, "bob")
+
+
+def signature_of(data: bytes) -> bytes:
+    """The signature under a file."""
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(data)
+    return list(unpacker)[-1]["signatures"][0][3]
+
+
+SIGNED_CONTRIBUTORS = [
+    ["alice", file_digest(SIGNED_A), signature_of(SIGNED_A)],
+    ["bob", file_digest(SIGNED_B), signature_of(SIGNED_B)],
+]
+SIGNED_BODY_AB = product(SIGNED_BODY_A, SIGNED_BODY_B)
+SIGNED_AGGREGATE = signed("aggregate", {"contributors": SIGNED_CONTRIBUTORS}, SIGNED_BODY_AB, "bob")
+SIGNED_SUM = signed(
+    "sum",
+    {
+        "contributors": SIGNED_CONTRIBUTORS,
+        "aggregate": file_digest(SIGNED_AGGREGATE),
+        "weight": 15,
+        "clipped": 1,
+    },
+    SUM_BODY,
+    "anna",
+    2,
+)
+ENTRY: Map = {
+    "number": 1,
+    "previous": bytes(range(32)),
+    "event": "founded",
+    "party": "anna",
+    "time": "2026-11-22T10:11:12Z",
+    "plan": b"",
+    "files": [],
+    "cards": [card("alice"), card("bob")],
+    "text": "",
+}
+FIRST = envelope("entry", ENTRY, signer="anna")
+SECOND_ENTRY: Map = {
+    **ENTRY,
+    "number": 2,
+    "previous": file_digest(FIRST),
+    "event": "plan",
+    "plan": PLAN_DIGEST,
+    "files": [["signed.plan", file_digest(signed("plan", {}))]],
+    "text": "round one",
+}
+
+
 SEALED = {"log_n": 10, "salt": bytes(range(16)), "nonce": bytes(range(12))}
 
 
@@ -154,6 +266,12 @@ def sealed_box() -> bytes:
     key = Scrypt(salt=bytes(range(16)), length=32, n=1 << 10, r=8, p=1).derive(PASSPHRASE.encode())
     opened = P.to_bytes(256, "big") + Q.to_bytes(256, "big")
     return ChaCha20Poly1305(key).encrypt(bytes(range(12)), opened, integer(N))
+
+
+def identity_box() -> bytes:
+    """Alice's secrets under the passphrase."""
+    key = Scrypt(salt=bytes(range(16)), length=32, n=1 << 10, r=8, p=1).derive(PASSPHRASE.encode())
+    return ChaCha20Poly1305(key).encrypt(bytes(range(12)), b"".join(secrets_of("alice")), pack(card("alice")))
 
 
 def good() -> dict[str, bytes]:
@@ -171,6 +289,31 @@ def good() -> dict[str, bytes]:
         "round.agg": AGGREGATE,
         "round.sum": envelope("sum", SUM_HEADER, 2, SUM_BODY),
         "some.tensors": envelope("tensors", {"tensors": tensors}, 1, struct.pack("<eii", 1.5, -1, 7)),
+        "alice.card": envelope("card", {"card": card("alice")}, signer="alice"),
+        "alice.id": envelope(
+            "identity",
+            {"card": card("alice"), "sign": secrets_of("alice")[0], "agree": secrets_of("alice")[1]},
+        ),
+        "sealed.id": envelope(
+            "identity", {"card": card("alice"), "sealed": {**SEALED, "box": identity_box()}}
+        ),
+        "signed.plan": signed("plan", {}),
+        "alice.enc": SIGNED_A,
+        "bob.enc": SIGNED_B,
+        "signed.agg": SIGNED_AGGREGATE,
+        "signed.sum": SIGNED_SUM,
+        "signed-without-roster.enc": envelope(
+            "update",
+            {"plan": PLAN, "party": "alice"},
+            512,
+            BODY_A,
+            signer="alice",
+            plan=digest("plan", pack(sort(PLAN))),
+        ),
+        "verified.plan": plan_with(require_verified=True),
+        "00000001.entry": FIRST,
+        "00000002.entry": envelope("entry", SECOND_ENTRY, signer="anna", plan=PLAN_DIGEST),
+        "key.opened": envelope("record", {"uses": [[bytes(32), bytes(32)], [bytes(32), PLAN_DIGEST]]}),
         "two-chunks.tensors": envelope("tensors", {"tensors": long}, 1, bytes((1 << 20) + 3)),
     }
 
@@ -202,7 +345,7 @@ def bad() -> dict[str, tuple[bytes, str]]:
             "prelude is not in canonical",
         ),
         "header-too-large": (envelope("public key", key, header_size=(4 << 20) + 1), "declares a header"),
-        "header-shorter": (envelope("public key", key, header_size=len(packed) - 1), "bytes too many"),
+        "header-shorter": (envelope("public key", key, header_size=len(packed) - 1), "not valid msgpack"),
         "header-longer": (envelope("public key", key, header_size=len(packed) + 1), "ends too early"),
         "header-not-a-map": (envelope("public key", key, header_bytes=pack([1])), "header is not a map"),
         "header-unsorted": (
@@ -359,7 +502,184 @@ def bad() -> dict[str, tuple[bytes, str]]:
         ),
         "tensors-short": (envelope("tensors", {"tensors": [["w", "int8", [3]]]}, 1, b"12"), "calls for 3"),
     }
-    return files | forged()
+    return files | unsigned() | forged()
+
+
+def unsigned() -> dict[str, tuple[bytes, str]]:
+    """Files whose signature, roster, entry or record is not sound."""
+    roster = {**ROSTER}
+    other = digest("plan", b"")
+
+    def plan(**changes: object) -> bytes:
+        altered = {**SIGNED_PLAN, "roster": {**roster, **changes}}
+        return envelope("plan", {"plan": altered}, signer="anna", plan=digest("plan", pack(sort(altered))))
+
+    def entry(**changes: object) -> bytes:
+        return envelope("entry", {**SECOND_ENTRY, **changes}, signer="anna", plan=PLAN_DIGEST)
+
+    def aggregate(*contributors: list[object]) -> bytes:
+        return signed("aggregate", {"contributors": list(contributors)}, SIGNED_BODY_AB, "bob")
+
+    alice, bob = SIGNED_CONTRIBUTORS
+    header: Map = {"plan": SIGNED_PLAN, "party": "alice"}
+    return {
+        "signature-malformed": (
+            envelope("card", {"card": card("alice")}, trailer={"signatures": [card("alice")]}),
+            "signature is malformed",
+        ),
+        "signature-twice": (
+            envelope(
+                "card",
+                {"card": card("alice")},
+                trailer={"signatures": 2 * [sign("alice", "card", b"", bytes(32))]},
+            ),
+            "more than one signature",
+        ),
+        "signature-truncated": (SIGNED_A[:-1], "ends too early"),
+        "signature-for-another-kind": (
+            envelope(
+                "update",
+                header,
+                512,
+                SIGNED_BODY_A,
+                trailer={"signatures": [sign("alice", "aggregate", PLAN_DIGEST, file_digest(SIGNED_A))]},
+            ),
+            "does not hold",
+        ),
+        "signature-for-another-plan": (
+            envelope("update", header, 512, SIGNED_BODY_A, signer="alice", plan=other),
+            "does not hold",
+        ),
+        "signature-for-another-file": (
+            envelope(
+                "update",
+                header,
+                512,
+                SIGNED_BODY_A,
+                trailer={"signatures": [sign("alice", "update", PLAN_DIGEST, bytes(32))]},
+            ),
+            "does not hold",
+        ),
+        "signature-by-another": (
+            signed("update", {"party": "alice"}, SIGNED_BODY_A, "bob"),
+            "is alice's, and signed by bob",
+        ),
+        "signature-by-a-namesake": (
+            signed("update", {"party": "alice"}, SIGNED_BODY_A, ("alice", "mallory")),
+            "has the card",
+        ),
+        "signature-by-a-stranger": (
+            signed("update", {"party": "mallory"}, SIGNED_BODY_A, "mallory"),
+            "not on the plan's roster",
+        ),
+        "signature-by-no-party": (
+            signed("update", {"party": "anna"}, SIGNED_BODY_A, "anna"),
+            "may not send an update",
+        ),
+        "signature-missing": (envelope("update", header, 512, SIGNED_BODY_A), "not signed"),
+        "signature-missing-aggregate": (
+            envelope(
+                "aggregate",
+                {"plan": SIGNED_PLAN, "contributors": SIGNED_CONTRIBUTORS},
+                512,
+                SIGNED_BODY_AB,
+            ),
+            "not signed",
+        ),
+        "sum-by-no-keyholder": (
+            signed(
+                "sum",
+                {
+                    "contributors": SIGNED_CONTRIBUTORS,
+                    "aggregate": file_digest(SIGNED_AGGREGATE),
+                    "weight": 15,
+                    "clipped": 1,
+                },
+                SUM_BODY,
+                "bob",
+                2,
+            ),
+            "may not open sums",
+        ),
+        "contributor-unsigned": (aggregate(alice, bob[:2]), "no signed update of a party"),
+        "contributor-no-party": (aggregate(alice, ["anna", *bob[1:]]), "no signed update of a party"),
+        "contributor-signature": (aggregate(alice, [*bob[:2], alice[2]]), "signature under the update"),
+        "contributor-signed-without-roster": (
+            envelope(
+                "aggregate",
+                {"plan": PLAN, "contributors": [["alice", bytes(32), bytes(64)]]},
+                512,
+                BODY_AB,
+            ),
+            "and its plan no roster",
+        ),
+        "card-unsigned": (envelope("card", {"card": card("alice")}), "not signed by its own key"),
+        "card-signed-by-another": (
+            envelope("card", {"card": card("alice")}, signer="bob"),
+            "not signed by its own key",
+        ),
+        "card-short-key": (
+            envelope("card", {"card": ["alice", bytes(31), bytes(32)]}, signer="alice"),
+            "a card in it is malformed",
+        ),
+        "identity-of-another": (
+            envelope(
+                "identity",
+                {"card": card("alice"), "sign": secrets_of("bob")[0], "agree": secrets_of("bob")[1]},
+            ),
+            "not those of its card",
+        ),
+        "identity-short-secret": (
+            envelope("identity", {"card": card("alice"), "sign": b"1", "agree": b"2"}),
+            "secrets have the wrong length",
+        ),
+        "plan-not-verified": (plan_with(require_verified=False), "not in canonical form"),
+        "plan-unsigned": (envelope("plan", {"plan": SIGNED_PLAN}), "not signed by its coordinator"),
+        "plan-signed-by-another": (
+            signed("plan", {}, who="bob"),
+            "not signed by its coordinator",
+        ),
+        "roster-capacity": (
+            envelope("plan", {"plan": {**SIGNED_PLAN, "capacity": 3}}),
+            "not that of the roster",
+        ),
+        "roster-name-twice": (
+            plan(members=[card("alice"), card("alice", "carol"), card("anna"), card("bob")]),
+            "the same name",
+        ),
+        "roster-key-twice": (
+            plan(members=[card("alice"), card("anna"), card("bob", "alice")]),
+            "the same key",
+        ),
+        "roster-card-of-nobody": (
+            plan(members=[card("alice"), card("anna"), card("bob"), card("carol")]),
+            "not those of its cards",
+        ),
+        "roster-name-without-card": (plan(keyholders=["carol"]), "not those of its cards"),
+        "roster-unsorted": (plan(parties=["bob", "alice"]), "out of order"),
+        "roster-cards-unsorted": (
+            plan(members=[card("anna"), card("alice"), card("bob")]),
+            "cards are out of order",
+        ),
+        "entry-unsigned": (envelope("entry", ENTRY), "not signed by anna"),
+        "entry-by-another": (envelope("entry", ENTRY, signer="bob"), "not signed by anna"),
+        "entry-number": (entry(number=0), "cannot have the number 0"),
+        "entry-founded-later": (entry(event="founded"), "cannot be entry 2"),
+        "entry-first-not-founded": (entry(number=1), "cannot be entry 1"),
+        "entry-event": (entry(event="other"), "cannot be entry 2"),
+        "entry-time": (entry(time="2026-11-22 10:11:12"), "is no time"),
+        "entry-previous": (entry(previous=bytes(31)), "wrong length"),
+        "entry-plan": (entry(plan=bytes(31)), "wrong length"),
+        "entry-files": (entry(files=[["a", bytes(31)]]), "list of files"),
+        "entry-text": (entry(text="\n"), "must be printable"),
+        "entry-cards": (entry(event="note"), "only a plan"),
+        "entry-cards-unsorted": (entry(cards=[card("bob"), card("alice")]), "cards are out of order"),
+        "record-unsorted": (
+            envelope("record", {"uses": [[bytes(32), PLAN_DIGEST], [bytes(32), bytes(32)]]}),
+            "out of order",
+        ),
+        "record-malformed": (envelope("record", {"uses": [[bytes(32)]]}), "malformed"),
+    }
 
 
 def forged() -> dict[str, tuple[bytes, str]]:
