@@ -23,25 +23,56 @@ step() {
     "$output" "$(stat -c %s "$output" 2>/dev/null || stat -f %z "$output")" $((seconds / 1000)) $((seconds % 1000)) >>steps.jsonl
 }
 
-say "The keyholder makes a key pair; everyone gets hecli.pub."
+# Show a command and run it.
+run() {
+  printf '$ %s\n' "$*"
+  "$@"
+}
+
+say "The registry coordinates and holds the key: a key pair, and an identity to sign with."
 step hecli.key hecli keygen
+run hecli keygen --identity registry
 
-say "Four parties agree on a plan: 16-bit values, at most four parties."
-step round.plan hecli plan --like party-1.update.npz --parties 4 --name digits
-
-say "Each party encrypts its own update, which it shows to nobody."
+say "Every party makes an identity and gives everyone its card; fingerprints are read out over the telephone."
 for party in 1 2 3 4; do
-  step "party-$party.enc" hecli encrypt "party-$party.update.npz" --plan round.plan --party "party-$party" -o "party-$party.enc"
+  run hecli keygen --identity "party-$party"
 done
 
-say "Anyone multiplies the encrypted files, without any key."
-step round.agg hecli aggregate party-*.enc
+say "A ledger in the shared folder records what happens from here on."
+run hecli ledger init ledger --identity registry.id
+run export HECLI_LEDGER=ledger HECLI_COORDINATOR=registry.card HECLI_PLAN=round.plan
 
-say "The keyholder opens the sum, and only the sum."
-step round.sum hecli decrypt round.agg
+say "The plan: 16-bit values, and who takes part, signed."
+step round.plan hecli plan --like party-1.update.npz --name digits \
+  --party party-1.card --party party-2.card --party party-3.card --party party-4.card \
+  --keyholder registry.card --require-verified --identity registry.id
+
+say "Each party encrypts its own update, which it shows to nobody, and signs it."
+for party in 1 2 3 4; do
+  step "party-$party.enc" hecli encrypt "party-$party.update.npz" --identity "party-$party.id" -o "party-$party.enc"
+done
+
+say "Somebody with access to the folder alters a byte of an update. It is noticed."
+cp party-3.enc party-3.kept
+printf 'x' | dd of=party-3.enc bs=1 seek=9000 conv=notrunc status=none
+run hecli aggregate party-*.enc --identity party-2.id || echo "[exit status $?]"
+mv party-3.kept party-3.enc
+
+say "Anyone on the roster multiplies the encrypted files, without any key."
+step round.agg hecli aggregate party-*.enc --identity party-2.id
+
+say "Anyone makes the aggregate again and compares."
+run hecli verify round.agg --from party-*.enc
+
+say "The registry does, too, before it opens the sum, and only the sum."
+step round.sum hecli decrypt round.agg --from party-*.enc --identity registry.id
 
 say "Everyone moves the model by the mean."
-step model.next.npz hecli apply round.sum model.npz --rule add
+step model.next.npz hecli apply round.sum model.npz --rule add --identity party-1.id
+
+say "The ledger has it all, and the files are the recorded ones."
+run hecli ledger show ledger
+run hecli ledger verify ledger --files .
 
 say "What came out."
 "${PYTHON:-python}" "$samples/score.py" .

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +138,8 @@ def _commands(place: Workplace, count: int, report: Report) -> dict[str, Any]:
     decryption = place.run("decrypt", "round.agg")
     report("decrypting with one worker")
     decrypt_one = place.run("decrypt", "round.agg", "--jobs", "1", "-o", "one.sum")
+    report("signing and verifying")
+    signing = _signing(place)
     encrypt, aggregate = _seconds(encryptions), _seconds(aggregations)
     per_value = PerValue(
         encrypt=encrypt / count * 1e6,
@@ -157,11 +160,44 @@ def _commands(place: Workplace, count: int, report: Report) -> dict[str, Any]:
             "encrypt": _seconds(encrypt_one) / encrypt,
             "decrypt": decrypt_one.seconds / decryption.seconds,
         },
+        "signing": signing,
         "peak_bytes": {
             "encrypt": encryptions[0].peak_bytes,
             "aggregate": aggregations[0].peak_bytes,
             "decrypt": decryption.peak_bytes,
         },
+    }
+
+
+def _signing(place: Workplace) -> dict[str, float]:
+    """What signatures and rosters cost: seconds of signed rounds over those of unsigned ones.
+
+    `verify` is recomputing a signed aggregate over making it. Both sides take
+    turns, so that a machine whose speed wanders is fair to both.
+    """
+    names = [f"party-{at}" for at in range(UPDATES)]
+    for name in names:
+        place.run("keygen", "--identity", name)
+    cards = tuple(word for name in names for word in ("--party", f"{name}.card"))
+    place.plan("plain.plan", ("--bits", "16", "--parties", str(UPDATES)))
+    place.plan("signed.plan", ("--bits", "16", *cards))
+    runs: dict[str, list[Run]] = defaultdict(list)
+    for name in names:
+        runs["encrypt"].append(place.encrypt(f"plain-{name}.enc", "plain.plan", "--party", name))
+        signer = ("--identity", f"{name}.id")
+        runs["encrypt signed"].append(place.encrypt(f"signed-{name}.enc", "signed.plan", *signer))
+    plain, signed = ([f"{kind}-{name}.enc" for name in names] for kind in ("plain", "signed"))
+    signer = ("--identity", f"{names[0]}.id")
+    for _ in range(2 * REPEATS):
+        runs["aggregate"].append(place.run("aggregate", *plain, "-o", "plain.agg", "--force"))
+        made = place.run("aggregate", *signed, *signer, "-o", "signed.agg", "--force")
+        runs["aggregate signed"].append(made)
+        runs["verify"].append(place.run("verify", "signed.agg", "--from", *signed))
+    best = {name: _seconds(each) for name, each in runs.items()}
+    return {
+        "encrypt": best["encrypt signed"] / best["encrypt"],
+        "aggregate": best["aggregate signed"] / best["aggregate"],
+        "verify": best["verify"] / best["aggregate signed"],
     }
 
 

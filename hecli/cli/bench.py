@@ -95,6 +95,9 @@ def _lines(facts: dict[str, Any]) -> None:
     click.echo("whole commands: " + ", ".join(f"{name} {s:.2f} s" for name, s in facts["seconds"].items()))
     speedups = ", ".join(f"{name} {ratio:.2f} times" for name, ratio in facts["speedup"].items())
     click.echo(f"all cores against one: {speedups}")
+    signing = ", ".join(f"{name} {ratio:.3f}" for name, ratio in facts["signing"].items() if name != "verify")
+    click.echo(f"signed against unsigned: {signing}")
+    click.echo(f"verify --from against aggregate: {facts['signing']['verify']:.3f}")
     _peaks("peak memory of all processes", facts["peak_bytes"])
     for count, peaks in facts.get("memory", {}).items():
         _peaks(f"peak memory with {int(count):,} values", peaks)
