@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hecli.pipeline.decrypt import decrypt  # noqa: TID251
     from hecli.pipeline.encode import encode  # noqa: TID251
     from hecli.pipeline.encrypt import encrypt  # noqa: TID251
-    from hecli.pipeline.identities import new_identity, read_card, read_identity, write_card, write_identity  # noqa: TID251
+    from hecli.pipeline.identities import read_card, read_identity, write_card, write_identity  # noqa: TID251
     from hecli.pipeline.inspect import inspect  # noqa: TID251
     from hecli.pipeline.keys import (  # noqa: TID251
         keygen,
@@ -62,7 +62,6 @@ __all__ = [
     "inspect",
     "keygen",
     "make_plan",
-    "new_identity",
     "read_card",
     "read_identity",
     "read_jwk",
@@ -95,7 +94,6 @@ _HOMES = {
     "inspect": "pipeline.inspect",
     "keygen": "pipeline.keys",
     "make_plan": "pipeline.planning",
-    "new_identity": "pipeline.identities",
     "read_card": "pipeline.identities",
     "read_identity": "pipeline.identities",
     "read_jwk": "pipeline.keys",

@@ -35,19 +35,17 @@ class Identity:
         if keys != self.card[1:]:
             raise FormatError(f"{file}: its secrets are not those of its card")
 
-    def signs(self, kind: str, plan: bytes = b"") -> Sign:
-        """What signs a file of this kind that follows the plan with this digest."""
 
-        def sign(digest: bytes) -> Signature:
-            message = signed_message(kind, plan, self.card, digest)
-            return Signature(self.card, curves.sign(self.sign_secret, message))
+def signer(identity: Identity | None, kind: str, plan: bytes = b"") -> Sign | None:
+    """What signs a file of this kind that follows the plan with this digest; None for nobody."""
+    if identity is None:
+        return None
 
-        return sign
+    def sign(digest: bytes) -> Signature:
+        message = signed_message(kind, plan, identity.card, digest)
+        return Signature(identity.card, curves.sign(identity.sign_secret, message))
 
-
-def signs(identity: Identity | None, kind: str, plan: bytes) -> Sign | None:
-    """As `Identity.signs`; None for nobody."""
-    return None if identity is None else identity.signs(kind, plan)
+    return sign
 
 
 def signer_of(reader: Reader, plan: bytes = b"") -> Card | None:

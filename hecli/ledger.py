@@ -7,6 +7,7 @@ files lie is a Store's business.
 
 import io
 import os
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,10 +18,11 @@ from typing import Protocol
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats import envelope
+from hecli.formats.canonical import CUT_SHORT
 from hecli.formats.cards import Card
 from hecli.formats.entries import TIME, Entry
 from hecli.formats.envelope import DIGEST_SIZE, Reader
-from hecli.identity import FORGED, Identity, signer_of
+from hecli.identity import FORGED, Identity, signer, signer_of
 
 SUFFIX = ".entry"
 PATIENCE = 5.0
@@ -93,11 +95,12 @@ class Ledger:
 
     def check_head(self, head: str) -> list[str]:
         """What contradicts a published head; raises HecliError for what is no head."""
-        number, _, digest = head.strip().partition(":")
-        if not (number.isascii() and number.isdigit() and len(digest) == 2 * DIGEST_SIZE):
+        match = re.fullmatch(r"([0-9]{1,8}):([0-9a-f]{64})", head.strip())
+        if match is None:
             raise HecliError(
                 f"{head[:80]!r} is no head of a ledger", "give the line that hecli ledger head printed"
             )
+        number, digest = match.groups()
         here = [link for link in self.links if link.entry.number == int(number)]
         if any(link.digest.hex() == digest for link in here):
             return []
@@ -115,33 +118,63 @@ class Ledger:
         for link in self.links:
             for name, digest in link.entry.files:
                 recorded[name].append((digest, link))
-        problems, notes = [], []
+        problems, notes, missing = [], [], set(recorded)
         for name, digest in digests:
             if name not in recorded:
                 continue
+            missing.discard(name)
             found = [link for known, link in recorded[name] if known == digest]
-            newest = recorded[name][-1]
+            others = [link for known, link in recorded[name] if known != digest]
             if not found:
-                problems.append(
-                    f"{name} differs from its record: {newest[1]} has the digest {newest[0].hex()[:16]}"
-                )
-            elif digest != newest[0]:
-                notes.append(f"{name} is that of {found[-1]}; {newest[1]} has a newer one")
+                problems.append(f"{name} differs from its record in {others[-1]}")
+            elif others and others[-1].entry.number > found[-1].entry.number:
+                notes.append(f"{name} is that of {found[-1]}; {others[-1]} has a newer one")
+            elif any(link.signer != found[-1].signer for link in others):
+                notes.append(f"{name} is that of {found[-1]}, which {others[-1]} contradicts")
+        if missing:
+            names = ", ".join(sorted(missing)[:5]) + (" ..." if len(missing) > 5 else "")
+            one = len(missing) == 1
+            files = "recorded file is" if one else "recorded files are"
+            notes.append(f"{len(missing):,} {files} not there: {names}")
         return problems, notes
+
+    @property
+    def notes(self) -> list[str]:
+        """What is sound, yet worth a look: two aggregates opened or two updates of a party, of one plan."""
+        first: dict[tuple[str, bytes, str], Link] = {}
+        notes = []
+        for link in self.links:
+            entry = link.entry
+            if entry.event not in ("opened", "update") or not entry.files or not entry.plan:
+                continue
+            who = entry.party if entry.event == "update" else ""
+            earlier = first.setdefault((entry.event, entry.plan, who), link)
+            if earlier.entry.files[0][1] != entry.files[0][1]:
+                what = "opened different aggregates" if entry.event == "opened" else "are different updates"
+                notes.append(f"{earlier} and {link} {what} of one plan")
+        return notes
 
 
 def read_ledger(store: Store, name: str) -> Ledger:
     """All entries in a store, with all that is wrong with them; raises HecliError where there are none."""
     links, problems = [], []
-    for file in sorted(store.names()):
+    files = sorted(store.names())
+    for file in files:
         try:
-            links.append(_open(file, store.read(file)))
+            # Somebody may still be writing the last one.
+            links.append(_patiently(store, file) if file == files[-1] else _open(file, store.read(file)))
         except HecliError as error:
             problems.append(error.message)
-    links.sort(key=lambda link: (link.entry.number, link.file))
+    # A copy under another name, as some storage makes them, is nothing new.
+    copies = {
+        link.digest: link
+        for link in sorted(links, key=lambda link: link.file == _file_name(link.entry.number))
+    }
+    links = sorted(copies.values(), key=lambda link: (link.entry.number, link.file))
     if not links:
         raise HecliError(
-            problems[0] if problems else f"{name} holds no ledger", "begin one with hecli ledger init"
+            problems[0] if problems else f"{name} holds no ledger",
+            "check the path; hecli ledger init begins a new one",
         )
     by_number: dict[int, list[Link]] = defaultdict(list)
     for link in links:
@@ -165,10 +198,10 @@ def read_ledger(store: Store, name: str) -> Ledger:
     return Ledger(tuple(links), frozenset(members), tuple(problems))
 
 
-def begin(store: Store, identity: Identity, cards: Iterable[Card], text: str, name: str) -> Link:
+def begin(store: Store, identity: Identity, cards: Iterable[Card], name: str) -> Link:
     """Write the first entry, with those who may add to the ledger; raises RefusedError where there is one."""
     # Random, so that no entry of one ledger fits into another.
-    entry = _entry(1, os.urandom(DIGEST_SIZE), "founded", identity, cards=cards, text=text)
+    entry = _entry(1, os.urandom(DIGEST_SIZE), "founded", identity, cards=cards)
     link, data = _signed(entry, identity)
     if store.names() or not store.create(link.file, data):
         raise RefusedError(
@@ -183,6 +216,7 @@ def append(
     identity: Identity,
     event: str,
     *,
+    name: str,
     plan: bytes = b"",
     files: Sequence[tuple[str, bytes]] = (),
     cards: Iterable[Card] = (),
@@ -190,8 +224,11 @@ def append(
 ) -> Link:
     """Add an entry behind all that others have added since `ledger` was read.
 
-    Raises FormatError for an entry, one's own or another's, that is not sound.
+    `name` is the ledger's, for errors. Raises FormatError where the ledger or
+    the entry is not sound, RefusedError for one who is not on its roster.
     """
+    ledger.require_sound(name)
+    ledger.check_member(identity.card, name)
     last, members = ledger.last, ledger.members
     while True:
         number = last.entry.number + 1
@@ -215,20 +252,23 @@ def entry_signer(reader: Reader, entry: Entry) -> Card:
 
 
 def _follower(store: Store, last: Link) -> Link:
-    """The entry behind `last`, which is there, though it may still be being written."""
+    """The entry behind `last`, which is there."""
+    link = _patiently(store, _file_name(last.entry.number + 1))
+    if problems := _problems([link], [last]):
+        raise FormatError(problems[0], BROKEN)
+    return link
+
+
+def _patiently(store: Store, file: str) -> Link:
+    """The entry in a file that may still be being written, where files do not appear whole."""
     patience = time.monotonic() + PATIENCE
     while True:
-        file = _file_name(last.entry.number + 1)
         try:
-            link = _open(file, store.read(file))
-        except FormatError:
-            if time.monotonic() > patience:
+            return _open(file, store.read(file))
+        except FormatError as error:
+            if error.hint != CUT_SHORT or time.monotonic() > patience:
                 raise
-            time.sleep(0.05)
-            continue
-        if problems := _problems([link], [last]):
-            raise FormatError(problems[0], BROKEN)
-        return link
+        time.sleep(0.05)
 
 
 def _brought_in(link: Link, founder: Card | None) -> set[Card]:
@@ -245,10 +285,11 @@ def _intruder(link: Link, members: AbstractSet[Card]) -> list[str]:
 def _problems(here: Sequence[Link], before: Sequence[Link]) -> list[str]:
     """What is wrong with the entries of one number, given those of the number before."""
     problems = []
+    parents = {each.digest for each in before}
     for link in here:
         if link.file != _file_name(link.entry.number) and len(here) == 1:
             problems.append(f"{link.file} holds {link}: reordered or renamed")
-        if before and link.entry.previous not in {each.digest for each in before}:
+        if before and link.entry.previous not in parents:
             problems.append(
                 f"{link} does not follow {before[0]}: one of them was changed, inserted or reordered"
             )
@@ -283,7 +324,7 @@ def _entry(
 
 def _signed(entry: Entry, identity: Identity) -> tuple[Link, bytes]:
     out = io.BytesIO()
-    digest = envelope.write(out, "entry", entry.header(), sign=identity.signs("entry", entry.plan))
+    digest = envelope.write(out, "entry", entry.header(), sign=signer(identity, "entry", entry.plan))
     return Link(_file_name(entry.number), entry, digest, identity.card), out.getvalue()
 
 

@@ -246,12 +246,10 @@ class Plan:
         fields(reader.header, reader.name, "its header", {"plan": dict})
         plan = cls.from_map(reader.header["plan"], reader.name)
         signer = signer_of(reader, plan.digest)
-        if plan.roster is not None and plan.roster.coordinator is not None:
-            coordinator = plan.roster.card(plan.roster.coordinator)
-            if signer != coordinator:
-                raise FormatError(
-                    f"{reader.name}: is not signed by its coordinator {plan.roster.coordinator}", FORGED
-                )
+        if plan.roster is not None and signer != plan.roster.cards[plan.roster.coordinator]:
+            raise FormatError(
+                f"{reader.name}: is not signed by its coordinator {plan.roster.coordinator}", FORGED
+            )
         return plan
 
     def check(self) -> None:

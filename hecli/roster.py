@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats.canonical import Map, fields
@@ -18,14 +19,14 @@ class Roster:
 
     `members` are all cards, sorted by name; the others are names of members,
     sorted: those who send updates, those who may aggregate and those who may
-    open sums (any member, where none is named), and who signed the plan.
+    open sums (any member, where none is named). The coordinator signs the plan.
     """
 
     members: tuple[Card, ...]
     parties: tuple[str, ...]
     aggregators: tuple[str, ...]
     keyholders: tuple[str, ...]
-    coordinator: str | None
+    coordinator: str
 
     @classmethod
     def of(
@@ -33,21 +34,21 @@ class Roster:
         parties: Iterable[Card],
         aggregators: Iterable[Card] = (),
         keyholders: Iterable[Card] = (),
-        coordinator: Card | None = None,
+        *,
+        coordinator: Card,
     ) -> "Roster":
         """The roster of these cards; raises HecliError where two people share a name or a key."""
         groups = [list(each) for each in (parties, aggregators, keyholders)]
-        for card in groups[0]:
-            if groups[0].count(card) > 1:
-                raise HecliError(f"{card.name} is a party twice", "give each card once")
-        members = {card for group in groups for card in group} | ({coordinator} if coordinator else set())
+        if len(set(groups[0])) != len(groups[0]):
+            raise HecliError("a party is given twice", "give each card once")
+        members = {coordinator, *(card for group in groups for card in group)}
         names = [tuple(sorted({card.name for card in group})) for group in groups]
         roster = cls(
             members=tuple(sorted(members)),
             parties=names[0],
             aggregators=names[1],
             keyholders=names[2],
-            coordinator=coordinator.name if coordinator else None,
+            coordinator=coordinator.name,
         )
         roster.check()
         return roster
@@ -61,8 +62,7 @@ class Roster:
         ):
             if len(set(values)) != len(values):
                 raise HecliError(f"two members of the roster have the same {what}", "one card a person")
-        named = {*self.parties, *self.aggregators, *self.keyholders}
-        named |= {self.coordinator} if self.coordinator is not None else set()
+        named = {*self.parties, *self.aggregators, *self.keyholders, self.coordinator}
         if named != {card.name for card in self.members}:
             raise HecliError("the roster's names are not those of its cards")
         for names in (self.parties, self.aggregators, self.keyholders):
@@ -73,8 +73,13 @@ class Roster:
 
     def to_map(self) -> Map:
         """The roster as it stands in a plan."""
-        lists = {name: list(names) for name, names in vars(self).items() if isinstance(names, tuple)}
-        return {"coordinator": self.coordinator, **lists, "members": [list(card) for card in self.members]}
+        return {
+            "members": [list(card) for card in self.members],
+            "parties": list(self.parties),
+            "aggregators": list(self.aggregators),
+            "keyholders": list(self.keyholders),
+            "coordinator": self.coordinator,
+        }
 
     @classmethod
     def from_map(cls, value: Map, file: str) -> "Roster":
@@ -84,7 +89,7 @@ class Roster:
             "parties": list,
             "aggregators": list,
             "keyholders": list,
-            "coordinator": (str, type(None)),
+            "coordinator": str,
         }
         fields(value, file, "its roster", types)
         lists = {key: tuple(value[key]) for key in ("parties", "aggregators", "keyholders")}
@@ -98,15 +103,16 @@ class Roster:
             raise FormatError(f"{file}: {error.message}") from error
         return roster
 
-    def card(self, name: str) -> Card | None:
-        """The card of a member."""
-        return next((card for card in self.members if card.name == name), None)
+    @cached_property
+    def cards(self) -> dict[str, Card]:
+        """The members by name."""
+        return {card.name: card for card in self.members}
 
-    def may(self, kind: str) -> tuple[str, ...]:
-        """The names of those who may make files of this kind."""
-        everybody = tuple(card.name for card in self.members)
-        named = {"update": self.parties, "aggregate": self.aggregators, "sum": self.keyholders}[kind]
-        return named or everybody
+    @cached_property
+    def makers(self) -> dict[str, frozenset[str]]:
+        """The names of those who may make files of each kind."""
+        named = {"update": self.parties, "aggregate": self.aggregators, "sum": self.keyholders}
+        return {kind: frozenset(names or self.cards) for kind, names in named.items()}
 
     def check_identity(self, identity: Identity | None, kind: str) -> None:
         """Raise RefusedError unless this identity may make a file of this kind."""
@@ -128,15 +134,14 @@ class Roster:
 
     def check_contributors(self, contributors: Iterable[Contributor], plan: bytes, file: str) -> None:
         """Raise FormatError unless every contributor is a party and signed the update it is listed with."""
-        cards = {card.name: card for card in self.members if card.name in self.parties}
         for each in contributors:
-            if each.party not in cards or each.signature is None:
+            if each.party not in self.makers["update"] or each.signature is None:
                 raise FormatError(f"{file}: lists {each}, which is no signed update of a party", FORGED)
-            signature = Signature(cards[each.party], each.signature)
+            signature = Signature(self.cards[each.party], each.signature)
             check_signature(signature, "update", plan, each.digest, f"{file}: the signature under the update")
 
     def _check_card(self, card: Card, kind: str, who: str) -> None:
-        known = self.card(card.name)
+        known = self.cards.get(card.name)
         if known is None:
             raise RefusedError(f"{who} is not on the plan's roster", "only those on it take part")
         if known != card:
@@ -144,8 +149,9 @@ class Roster:
                 f"{who} has the card {card.fingerprint}, the plan's roster has {known.fingerprint}",
                 "somebody goes by another's name, or has made a new identity since: ask them",
             )
-        if card.name not in self.may(kind):
+        if card.name not in self.makers[kind]:
+            names = sorted(self.makers[kind])
             raise RefusedError(
                 f"{who} may not {DUTIES[kind]} by the plan's roster",
-                f"that is for {', '.join(self.may(kind)[:5])}",
+                f"that is for {', '.join(names[:5])}{' and others' if len(names) > 5 else ''}",
             )

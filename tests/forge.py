@@ -10,16 +10,17 @@ from pathlib import Path
 
 from hecli.formats import envelope
 from hecli.formats.envelope import Reader
+from hecli.identity import signer
 from hecli.pipeline.identities import read_identity
 from hecli.plan import Plan
 
 
 def _write(reader, header, body, out, identity):
     plan = Plan.from_map(header["plan"], reader.name)
-    signer = None
+    sign = None
     if identity:
         with Path(identity[0]).open("rb") as stream:
-            signer = read_identity(stream, str).signs(reader.kind, plan.digest)
+            sign = signer(read_identity(stream, str), reader.kind, plan.digest)
     with Path(out).open("wb") as stream:
         envelope.write(
             stream,
@@ -28,7 +29,7 @@ def _write(reader, header, body, out, identity):
             record_size=body.prelude.record_size,
             count=body.count,
             blocks=[body.read(body.count)],
-            sign=signer,
+            sign=sign,
         )
 
 

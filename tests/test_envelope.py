@@ -12,7 +12,7 @@ from hecli.errors import FormatError, HecliError
 from hecli.formats import canonical, envelope
 from hecli.formats.canonical import pack, unpack
 from hecli.formats.envelope import Reader
-from hecli.identity import Identity
+from hecli.identity import Identity, signer
 from tests.support import encrypted, npz, rewritten
 
 scalars = (
@@ -220,7 +220,7 @@ def test_signatures_that_are_none_are_refused(kind, signatures, says):
 
 def test_a_signed_file_cut_short_anywhere_is_refused():
     out = io.BytesIO()
-    envelope.write(out, "update", {}, sign=Identity.generate("alice").signs("update"))
+    envelope.write(out, "update", {}, sign=signer(Identity.generate("alice"), "update"))
     data = out.getvalue()
     assert read(data)[0].signature.card.name == "alice"
     for end in range(len(data)):

@@ -205,7 +205,8 @@ def test_an_interrupt_at_any_moment_leaves_nothing(place, verb, number):
             (place / "out").unlink()
             continue
         interrupted += 1
-        assert names(place) == before
+        # But for the record of what was opened, of which somebody may have seen some.
+        assert set(names(place)) - {"hecli.key.opened"} == set(before)
         # Before Python has handed over to hecli, it answers a signal in its own way.
         assert b"Traceback" not in errors or b", in main\n" not in errors
         assert not alive(process.pid)

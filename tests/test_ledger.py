@@ -1,6 +1,7 @@
 """The ledger: chains, forks, cut tails, and many who write at once."""
 
 import io
+import os
 import subprocess
 import sys
 
@@ -15,7 +16,7 @@ from hecli.cli.files import Folder
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.envelope import Reader
-from hecli.identity import Identity
+from hecli.identity import Identity, signer
 from tests.support import command
 from tests.test_signed import changed, leaves, with_change
 
@@ -43,6 +44,11 @@ class Memory:
         return True
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(ledger, "PATIENCE", 0)
+
+
 @pytest.fixture
 def store():
     return filled()
@@ -50,13 +56,22 @@ def store():
 
 def filled(notes=4):
     store = Memory()
-    ledger.begin(store, ANNA, [ALICE.card, BOB.card], "", "ledger")
+    ledger.begin(store, ANNA, [ALICE.card, BOB.card], "ledger")
     for number in range(notes):
         who = (ALICE, BOB)[number % 2]
-        ledger.append(
-            store, read(store), who, "note", text=f"note {number}", files=[(f"f{number}", bytes(32))]
-        )
+        add(store, who, "note", text=f"note {number}", files=[(f"f{number}", bytes(32))])
     return store
+
+
+def add(store, who, event, before=None, **about):
+    return ledger.append(store, before or read(store), who, event, name="ledger", **about)
+
+
+def smuggle(store, who, event, **about):
+    """What an intruder does, whom hecli itself would refuse."""
+    last = read(store).last
+    link, data = ledger._signed(ledger._entry(last.entry.number + 1, last.digest, event, who, **about), who)
+    store.files[link.file] = data
 
 
 def read(store):
@@ -86,7 +101,12 @@ def test_any_field_of_an_entry_changed_is_found(store, path, resign):
     reader = opened(store, 2)
     header = with_change(reader.header, path)
     out = io.BytesIO()
-    envelope.write(out, "entry", header, sign=ALICE.signs("entry") if resign else lambda _: reader.signature)
+    envelope.write(
+        out,
+        "entry",
+        header,
+        sign=signer(ALICE, "entry", header["plan"]) if resign else lambda _: reader.signature,
+    )
     store.files["00000002.entry"] = out.getvalue()
     assert read(store).problems
 
@@ -128,15 +148,15 @@ def test_a_tail_that_was_cut_off_shows_against_a_head(store):
     del store.files["00000005.entry"]
     assert not read(store).problems
     assert "cut off: entry 5" in read(store).check_head(head)[0]
-    ledger.append(store, read(store), ALICE, "note", text="another")
+    add(store, ALICE, "note", text="another")
     assert "history was rewritten" in read(store).check_head(head)[0]
 
 
 def test_a_fork_shows_both_and_who_signed(store):
     other = Memory()
     other.files = dict(store.files)
-    ledger.append(store, read(store), ALICE, "note", text="one")
-    ledger.append(other, read(other), BOB, "note", text="two")
+    add(store, ALICE, "note", text="one")
+    add(other, BOB, "note", text="two")
     store.files["00000006 (copy).entry"] = other.files["00000006.entry"]
     (problem,) = read(store).problems
     assert "a fork" in problem
@@ -149,18 +169,18 @@ def test_a_fork_shows_both_and_who_signed(store):
 def test_an_entry_of_nobody_on_the_roster_is_found(store):
     with pytest.raises(RefusedError, match="not on the roster"):
         read(store).check_member(MALLORY.card, "ledger")
-    ledger.append(store, read(store), MALLORY, "note", text="hello")
+    smuggle(store, MALLORY, "note", text="hello")
     assert "mallory, who is on no roster" in read(store).problems[0]
-    ledger.append(store, read(store), Identity.generate("alice"), "note", text="I am another alice")
+    smuggle(store, Identity.generate("alice"), "note", text="I am another alice")
     assert len(read(store).problems) == 2
 
 
 def test_only_the_founder_brings_others_in(store):
-    ledger.append(store, read(store), ALICE, "plan", cards=[MALLORY.card])
+    add(store, ALICE, "plan", cards=[MALLORY.card])
     assert MALLORY.card not in read(store).members
-    ledger.append(store, read(store), ANNA, "plan", cards=[MALLORY.card])
+    add(store, ANNA, "plan", cards=[MALLORY.card])
     assert MALLORY.card in read(store).members
-    ledger.append(store, read(store), MALLORY, "note", text="hello")
+    add(store, MALLORY, "note", text="hello")
     assert not read(store).problems
 
 
@@ -180,42 +200,64 @@ def test_an_entry_far_away_costs_nothing(store):
 
 def test_whoever_adds_goes_on_behind_what_others_added_meanwhile(store):
     before = read(store)
-    ledger.append(store, before, BOB, "note", text="first")
-    link = ledger.append(store, before, ALICE, "note", text="second")
+    add(store, BOB, "note", text="first")
+    link = add(store, ALICE, "note", before, text="second")
     assert link.entry.number == 7
     assert not read(store).problems
 
 
 def test_nobody_goes_on_behind_an_intruder(store):
     before = read(store)
-    ledger.append(store, before, MALLORY, "note", text="hello")
+    smuggle(store, MALLORY, "note", text="hello")
     with pytest.raises(FormatError, match="on no roster"):
-        ledger.append(store, before, ALICE, "note", text="second")
+        add(store, ALICE, "note", before, text="second")
 
 
 def test_an_entry_that_is_still_being_written_is_waited_for(store, monkeypatch):
     before = read(store)
-    ledger.append(store, before, BOB, "note", text="first")
+    add(store, BOB, "note", text="first")
     whole = store.files["00000006.entry"]
-    store.files["00000006.entry"] = whole[:50]
+    monkeypatch.setattr(ledger, "PATIENCE", 5)
     monkeypatch.setattr(ledger.time, "sleep", lambda _: store.files.update({"00000006.entry": whole}))
-    assert ledger.append(store, before, ALICE, "note", text="second").entry.number == 7
+    store.files["00000006.entry"] = whole[:50]
+    assert not read(store).problems
+    store.files["00000006.entry"] = whole[:50]
+    assert add(store, ALICE, "note", before, text="second").entry.number == 7
     store.files["00000008.entry"] = whole[:50]
     monkeypatch.setattr(ledger, "PATIENCE", 0)
     with pytest.raises(FormatError, match="ends too early"):
-        ledger.append(store, before, ALICE, "note", text="third")
+        add(store, ALICE, "note", before, text="third")
 
 
 def test_files_are_compared_with_their_records(store):
     found = read(store)
     problems, notes = found.check_files([("f0", bytes(32)), ("f1", b"\1" * 32), ("unknown", bytes(32))])
     assert len(problems) == 1
-    assert "f1 differs from its record: entry 3 (note by bob)" in problems[0]
-    assert not notes
-    ledger.append(store, found, ALICE, "note", files=[("f0", b"\2" * 32)])
+    assert "f1 differs from its record in entry 3 (note by bob)" in problems[0]
+    assert notes == ["2 recorded files are not there: f2, f3"]
+    add(store, ALICE, "note", files=[("f0", b"\2" * 32)])
     problems, notes = read(store).check_files([("f0", bytes(32))])
     assert not problems
-    assert notes == ["f0 is that of entry 2 (note by alice); entry 6 (note by alice) has a newer one"]
+    assert notes[:1] == ["f0 is that of entry 2 (note by alice); entry 6 (note by alice) has a newer one"]
+
+
+def test_a_file_that_another_recorded_differently_is_noted(store):
+    add(store, ALICE, "note", files=[("model", b"\1" * 32)])
+    add(store, BOB, "note", files=[("model", b"\2" * 32)])
+    problems, notes = read(store).check_files([("model", b"\2" * 32)])
+    assert not problems
+    assert notes[0] == "model is that of entry 7 (note by bob), which entry 6 (note by alice) contradicts"
+
+
+def test_what_happened_twice_in_a_plan_is_noted(store):
+    for digest in (b"\1", b"\2"):
+        add(store, ANNA, "opened", plan=bytes(32), files=[("a.agg", digest * 32), ("a.sum", digest * 32)])
+        add(store, ALICE, "update", plan=bytes(32), files=[("a.enc", digest * 32)])
+    add(store, BOB, "update", plan=bytes(32), files=[("b.enc", bytes(32))])
+    notes = read(store).notes
+    assert len(notes) == 2
+    assert "entry 6 (opened by anna) and entry 8 (opened by anna) opened different aggregates" in notes[0]
+    assert "entry 7 (update by alice) and entry 9 (update by alice)" in notes[1]
 
 
 @pytest.mark.parametrize(
@@ -226,15 +268,20 @@ def test_files_are_compared_with_their_records(store):
         {"event": "note", "text": "x" * 1001},
         {"event": "note", "text": "a\nb"},
         {"event": "note", "cards": [MALLORY.card]},
+        {"event": "note", "files": [("a\nb", bytes(32))]},
+        {"event": "note", "files": [("x" * 300, bytes(32))]},
+        {"event": "note", "files": [("\udcff", bytes(32))]},
     ],
 )
 def test_entries_that_cannot_be(store, event):
     with pytest.raises(FormatError):
-        ledger.append(store, read(store), ALICE, **event)
+        add(store, ALICE, **event)
     assert len(store.files) == 5
 
 
-@pytest.mark.parametrize("head", ["", "5", "5:abc", "x:" + "0" * 64, "-1:" + "0" * 64, "²:" + "0" * 64])
+@pytest.mark.parametrize(
+    "head", ["", "5", "5:abc", "x:" + "0" * 64, "²:" + "0" * 64, "9" * 5000 + ":" + "0" * 64, "5:" + "A" * 64]
+)
 def test_heads_that_are_none(store, head):
     with pytest.raises(HecliError, match="no head of a ledger"):
         read(store).check_head(head)
@@ -242,7 +289,7 @@ def test_heads_that_are_none(store, head):
 
 def test_a_ledger_is_begun_once(store):
     with pytest.raises(RefusedError, match="holds a ledger already"):
-        ledger.begin(store, ANNA, [], "", "ledger")
+        ledger.begin(store, ANNA, [], "ledger")
 
 
 APPEND = """
@@ -256,7 +303,7 @@ store = Folder("ledger")
 book = read_ledger(store, "ledger")
 sys.stdin.readline()
 for each in range(5):
-    append(store, book, alice, "note", text=f"{sys.argv[1]} {each}")
+    append(store, book, alice, "note", name="ledger", text=f"{sys.argv[1]} {each}")
 """
 
 
@@ -268,7 +315,8 @@ def test_twenty_processes_lose_nothing(tmp_path, links):
     with (tmp_path / "alice.id").open("wb") as out:
         write_identity(ALICE, out)
     store = Folder(str(tmp_path / "ledger"))
-    ledger.begin(store, ALICE, [], "", "ledger")
+    store.make()
+    ledger.begin(store, ALICE, [], "ledger")
     script = APPEND if links else _NO_LINKS + APPEND
     writers = [
         subprocess.Popen([sys.executable, "-c", script, str(at)], cwd=tmp_path, stdin=subprocess.PIPE)
@@ -304,10 +352,10 @@ os.open = opened
 
 def test_a_full_disk_leaves_no_entry(tmp_path, monkeypatch):
     store = Folder(str(tmp_path))
-    ledger.begin(store, ANNA, [], "", "ledger")
+    ledger.begin(store, ANNA, [], "ledger")
     monkeypatch.setattr(files._Sink, "write", _full)
     with pytest.raises(HecliError, match="disk is full"):
-        ledger.append(store, read(store), ANNA, "note", text="x")
+        add(store, ANNA, "note", text="x")
     assert [path.name for path in tmp_path.iterdir()] == ["00000001.entry"]
 
 
@@ -317,19 +365,38 @@ def _full(self, data):
 
 def test_what_lies_in_the_folder_besides_is_left_alone(tmp_path):
     store = Folder(str(tmp_path))
-    ledger.begin(store, ANNA, [], "", "ledger")
+    ledger.begin(store, ANNA, [], "ledger")
     (tmp_path / "README").write_text("hello")
     (tmp_path / ".00000002.entry.abc.tmp").write_text("hello")
     assert not read(store).problems
     (tmp_path / "00000002.entry").mkdir()
-    assert read(store).problems
+    os.mkfifo(tmp_path / "00000003.entry")
+    assert not read(store).problems
+    with pytest.raises(HecliError, match="is a folder"):
+        add(store, ANNA, "note")
 
 
-def test_an_output_that_cannot_be_recorded_does_not_appear(place, ok, fails):
+def test_a_copy_under_another_name_is_nothing_new(store):
+    store.files["00000003 (copy).entry"] = store.files["00000003.entry"]
+    assert not read(store).problems
+    del store.files["00000003.entry"]
+    assert "reordered or renamed" in read(store).problems[0]
+
+
+def test_an_output_that_cannot_be_recorded_does_not_appear(place, ok, fails, monkeypatch):
     np.save("a.npy", np.ones(3, np.float32))
     ok("keygen", "--identity", "anna")
     ok("ledger", "init", "ledger", "--identity", "anna.id")
-    (place / "ledger" / "00000002.entry").write_bytes(b"")
+    create = Folder.create
+
+    def broken_meanwhile(store, name, data):
+        (place / "ledger" / name).write_bytes(b"")
+        return create(store, name, data)
+
+    monkeypatch.setattr(ledger, "PATIENCE", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "create", broken_meanwhile)
+        fails("encrypt", "a.npy", "--identity", "anna.id", "--ledger", "ledger", says="ends too early")
     fails("encrypt", "a.npy", "--identity", "anna.id", "--ledger", "ledger", says="is broken")
     assert not (place / "a.enc").exists()
 

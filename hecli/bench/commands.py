@@ -180,7 +180,7 @@ def _signing(place: Workplace) -> dict[str, float]:
         place.run("keygen", "--identity", name)
     cards = tuple(word for name in names for word in ("--party", f"{name}.card"))
     place.plan("plain.plan", ("--bits", "16", "--parties", str(UPDATES)))
-    place.plan("signed.plan", ("--bits", "16", *cards))
+    place.plan("signed.plan", ("--bits", "16", *cards, "--identity", f"{names[0]}.id"))
     runs: dict[str, list[Run]] = defaultdict(list)
     for name in names:
         runs["encrypt"].append(place.encrypt(f"plain-{name}.enc", "plain.plan", "--party", name))

@@ -43,8 +43,7 @@ def aggregate(
       hecli aggregate *.enc --plan round.plan --identity anna.id
       hecli aggregate *.enc -o - | hecli decrypt - -o round.sum
     """
-    if files.count(STANDARD) > 1:
-        raise click.UsageError("standard input can be read only once")
+    options.check_standard(*files)
     target = output or (STANDARD if STANDARD in files else "round.agg")
     check_output(target, force=force)
     signer = options.load_identity(identity, console)
@@ -56,7 +55,7 @@ def aggregate(
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("aggregating"))
         result = aggregate_files(sources, out, plan=plan, identity=signer, jobs=jobs, progress=progress)
-        record("aggregate", result.plan.digest, [(target, result.digest)])
+        record("aggregate", plan=result.plan.digest, files=[(target, result.digest)])
     seconds = time.perf_counter() - start
     made, contributors = result.plan, result.contributors
     facts = {

@@ -58,8 +58,7 @@ def apply(
         raise click.UsageError(f"--lr is for --rule sgd, not {rule}")
     if model is None and (rule != "sgd" or lr is not None):
         raise click.UsageError("--rule and --lr need a MODEL; without one the mean is written")
-    if sum == model == STANDARD:
-        raise click.UsageError("standard input can be read only once")
+    options.check_standard(sum, *([model] if model else []))
     target = output or _default(sum, model)
     check_output(target, force=force)
     kind = _format(output) if output else None
@@ -70,10 +69,10 @@ def apply(
         out = stack.enter_context(open_output(target, force=force))
         result = apply_sum(total, out, base, plan=plan, rule=rule, lr=1.0 if lr is None else lr, format=kind)
         files = [(sum, result.sum_digest), (target, result.digest)]
-        if ledger and model is not None and base is not None:
+        if ledger and model and base:
             base.seek(0)
             files.insert(1, (model, digest_of_file(base)))
-        record("applied", result.plan.digest, files)
+        record("applied", plan=result.plan.digest, files=files)
     contributors = len(result.total.contributors)
     facts = {
         "file": target,

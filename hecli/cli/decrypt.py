@@ -9,7 +9,7 @@ from hecli.cli import options
 from hecli.cli.console import Console, count
 from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output
 from hecli.cli.options import FilesCommand
-from hecli.cli.uses import recorded
+from hecli.cli.uses import remember
 from hecli.pipeline.decrypt import decrypt as decrypt_aggregate
 from hecli.pipeline.facts import contributor_facts
 from hecli.plan import Plan
@@ -55,20 +55,22 @@ def decrypt(
     \b
       hecli decrypt round.agg
       hecli decrypt round.agg --key hospital.key -o round.sum
-      hecli decrypt round.agg --from 'updates/*.enc' --identity hospital.id
+      hecli decrypt round.agg --from 'updates/*.enc' --plan round.plan --identity hospital.id
     """
     target = output or default_output(aggregate, ".sum")
     check_output(target, force=force)
+    if plan is None and identity is not None:
+        console.warn("whatever plan the aggregate carries is believed: pass --plan, the one you agreed on")
     key = options.key_path(key, ".key")
+    remembered = remember(key, "opened", DANGER, again=again)
     private = options.load_private_key(key, console)
     signer = options.load_identity(identity, console)
     record = options.recorder(ledger, signer)
     start = time.perf_counter()
+    options.check_standard(aggregate, *updates)
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))
         sources = options.open_updates(stack, updates)
-        streamed = target == STANDARD
-        remember = stack.enter_context(recorded(key, "opened", DANGER, again=again, final=streamed))
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("decrypting"))
         opened = decrypt_aggregate(
@@ -76,19 +78,16 @@ def decrypt(
             out,
             private,
             plan=plan,
-            sources=sources,
+            sources=sources if updates else None,
             identity=signer,
-            record=remember,
+            record=remembered,
             jobs=jobs,
             progress=progress,
         )
         result = opened.total
-        record("opened", opened.plan.digest, [(aggregate, result.aggregate), (target, opened.digest)])
+        files = [(aggregate, result.aggregate), (target, opened.digest)]
+        record("opened", plan=opened.plan.digest, files=files)
     seconds = time.perf_counter() - start
-    if plan is None and opened.plan.roster is not None:
-        console.warn(
-            "the plan was the aggregate's own: pass --plan to open only what follows the one agreed on"
-        )
     if result.clipped:
         console.warn(f"{count(result.clipped, 'value')} clipped by the parties together")
     facts = {

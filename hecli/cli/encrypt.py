@@ -75,7 +75,7 @@ def encrypt(
             progress=progress,
         )
         made = result.update.plan
-        record("update", made.digest, [(target, result.digest)])
+        record("update", plan=made.digest, files=[(target, result.digest)])
     seconds = time.perf_counter() - start
     update = result.update
     say_clipped(update, console)

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from hecli.errors import FormatError, HecliError, RefusedError
+from hecli.formats.envelope import HEADER_LIMIT
 from hecli.ledger import SUFFIX
 
 STANDARD = "-"
-FILE_LIMIT = 8 << 20
+ENTRY_LIMIT = HEADER_LIMIT + 1024
 """Most bytes of an entry of a ledger."""
 SPOOL_MEMORY = 8 << 20
 """Bytes of standard input kept in memory; more goes to an unnamed temporary file."""
@@ -150,7 +151,7 @@ class Folder:
     def names(self) -> list[str]:
         """The names of all entries there; none where there is no such folder."""
         try:
-            found = [path.name for path in self._path.iterdir()]
+            found = [path.name for path in self._path.iterdir() if path.is_file()]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -161,21 +162,24 @@ class Folder:
     def read(self, name: str) -> bytes:
         """An entry's bytes; raises HecliError."""
         with open_input(str(self._path / name)) as stream:
-            data = stream.read(FILE_LIMIT + 1)
-        if len(data) > FILE_LIMIT:
+            data = stream.read(ENTRY_LIMIT + 1)
+        if len(data) > ENTRY_LIMIT:
             raise FormatError(f"{name}: is too large for an entry")
         return data
 
     def create(self, name: str, data: bytes) -> bool:
         """Publish an entry under a name that nobody has taken; False where somebody has."""
+        return _create(self._path / name, data)
+
+    def make(self) -> None:
+        """Make the folder, where it is not there."""
         try:
             self._path.mkdir(exist_ok=True)
         except OSError as error:
             raise _cannot("write", str(self._path), error) from error
-        return create(self._path / name, data)
 
 
-def create(target: Path, data: bytes) -> bool:
+def _create(target: Path, data: bytes) -> bool:
     """Make a file that only one of many can make, whole; False where it is there already.
 
     On file systems without links it does not appear whole: a reader may meet

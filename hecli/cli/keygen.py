@@ -8,8 +8,9 @@ from hecli.cli import options
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, check_output, open_input, open_output
 from hecli.crypto.paillier import DEFAULT_BITS, PrivateKey, PublicKey
+from hecli.identity import Identity
 from hecli.pipeline import keys
-from hecli.pipeline.identities import new_identity, write_card, write_identity
+from hecli.pipeline.identities import write_card, write_identity
 
 KEEP_IDENTITY = "name the files with -o; rosters know the old identity, and nobody else can sign for it"
 KEEP = "name the new key with -o; without the old private key nothing under it can be opened"
@@ -24,7 +25,11 @@ KEEP = "name the new key with -o; without the old private key nothing under it c
 )
 @click.option("--bits", type=int, metavar="N", help=f"Size of the key. [default: {DEFAULT_BITS}]")
 @click.option("--identity", metavar="NAME", help="Make NAME.id and NAME.card, to sign as NAME.")
-@click.option("--passphrase", is_flag=True, help="Protect the secret file (typed, or HECLI_PASSPHRASE).")
+@click.option(
+    "--passphrase",
+    is_flag=True,
+    help="Protect the secret file (typed, or HECLI_PASSPHRASE, or HECLI_IDENTITY_PASSPHRASE).",
+)
 @click.option("-y", "--public-only", metavar="KEY", help="Derive NAME.pub from this private key.")
 @click.option("--from-jwk", metavar="FILE", help="Take the key from a file of pheutil's.")
 @click.option("--export-jwk", metavar="KEY", help="Write this .pub or .key for pheutil, to -o.")
@@ -123,11 +128,13 @@ def _identity(name: str, output: str, console: Console, *, passphrase: bool, for
     """Write the two files of a new identity, neither unless both can be."""
     if output == name and Path(name).name != name:
         raise click.UsageError("a name that is no file's name needs -o")
-    made = new_identity(name)
+    made = Identity.generate(name)
     public, private = f"{output}.card", f"{output}.id"
     for path in (public, private):
         check_output(path, force=force, hint=KEEP_IDENTITY)
-    secret = options.ask_passphrase(private, confirm=True) if passphrase else None
+    secret = None
+    if passphrase:
+        secret = options.ask_passphrase(private, options.IDENTITY_PASSPHRASE, confirm=True)
     with open_output(public, force=force) as public_stream:
         write_card(made, public_stream)
         with open_output(private, force=force, secret=True) as private_stream:

@@ -49,7 +49,9 @@ def init(folder: str, cards: tuple[str, ...], identity: str | None, console: Con
       hecli ledger init ledger --identity anna.id
       hecli ledger init ledger --identity anna.id --party bob.card
     """
-    link = book.begin(Folder(folder), _signer(identity, console), options.load_cards(cards), "", folder)
+    store = Folder(folder)
+    store.make()
+    link = book.begin(store, _signer(identity, console), options.load_cards(cards), folder)
     _say(link, folder, console)
 
 
@@ -67,9 +69,9 @@ def note(folder: str, text: str, files: tuple[str, ...], identity: str | None, c
     """
     signer = _signer(identity, console)
     store = Folder(folder)
-    found = _sound(folder)
-    found.check_member(signer.card, folder)
-    link = book.append(store, found, signer, "note", files=[_named(file) for file in files], text=text)
+    about = [_named(file) for file in files]
+    found = book.read_ledger(store, folder)
+    link = book.append(store, found, signer, "note", name=folder, files=about, text=text)
     _say(link, folder, console)
 
 
@@ -119,14 +121,15 @@ def verify(folder: str, files: str | None, head: str | None, console: Console) -
     """
     found = book.read_ledger(Folder(folder), folder)
     problems = list(found.problems)
-    notes: list[str] = []
+    notes = found.notes
     if head is not None:
         problems += found.check_head(head)
     checked = 0
     if files is not None:
         digests, damaged = _digests(files, {name for link in found.links for name, _ in link.entry.files})
         checked = len(digests)
-        differing, notes = found.check_files(digests)
+        differing, noted = found.check_files(digests)
+        notes += noted
         problems += damaged + differing
     facts = {
         "ledger": folder,
@@ -158,7 +161,9 @@ def head(folder: str) -> None:
     \b
       hecli ledger head ledger
     """
-    click.echo(_sound(folder).last.head)
+    found = book.read_ledger(Folder(folder), folder)
+    found.require_sound(folder)
+    click.echo(found.last.head)
 
 
 def _signer(identity: str | None, console: Console) -> Identity:
@@ -166,12 +171,6 @@ def _signer(identity: str | None, console: Console) -> Identity:
     if signer is None:
         raise RefusedError("entries in a ledger are signed", "pass --identity, or set HECLI_IDENTITY")
     return signer
-
-
-def _sound(folder: str) -> book.Ledger:
-    found = book.read_ledger(Folder(folder), folder)
-    found.require_sound(folder)
-    return found
 
 
 def _named(file: str) -> tuple[str, bytes]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hecli.cli.console import Console
-from hecli.cli.files import Folder, allow_open_files, open_input, warn_if_readable
+from hecli.cli.files import STANDARD, Folder, allow_open_files, open_input, warn_if_readable
 from hecli.errors import HecliError, RefusedError
 from hecli.ledger import append, read_ledger
 from hecli.pipeline.identities import read_card, read_identity
@@ -54,7 +54,7 @@ class FilesCommand(click.Command):
                 break
             if arg in names:
                 option = arg
-                if at + 1 == len(args) or args[at + 1].startswith("--"):
+                if at + 1 == len(args) or (args[at + 1].startswith("-") and args[at + 1] != "-"):
                     raise click.UsageError(f"option {arg!r} needs files", ctx)
                 continue
             if arg.startswith("-") and arg != "-":
@@ -64,6 +64,7 @@ class FilesCommand(click.Command):
 
 
 PASSPHRASE = "HECLI_PASSPHRASE"  # noqa: S105 - the name of a variable
+IDENTITY_PASSPHRASE = "HECLI_IDENTITY_PASSPHRASE"  # noqa: S105 - likewise
 
 
 def talkative(command: Command) -> Command:
@@ -137,6 +138,12 @@ def plan(command: Command) -> Command:
     return wrapped
 
 
+def check_standard(*paths: str) -> None:
+    """Raise UsageError where standard input is named more than once."""
+    if paths.count(STANDARD) > 1:
+        raise click.UsageError("standard input can be read only once")
+
+
 def load_cards(paths: tuple[str, ...]) -> "list[Card]":
     """The cards in these files."""
     cards = []
@@ -151,18 +158,18 @@ def load_identity(path: str | None, console: Console) -> "Identity | None":
     if path is None:
         return None
     with open_input(path) as stream:
-        found = read_identity(stream, lambda: ask_passphrase(path))
+        found = read_identity(stream, lambda: ask_passphrase(path, IDENTITY_PASSPHRASE))
     warn_of_readers(path, console)
     return found
 
 
 def recorder(path: str | None, identity: "Identity | None") -> Callable[..., None]:
-    """What adds an entry to the ledger at `path`, or does nothing where none is given.
+    """What adds an entry to the ledger at `path`, as hecli.ledger.append, or nothing where none is given.
 
     Raises at once for a ledger that is broken, and for whoever may not add to it.
     """
     if path is None:
-        return lambda *_args, **_kwargs: None
+        return lambda _event, **_about: None
     if identity is None:
         raise RefusedError("entries in a ledger are signed", "pass --identity, or set HECLI_IDENTITY")
     store = Folder(path)
@@ -170,11 +177,9 @@ def recorder(path: str | None, identity: "Identity | None") -> Callable[..., Non
     book.require_sound(path)
     book.check_member(identity.card, path)
 
-    def record(
-        event: str, plan: bytes, files: list[tuple[str, bytes]], cards: "tuple[Card, ...]" = ()
-    ) -> None:
-        named = [(Path(file).name, digest) for file, digest in files]
-        append(store, book, identity, event, plan=plan, files=named, cards=cards)
+    def record(event: str, **about: Any) -> None:
+        files = [(Path(file).name, digest) for file, digest in about.pop("files", ())]
+        append(store, book, identity, event, name=path, files=files, **about)
 
     return record
 
@@ -206,17 +211,17 @@ def warn_of_readers(path: str, console: Console) -> None:
         console.warn(warning)
 
 
-def ask_passphrase(path: str, *, confirm: bool = False) -> str:
-    """The passphrase from HECLI_PASSPHRASE, or typed on the terminal."""
-    passphrase = os.environ.get(PASSPHRASE)
+def ask_passphrase(path: str, variable: str = PASSPHRASE, *, confirm: bool = False) -> str:
+    """The passphrase from the environment's `variable`, else HECLI_PASSPHRASE, or typed on the terminal."""
+    passphrase = os.environ.get(variable, os.environ.get(PASSPHRASE))
     if passphrase is None:
         if not _has_terminal():
-            raise HecliError(f"{path} needs a passphrase, and there is no terminal", f"set {PASSPHRASE}")
+            raise HecliError(f"{path} needs a passphrase, and there is no terminal", f"set {variable}")
         passphrase = click.prompt(
             f"Passphrase for {path}", hide_input=True, confirmation_prompt=confirm, err=True
         )
     if not passphrase:
-        raise HecliError("the passphrase is empty", f"type one, or set {PASSPHRASE}")
+        raise HecliError("the passphrase is empty", f"type one, or set {variable}")
     return passphrase
 
 

@@ -6,6 +6,7 @@ from hecli.cli import options
 from hecli.cli.console import Console, count, count_bytes
 from hecli.cli.files import STANDARD, check_output, label, open_input, open_output
 from hecli.crypto.paillier import RANDOMNESS
+from hecli.errors import RefusedError
 from hecli.identity import Identity
 from hecli.pipeline import planning
 from hecli.pipeline.facts import plan_facts
@@ -118,7 +119,9 @@ def plan(
     public = options.load_public_key(key)
     signer = options.load_identity(identity, console)
     record = options.recorder(ledger, signer)
-    roster = _roster(party_cards, aggregator, keyholder, signer) if party_cards else None
+    if party_cards and signer is None:
+        raise RefusedError("a plan with a roster is signed", "pass --identity, the coordinator's .id file")
+    roster = _roster(party_cards, aggregator, keyholder, signer) if party_cards and signer else None
     with open_input(like) as stream:
         made = planning.make_plan(
             stream,
@@ -136,20 +139,21 @@ def plan(
         )
     with open_output(target, force=force) as stream:
         digest = write_plan(made, stream, signer)
-        record("plan", made.digest, [(target, digest)], made.roster.members if made.roster else ())
+        members = made.roster.members if made.roster else ()
+        record("plan", plan=made.digest, files=[(target, digest)], cards=members)
     costs = planning.costs(made)
     facts = {"file": target} | plan_facts(made) | {"costs": vars(costs)}
     console.summary(facts, _text(target, made, costs), to_stdout=target != STANDARD)
 
 
 def _roster(
-    parties: tuple[str, ...], aggregator: tuple[str, ...], keyholder: tuple[str, ...], signer: Identity | None
+    parties: tuple[str, ...], aggregator: tuple[str, ...], keyholder: tuple[str, ...], signer: Identity
 ) -> Roster:
     return Roster.of(
         options.load_cards(parties),
         options.load_cards(aggregator),
         options.load_cards(keyholder),
-        coordinator=signer.card if signer else None,
+        coordinator=signer.card,
     )
 
 
@@ -188,5 +192,4 @@ def _roster_lines(roster: Roster | None) -> list[str]:
     if roster is None:
         return []
     names = ", ".join(roster.parties[:SHOWN]) + (" ..." if len(roster.parties) > SHOWN else "")
-    signed = f"signed by {roster.coordinator}" if roster.coordinator else "not signed: pass --identity"
-    return [f"roster       {names}; {signed}"]
+    return [f"roster       {names}; signed by {roster.coordinator}"]

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hecli.cli.files import STANDARD, open_output
@@ -10,43 +10,37 @@ from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.envelope import Reader
 from hecli.formats.records import Uses, parse_record, record_header
+from hecli.pipeline.decrypt import Record
 
-Record = Callable[[bytes, bytes], None]
 
+def remember(secret: str, use: str, danger: str, *, again: bool) -> Record:
+    """What notes, beside the file `secret`, that it is used on an aggregate of a plan, by their digests.
 
-@contextmanager
-def recorded(secret: str, use: str, danger: str, *, again: bool, final: bool) -> Iterator[Record]:
-    """Give what notes, beside the file `secret`, that it is used for a plan on a file, by their digests.
-
-    `use` is what was done to the file, and the suffix of the record: "opened".
-
-    What it gives raises RefusedError where another file of the same plan is on
-    record, unless `again`; `danger` says why. A use whose block fails is taken
-    back, unless `final`: what was streamed is out.
+    `use` is what is done to it, and the suffix of the record: "opened". What it
+    gives raises RefusedError where another aggregate of the plan is on record,
+    unless `again`; `danger` says why. A use is never taken back, for whoever was
+    stopped in the middle may have seen some of it; the same one may go on.
     """
-    if secret == STANDARD:
+    if secret == STANDARD or (os.path.exists(secret) and not os.path.isfile(secret)):
         raise RefusedError(
-            "a secret from standard input leaves no place for the record of its use", "name the file itself"
+            "a secret from a pipe leaves no place for the record of its use",
+            "name the file itself; hecli keygen --passphrase protects it",
         )
-    path = f"{secret}.{use}"
-    noted: set[tuple[bytes, bytes]] = set()
+    # Beside the file itself, not beside a link to it.
+    path = f"{os.path.realpath(secret)}.{use}"
 
-    def record(plan: bytes, file: bytes) -> None:
+    def record(plan: bytes, aggregate: bytes) -> None:
         with _locked(secret):
             uses = _read(path)
-            if any(known == plan and other != file for known, other in uses) and not again:
-                raise RefusedError(f"another aggregate of this plan was {use} before, says {path}", danger)
-            if (plan, file) not in uses:
-                _write(path, uses | {(plan, file)})
-                noted.add((plan, file))
+            if any(known == plan and other != aggregate for known, other in uses) and not again:
+                raise RefusedError(
+                    f"another aggregate of this plan was {use} before, says {secret}.{use}", danger
+                )
+            if (plan, aggregate) not in uses:
+                with open_output(path, force=True, secret=True) as out:
+                    envelope.write(out, "record", record_header(uses | {(plan, aggregate)}))
 
-    try:
-        yield record
-    except BaseException:
-        if noted and not final:
-            with _locked(secret):
-                _write(path, _read(path) - noted)
-        raise
+    return record
 
 
 @contextmanager
@@ -57,14 +51,17 @@ def _locked(path: str) -> Iterator[None]:
     except ImportError:
         yield
         return
-    with open(path, "rb") as stream:
+    # For writing, without which locks over a network may be refused.
+    with open(path, "rb+") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
 def _read(path: str) -> Uses:
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
         return frozenset()
+    if not os.path.isfile(path):
+        raise HecliError(f"cannot read {path}: it is no file, or leads to none", "restore the record")
     try:
         with open(path, "rb") as stream:
             return parse_record(Reader(io.BytesIO(stream.read(envelope.HEADER_LIMIT + 1024)), path))
@@ -72,11 +69,3 @@ def _read(path: str) -> Uses:
         raise HecliError(
             error.message, "it says what was opened: restore it, or move it away if you know that nothing was"
         ) from error
-
-
-def _write(path: str, uses: Uses) -> None:
-    if not uses:
-        os.unlink(path)
-        return
-    with open_output(path, force=True, secret=True) as out:
-        envelope.write(out, "record", record_header(uses))

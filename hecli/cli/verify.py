@@ -38,8 +38,9 @@ def verify(
     \b
       hecli verify *.enc
       hecli verify *.enc --plan round.plan --coordinator anna.card
-      hecli verify round.agg --from *.enc
+      hecli verify round.agg --from 'updates/*.enc'
     """
+    options.check_standard(*files, *updates)
     if updates:
         if len(files) > 1:
             raise click.UsageError("--from is for one aggregate, named before it")

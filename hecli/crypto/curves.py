@@ -22,6 +22,25 @@ def public_keys(sign: bytes, agree: bytes) -> tuple[bytes, bytes]:
     return signing.public_bytes_raw(), agreeing.public_bytes_raw()
 
 
+def is_weak(sign: bytes, agree: bytes) -> bool:
+    """Whether one of two public keys is a point of small order, for which many signatures hold.
+
+    An Edwards point is one if and only if its Montgomery image, u = (1 + y) /
+    (1 - y) (RFC 7748, section 4.1), is; and X25519 refuses those.
+    """
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+    prime = 2**255 - 19
+    y = int.from_bytes(sign, "little") & ((1 << 255) - 1)
+    u = (1 + y) * pow(1 - y, -1, prime) % prime if (1 - y) % prime else 0
+    try:
+        for public in (agree, u.to_bytes(32, "little")):
+            X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
+        return True
+    return False
+
+
 def sign(secret: bytes, message: bytes) -> bytes:
     """The Ed25519 signature (RFC 8032), 64 bytes."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -86,16 +86,23 @@ class Entry:
             raise FormatError(
                 f"a note must be printable and at most {TEXT_LIMIT:,} characters", "shorten the text"
             )
+        for file, digest in self.files:
+            _check_file(file, digest)
         if self.cards and self.event not in ("founded", "plan"):
             raise FormatError("only a plan brings people onto the roster")
         if list(self.cards) != sorted(set(self.cards)):
             raise FormatError("its cards are out of order")
 
 
+def _check_file(file: str, digest: bytes) -> None:
+    if not 0 < len(file) <= FILE_NAME_LIMIT or not file.isprintable() or len(digest) != DIGEST_SIZE:
+        raise FormatError(
+            f"{file[:64]!r} cannot be recorded", "give the file a short name of printable characters"
+        )
+
+
 def _file(item: object, name: str) -> tuple[str, bytes]:
     match item:
-        case [str(file), bytes(digest)] if (
-            0 < len(file) <= FILE_NAME_LIMIT and len(digest) == DIGEST_SIZE and file.isprintable()
-        ):
+        case [str(file), bytes(digest)]:
             return file, digest
     raise FormatError(f"{name}: the list of files in it is malformed")

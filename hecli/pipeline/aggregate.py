@@ -11,7 +11,7 @@ from hecli.formats import envelope
 from hecli.formats.canonical import pack
 from hecli.formats.envelope import Reader
 from hecli.formats.rounds import Ciphertexts, Contributor, sorted_contributors
-from hecli.identity import Identity, signs
+from hecli.identity import Identity, signer
 from hecli.pipeline.streams import BATCH, Progress, no_progress, open_reader
 from hecli.pipeline.workers import default_jobs, pool
 from hecli.plan import Plan
@@ -69,7 +69,7 @@ def aggregate(
             record_size=plan.ciphertext_size,
             count=plan.ciphertexts,
             blocks=blocks,
-            sign=signs(identity, "aggregate", plan.digest),
+            sign=signer(identity, "aggregate", plan.digest),
         )
     return Aggregated(plan, opened.contributors, digest)
 

@@ -11,14 +11,14 @@ from hecli.errors import FormatError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.envelope import Reader
 from hecli.formats.rounds import Sum
-from hecli.identity import Identity, signs
+from hecli.identity import Identity, signer
 from hecli.pipeline.aggregate import open_ciphertexts
+from hecli.pipeline.recompute import check_recomputed
 from hecli.pipeline.streams import BATCH, Progress, check_key, no_progress, open_reader
-from hecli.pipeline.verify import check_recomputed
 from hecli.pipeline.workers import default_jobs, pool
 from hecli.plan import Control, Plan
 
-FORGED = "somebody altered an update or the aggregate, or a party did not follow the plan"
+UNSOUND = "somebody altered an update or the aggregate, or a party did not follow the plan"
 
 Record = Callable[[bytes, bytes], None]
 """Told the digests of plan and aggregate before anything of it is written; raises to forbid it."""
@@ -39,7 +39,7 @@ def decrypt(
     key: PrivateKey,
     *,
     plan: Plan | None = None,
-    sources: Sequence[BinaryIO] = (),
+    sources: Sequence[BinaryIO] | None = None,
     identity: Identity | None = None,
     record: Record | None = None,
     jobs: int | None = None,
@@ -47,8 +47,11 @@ def decrypt(
 ) -> Opened:
     """Open an aggregate (a seekable stream) and write the lane sums to `out`.
 
-    It must follow `plan`, where one is given, and be the product of the
-    updates in `sources`, where there are any. The control block is opened
+    It must follow `plan`, where one is given (without, its own plan is
+    believed), and be the product of the updates in `sources`, where they are
+    given. `identity` signs the sum. `record` is told of the opening before
+    anything is written, and can forbid it; without one, nothing keeps a
+    second aggregate of a plan from being opened. The control block is opened
     first and must name as many parties as the header lists; every count lane
     must say the same, every lane must lie in its possible range, and all
     other bits must be zero. Raises RefusedError for fewer contributors than
@@ -67,7 +70,7 @@ def decrypt(
             f"the plan opens no fewer than {plan.min_parties}",
             "wait for more parties: the sum of so few would show what one of them sent",
         )
-    if sources:
+    if sources is not None:
         check_recomputed(reader, plan, header.contributors, sources, jobs=jobs, progress=progress)
     elif plan.require_verified:
         raise RefusedError(
@@ -91,7 +94,7 @@ def decrypt(
             record_size=plan.sum_size,
             count=plan.values,
             blocks=_lane_sums(run(_batches(reader)), reader, plan, count, progress),
-            sign=signs(identity, "sum", plan.digest),
+            sign=signer(identity, "sum", plan.digest),
         )
     return Opened(result, plan, digest)
 
@@ -115,10 +118,10 @@ def _control(engine: Decryptor, reader: Reader, plan: Plan, count: int) -> Contr
     if control.count != count:
         raise FormatError(
             f"{reader.name}: its header lists {count} contributors, its control block does not agree",
-            FORGED,
+            UNSOUND,
         )
     if not plan.possible_totals(count, control.weight, control.clipped):
-        raise FormatError(f"{reader.name}: its control block is out of range", FORGED)
+        raise FormatError(f"{reader.name}: its control block is out of range", UNSOUND)
     return control
 
 
@@ -139,7 +142,7 @@ def _lane_sums(
                 raise FormatError(
                     f"{reader.name}: a ciphertext from {done} to {done + len(lanes) - 1} "
                     "opens to what no sum of updates can be",
-                    FORGED,
+                    UNSOUND,
                 )
             done += len(lanes)
             left -= len(used)

@@ -14,7 +14,7 @@ from hecli.errors import RefusedError
 from hecli.formats import envelope
 from hecli.formats.names import check_name
 from hecli.formats.rounds import Ciphertexts
-from hecli.identity import Identity, signs
+from hecli.identity import Identity, signer
 from hecli.pipeline.encode import Update, open_update
 from hecli.pipeline.streams import BATCH, Progress, check_key, name_of, no_progress
 from hecli.pipeline.workers import default_jobs, pool
@@ -80,7 +80,7 @@ def encrypt(
             record_size=plan.ciphertext_size,
             count=total,
             blocks=blocks,
-            sign=signs(identity, "update", plan.digest),
+            sign=signer(identity, "update", plan.digest),
         )
     return Encrypted(update, party, digest)
 

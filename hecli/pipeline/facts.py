@@ -51,7 +51,7 @@ def plan_facts(plan: Plan) -> Facts:
 
 def roster_facts(roster: Roster) -> Facts:
     """Who is on a roster, and what for."""
-    return vars(roster) | {"members": [card_facts(card) for card in roster.members]}
+    return roster.to_map() | {"members": [card_facts(card) for card in roster.members]}
 
 
 def card_facts(card: Card) -> Facts:

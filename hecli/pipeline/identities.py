@@ -3,18 +3,14 @@
 from collections.abc import Callable
 from typing import BinaryIO
 
+from hecli.crypto import curves
 from hecli.errors import FormatError
 from hecli.formats import envelope
 from hecli.formats.cards import Card
 from hecli.formats.envelope import Reader
 from hecli.formats.identities import IdentityFile, card_header, parse_card
-from hecli.identity import FORGED, Identity, signer_of
+from hecli.identity import FORGED, Identity, signer, signer_of
 from hecli.pipeline.streams import open_reader
-
-
-def new_identity(name: str) -> Identity:
-    """A fresh identity; raises FormatError for what cannot be a name."""
-    return Identity.generate(name)
 
 
 def write_identity(identity: Identity, out: BinaryIO, passphrase: str | None = None) -> None:
@@ -27,7 +23,7 @@ def write_identity(identity: Identity, out: BinaryIO, passphrase: str | None = N
 
 def write_card(identity: Identity, out: BinaryIO) -> None:
     """Write the card file of an identity, signed by itself."""
-    envelope.write(out, "card", card_header(identity.card), sign=identity.signs("card"))
+    envelope.write(out, "card", card_header(identity.card), sign=signer(identity, "card"))
 
 
 def read_identity(source: BinaryIO, ask: Callable[[], str]) -> Identity:
@@ -38,7 +34,9 @@ def read_identity(source: BinaryIO, ask: Callable[[], str]) -> Identity:
     reader = open_reader(source)
     file = IdentityFile.parse(reader)
     secrets = file.secrets if file.secrets is not None else file.open(ask(), reader.name)
-    return _checked(Identity(file.card, *secrets), reader.name)
+    identity = Identity(file.card, *secrets)
+    identity.check(reader.name)
+    return identity
 
 
 def read_card(source: BinaryIO) -> Card:
@@ -51,6 +49,8 @@ def card(reader: Reader) -> Card:
     found = parse_card(reader)
     if signer_of(reader) != found:
         raise FormatError(f"{reader.name}: is not signed by its own key", FORGED)
+    if curves.is_weak(found.sign, found.agree):
+        raise FormatError(f"{reader.name}: one of its keys lets anybody sign or agree in its name")
     return found
 
 
@@ -58,10 +58,5 @@ def identity_facts(reader: Reader) -> tuple[Card, bool]:
     """The card inside an opened identity file, and whether it has a passphrase; raises FormatError."""
     file = IdentityFile.parse(reader)
     if file.secrets is not None:
-        _checked(Identity(file.card, *file.secrets), reader.name)
+        Identity(file.card, *file.secrets).check(reader.name)
     return file.card, file.secrets is None
-
-
-def _checked(identity: Identity, name: str) -> Identity:
-    identity.check(name)
-    return identity

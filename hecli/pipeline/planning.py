@@ -9,7 +9,11 @@ import numpy as np
 from hecli.crypto import arithmetic
 from hecli.crypto.paillier import PublicKey
 from hecli.errors import HecliError
+from hecli.formats.canonical import pack
+from hecli.formats.cards import SIGNATURE_SIZE
+from hecli.formats.envelope import DIGEST_SIZE, HEADER_LIMIT
 from hecli.formats.layout import TensorSpec
+from hecli.formats.names import NAME_LIMIT
 from hecli.formats.tensors import TensorFile, open_tensors
 from hecli.pipeline.encode import check_values
 from hecli.pipeline.streams import BATCH, name_of
@@ -81,6 +85,7 @@ def make_plan(
     )
     key.check()
     plan.check()
+    _check_header(plan)
     return plan
 
 
@@ -100,6 +105,18 @@ def costs(plan: Plan) -> Costs:
         aggregate_seconds=each * (plan.capacity - 1) * measured.multiply,
         decrypt_seconds=each * measured.decrypt,
     )
+
+
+def _check_header(plan: Plan) -> None:
+    """Raise HecliError where an aggregate at capacity could not be written, before anybody encrypts."""
+    names = plan.roster.parties if plan.roster is not None else ("x" * NAME_LIMIT,) * plan.capacity
+    contributors = [[name, bytes(DIGEST_SIZE), bytes(SIGNATURE_SIZE)] for name in names]
+    size = len(pack({"plan": plan.to_map(), "contributors": contributors}))
+    if size > HEADER_LIMIT:
+        raise HecliError(
+            f"the header of an aggregate of all would be {size:,} bytes, of {HEADER_LIMIT:,} there may be",
+            "use fewer parties, or shorter names",
+        )
 
 
 def _ranges(file: TensorFile, name: str) -> list[float]:

@@ -2,17 +2,25 @@
 
 from typing import BinaryIO
 
-from hecli.errors import MismatchError
+from hecli.errors import MismatchError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.cards import Card
-from hecli.identity import FORGED, Identity, signs
+from hecli.identity import FORGED, Identity, signer
 from hecli.pipeline.streams import open_reader
 from hecli.plan import Plan
 
 
 def write_plan(plan: Plan, out: BinaryIO, identity: Identity | None = None) -> bytes:
-    """Write a plan file, signed where there is an identity, and return its digest."""
-    sign = signs(identity, "plan", plan.digest)
+    """Write a plan file, signed where there is an identity, and return its digest.
+
+    Raises RefusedError unless a plan with a roster is signed by its coordinator.
+    """
+    if plan.roster is not None and (identity is None or identity.card.name != plan.roster.coordinator):
+        raise RefusedError(
+            f"the plan has a roster: its coordinator {plan.roster.coordinator} has to sign it",
+            "pass --identity, the coordinator's .id file",
+        )
+    sign = signer(identity, "plan", plan.digest)
     return envelope.write(out, "plan", {"plan": plan.to_map()}, sign=sign)
 
 

@@ -3,30 +3,24 @@
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from hecli.errors import MismatchError, RefusedError
-from hecli.formats.envelope import Reader
 from hecli.formats.rounds import Contributor
-from hecli.pipeline.aggregate import Sources, open_ciphertexts, open_sources, product
+from hecli.pipeline.aggregate import open_ciphertexts
 from hecli.pipeline.facts import Facts
 from hecli.pipeline.inspect import inspect
+from hecli.pipeline.recompute import check_recomputed
 from hecli.pipeline.streams import Progress, no_progress, open_reader
 from hecli.plan import Plan
 
 
 def verify(source: BinaryIO, plan: Plan | None = None) -> Facts:
-    """Check a file in a seekable stream as `inspect` does, and that it follows `plan`; return what it is.
+    """Check a file in a seekable stream as `inspect` does, and return what it is.
 
-    Raises MismatchError where it follows another plan, or none.
+    Where it follows a plan, raises MismatchError unless it is `plan`.
     """
     facts = inspect(source)
-    if plan is not None:
+    if plan is not None and "plan" in facts:
         reader = open_reader(source)
-        own = reader.header.get("plan")
-        if own is None:
-            raise RefusedError(
-                f"{reader.name} is of the kind {reader.kind}, which follows no plan", "leave out --plan"
-            )
-        plan.check_same(Plan.from_map(own, reader.name), "the plan", reader.name)
+        Plan.from_map(reader.header["plan"], reader.name).check_same(plan, reader.name, "the plan")
     return facts
 
 
@@ -47,68 +41,3 @@ def verify_aggregate(
     own, header = open_ciphertexts(reader, plan)
     check_recomputed(reader, own, header.contributors, sources, jobs=jobs, progress=progress)
     return header.contributors
-
-
-def check_recomputed(
-    reader: Reader,
-    plan: Plan,
-    contributors: tuple[Contributor, ...],
-    sources: Sequence[BinaryIO],
-    *,
-    jobs: int | None,
-    progress: Progress,
-) -> None:
-    """Raise MismatchError unless an opened aggregate is the product of the updates; rewinds it."""
-    reader.require("aggregate", hint="give the aggregate first, and the parties' updates with --from")
-    for source in sources:
-        open_reader(source).require(
-            "update", hint="--from takes the parties' own updates, for an aggregate proves nothing by itself"
-        )
-    opened = open_sources(sources, plan)
-    _check_contributors(reader.name, contributors, opened)
-    done = 0
-    with product(opened, jobs, progress) as blocks:
-        for block in blocks:
-            count = len(block) // plan.ciphertext_size
-            found = reader.read(count)
-            if found != block:
-                at = done + _first_difference(found, block, plan.ciphertext_size)
-                raise MismatchError(
-                    f"{reader.name}: ciphertext {at} is not the product of the updates'",
-                    "whoever aggregated put something else in: aggregate the updates again",
-                )
-            done += count
-    reader.rewind()
-
-
-def _check_contributors(name: str, contributors: tuple[Contributor, ...], opened: Sources) -> None:
-    """Raise MismatchError for the first contributor that is not the same on both sides."""
-    listed = {each.party: each for each in contributors if each.party is not None}
-    given = {each.party: each for each in opened.contributors if each.party is not None}
-    for party in sorted(listed.keys() & given.keys()):
-        if listed[party].digest != given[party].digest:
-            raise MismatchError(
-                f"{name}: counts another update of {party} than {opened.found_in[given[party].digest]} "
-                f"(digest {listed[party].digest.hex()[:16]}, not {given[party].digest.hex()[:16]})",
-                "one of them was altered or replaced: ask the party which one is its own",
-            )
-    digests = {each.digest for each in opened.contributors}
-    for each in contributors:
-        if each.digest not in digests:
-            raise MismatchError(
-                f"{name}: counts {each}, whose update is not among the files",
-                "give all the updates it was made of with --from; if you have them all, one was made up",
-            )
-    counted = {each.digest for each in contributors}
-    for each in opened.contributors:
-        if each.digest not in counted:
-            raise MismatchError(
-                f"{name}: does not count {each}, whose update is in {opened.found_in[each.digest]}",
-                "whoever aggregated dropped a party: aggregate again, or leave the file out if it came late",
-            )
-
-
-def _first_difference(found: bytes, block: bytes, size: int) -> int:
-    return next(
-        at for at in range(len(block) // size) if found[at * size :][:size] != block[at * size :][:size]
-    )
