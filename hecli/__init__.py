@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     )
     from hecli.pipeline.planning import make_plan  # noqa: TID251
     from hecli.pipeline.plans import read_plan, write_plan  # noqa: TID251
-    from hecli.pipeline.verify import verify, verify_aggregate  # noqa: TID251
+    from hecli.pipeline.recompute import verify_aggregate  # noqa: TID251
+    from hecli.pipeline.verify import verify  # noqa: TID251
     from hecli.plan import Plan
     from hecli.roster import Roster
 
@@ -101,7 +102,7 @@ _HOMES = {
     "read_private_key": "pipeline.keys",
     "read_public_key": "pipeline.keys",
     "verify": "pipeline.verify",
-    "verify_aggregate": "pipeline.verify",
+    "verify_aggregate": "pipeline.recompute",
     "write_card": "pipeline.identities",
     "write_identity": "pipeline.identities",
     "write_jwk": "pipeline.keys",

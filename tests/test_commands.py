@@ -296,6 +296,21 @@ sys.exit(status or ", ".join({"numpy", "phe", "rich", "cryptography"} & set(sys.
     assert result.returncode == 0, result.stderr
 
 
+def test_recomputing_imports_no_numpy(grads):
+    """It costs no more than aggregating does."""
+    for party in ("a", "b"):
+        command("encrypt", f"{party}.npy", "--party", party, cwd=grads)
+    command("aggregate", "a.enc", "b.enc", cwd=grads)
+    arguments = ["verify", "round.agg", "--from", "a.enc", "b.enc"]
+    code = (
+        "import sys; from hecli.cli.main import run; "
+        f"assert run({arguments}) == 0; "
+        "assert not {'numpy', 'phe', 'rich', 'cryptography'} & set(sys.modules), sorted(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=grads, capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 def test_bench_measures(place, run):
     status, output, errors = run("bench", "--bits", 2048, "--values", 2000, "--json")
     assert status == 0, errors

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -173,7 +174,7 @@ def _signing(place: Workplace) -> dict[str, float]:
     """What signatures and rosters cost: seconds of signed rounds over those of unsigned ones.
 
     `verify` is recomputing a signed aggregate over making it. Both sides take
-    turns, so that a machine whose speed wanders is fair to both.
+    turns, and the median of the pairs counts, for machines whose speed wanders.
     """
     names = [f"party-{at}" for at in range(UPDATES)]
     for name in names:
@@ -181,24 +182,21 @@ def _signing(place: Workplace) -> dict[str, float]:
     cards = tuple(word for name in names for word in ("--party", f"{name}.card"))
     place.plan("plain.plan", ("--bits", "16", "--parties", str(UPDATES)))
     place.plan("signed.plan", ("--bits", "16", *cards, "--identity", f"{names[0]}.id"))
-    runs: dict[str, list[Run]] = defaultdict(list)
+    ratios: dict[str, list[float]] = defaultdict(list)
     for name in names:
-        runs["encrypt"].append(place.encrypt(f"plain-{name}.enc", "plain.plan", "--party", name))
         signer = ("--identity", f"{name}.id")
-        runs["encrypt signed"].append(place.encrypt(f"signed-{name}.enc", "signed.plan", *signer))
-    plain, signed = ([f"{kind}-{name}.enc" for name in names] for kind in ("plain", "signed"))
+        plain = place.encrypt(f"plain-{name}.enc", "plain.plan", "--party", name)
+        signed = place.encrypt(f"signed-{name}.enc", "signed.plan", *signer)
+        ratios["encrypt"].append(signed.seconds / plain.seconds)
+    files, signed_files = ([f"{kind}-{name}.enc" for name in names] for kind in ("plain", "signed"))
     signer = ("--identity", f"{names[0]}.id")
     for _ in range(2 * REPEATS):
-        runs["aggregate"].append(place.run("aggregate", *plain, "-o", "plain.agg", "--force"))
-        made = place.run("aggregate", *signed, *signer, "-o", "signed.agg", "--force")
-        runs["aggregate signed"].append(made)
-        runs["verify"].append(place.run("verify", "signed.agg", "--from", *signed))
-    best = {name: _seconds(each) for name, each in runs.items()}
-    return {
-        "encrypt": best["encrypt signed"] / best["encrypt"],
-        "aggregate": best["aggregate signed"] / best["aggregate"],
-        "verify": best["verify"] / best["aggregate signed"],
-    }
+        plain = place.run("aggregate", *files, "-o", "plain.agg", "--force")
+        signed = place.run("aggregate", *signed_files, *signer, "-o", "signed.agg", "--force")
+        verified = place.run("verify", "signed.agg", "--from", *signed_files)
+        ratios["aggregate"].append(signed.seconds / plain.seconds)
+        ratios["verify"].append(verified.seconds / signed.seconds)
+    return {name: median(each) for name, each in ratios.items()}
 
 
 def _seconds(runs: list[Run]) -> float:

@@ -6,9 +6,28 @@ from typing import BinaryIO
 from hecli.errors import MismatchError, RefusedError
 from hecli.formats.envelope import Reader
 from hecli.formats.rounds import Contributor
-from hecli.pipeline.aggregate import Sources, open_sources, product
-from hecli.pipeline.streams import Progress
+from hecli.pipeline.aggregate import Sources, open_ciphertexts, open_sources, product
+from hecli.pipeline.streams import Progress, no_progress, open_reader
 from hecli.plan import Plan
+
+
+def verify_aggregate(
+    aggregate: BinaryIO,
+    sources: Sequence[BinaryIO],
+    plan: Plan | None = None,
+    *,
+    jobs: int | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Contributor, ...]:
+    """Recompute an aggregate from its parties' updates, all seekable streams; return who is in it.
+
+    Raises MismatchError, naming the first difference, where it is not their
+    product, and as `hecli.aggregate` does for updates that are not sound.
+    """
+    reader = open_reader(aggregate)
+    own, header = open_ciphertexts(reader, plan)
+    check_recomputed(reader, own, header.contributors, sources, jobs=jobs, progress=progress)
+    return header.contributors
 
 
 def check_recomputed(
