@@ -102,7 +102,7 @@ def body(stream):
     return opened.read(opened.count)
 
 
-def rewritten(stream, header=None, body=None, kind=None):
+def rewritten(stream, header=None, body=None, kind=None, sign=None):
     """The same file with other contents and true digests: what a forger makes."""
     opened = reader(stream)
     old_body = opened.read(opened.count)
@@ -114,6 +114,7 @@ def rewritten(stream, header=None, body=None, kind=None):
         record_size=opened.prelude.record_size,
         count=opened.count,
         blocks=[old_body if body is None else body],
+        sign=sign,
     )
     out.seek(0)
     return out

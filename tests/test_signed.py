@@ -22,7 +22,7 @@ from hecli.formats.cards import Card, Signature, signed_message
 from hecli.identity import Identity, signer
 from hecli.plan import Plan
 from hecli.roster import Roster
-from tests.support import KEY, PUBLIC, body, npz, reader, small_plan, written
+from tests.support import KEY, PUBLIC, body, npz, reader, rewritten, small_plan, written
 
 ANNA, ALICE, BOB, CAROL, MALLORY = (
     Identity.generate(name) for name in ("anna", "alice", "bob", "carol", "mallory")
@@ -79,20 +79,8 @@ def test_a_signature_does_not_change_what_is_signed():
 
 def resigned(file, header=None, body=None, signature=None, kind=None):
     """The file with other contents and true digests, and still the old signature, or this one."""
-    opened = reader(file)
-    found = opened.read(opened.count)
-    out = io.BytesIO()
-    envelope.write(
-        out,
-        kind or opened.kind,
-        opened.header if header is None else header,
-        record_size=opened.prelude.record_size,
-        count=opened.count,
-        blocks=[found if body is None else body],
-        sign=lambda _: signature or opened.signature,
-    )
-    out.seek(0)
-    return out
+    kept = signature or reader(file).signature
+    return rewritten(file, header, body, kind, sign=lambda _: kept)
 
 
 def leaves(value, path=()):
@@ -198,18 +186,8 @@ def test_the_signed_message_is_what_the_specification_says():
 
 def test_a_file_that_nobody_signed_is_refused():
     for kind in ("update", "aggregate", "sum"):
-        unsigned = io.BytesIO()
-        opened = reader(SIGNED[kind])
-        envelope.write(
-            unsigned,
-            kind,
-            opened.header,
-            record_size=opened.prelude.record_size,
-            count=opened.count,
-            blocks=[opened.read(opened.count)],
-        )
         with pytest.raises(RefusedError, match="not signed"):
-            hecli.verify(unsigned)
+            hecli.verify(rewritten(SIGNED[kind]))
     plan = io.BytesIO()
     envelope.write(plan, "plan", {"plan": PLAN.to_map()}, sign=signer(ALICE, "plan", PLAN.digest))
     with pytest.raises(FormatError, match="not signed by its coordinator anna"):
@@ -324,22 +302,7 @@ def test_a_nested_aggregate_needs_a_signature_too():
     inner = aggregate(files[:2], CAROL)
     assert reader(aggregate([inner, files[2]])).digest == reader(aggregate(files)).digest
     with pytest.raises(RefusedError, match="not signed"):
-        aggregate([resigned_unsigned(inner), files[2]])
-
-
-def resigned_unsigned(file):
-    opened = reader(file)
-    out = io.BytesIO()
-    envelope.write(
-        out,
-        opened.kind,
-        opened.header,
-        record_size=opened.prelude.record_size,
-        count=opened.count,
-        blocks=[opened.read(opened.count)],
-    )
-    out.seek(0)
-    return out
+        aggregate([rewritten(inner), files[2]])
 
 
 def test_an_aggregate_is_recomputed():
