@@ -19,6 +19,7 @@ from hecli.formats.keys import int_bytes, parse_int
 from hecli.formats.layout import HALF_ULPS, TensorSpec, check_layout
 from hecli.formats.names import check_name
 from hecli.formats.rounds import Contributor
+from hecli.formats.shares import Opens
 from hecli.identity import FORGED, Identity, signer_of
 from hecli.roster import Roster
 
@@ -74,7 +75,8 @@ class Plan:
     room for; `min_parties` the fewest contributors that may be opened;
     `max_weight` the weight that leaves values unscaled. With a `roster` every
     file is signed; where `require_verified`, a keyholder opens only what it
-    has recomputed from the updates.
+    has recomputed from the updates. `opens` says how many shares of the key
+    it takes to open a sum, where the key is in shares.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Plan:
     randomness: str
     roster: Roster | None = None
     require_verified: bool = False
+    opens: Opens | None = None
 
     @property
     def key(self) -> PublicKey:
@@ -200,6 +203,8 @@ class Plan:
             value["roster"] = self.roster.to_map()
         if self.require_verified:
             value["require_verified"] = True
+        if self.opens is not None:
+            value["opens"] = self.opens.pack()
         return value
 
     @classmethod
@@ -218,7 +223,7 @@ class Plan:
             "max_weight": int,
             "randomness": str,
         }
-        fields(value, file, what, types, {"roster": dict, "require_verified": bool})
+        fields(value, file, what, types, {"roster": dict, "require_verified": bool, "opens": dict})
         rest = {key: value[key] for key in types if key not in ("key", "tensors")}
         tensors = tuple(_tensor(item, file) for item in value["tensors"])
         roster = Roster.from_map(value["roster"], file) if "roster" in value else None
@@ -231,6 +236,7 @@ class Plan:
             **rest,
             roster=roster,
             require_verified=verified,
+            opens=Opens.parse(value["opens"], file) if "opens" in value else None,
         )
         try:
             plan.check()

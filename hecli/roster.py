@@ -10,7 +10,12 @@ from hecli.formats.cards import Card, Signature
 from hecli.formats.rounds import Contributor
 from hecli.identity import FORGED, Identity, check_signature
 
-DUTIES = {"update": "send an update", "aggregate": "aggregate", "sum": "open sums"}
+DUTIES = {
+    "update": "send an update",
+    "aggregate": "aggregate",
+    "partial": "make a partial",
+    "sum": "open sums",
+}
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,12 @@ class Roster:
     @cached_property
     def makers(self) -> dict[str, frozenset[str]]:
         """The names of those who may make files of each kind."""
-        named = {"update": self.parties, "aggregate": self.aggregators, "sum": self.keyholders}
+        named = {
+            "update": self.parties,
+            "aggregate": self.aggregators,
+            "partial": self.keyholders,
+            "sum": self.keyholders,
+        }
         return {kind: frozenset(names or self.cards) for kind, names in named.items()}
 
     def check_identity(self, identity: Identity | None, kind: str) -> None:

@@ -354,7 +354,7 @@ def test_a_private_key_that_others_can_read(round_, run):
         (("apply", "round.sum", "a.npz", "--rule", "add", "--lr", "1"), "--lr is for --rule sgd"),
         (("apply", "round.sum", "--rule", "add"), "need a MODEL"),
         (("keygen", "-y", "a", "--from-jwk", "b"), "exclude each other"),
-        (("keygen", "-y", "a", "--bits", "3072"), "--bits is for a new key"),
+        (("keygen", "-y", "a", "--bits", "3072"), "--bits and --threshold are for a new key"),
         (("keygen", "-y", "a", "--passphrase"), "--passphrase is for writing a secret"),
         (("bench", "--against", "openssl"), "'openssl' is none of"),
     ],

@@ -11,6 +11,8 @@ import pytest
 
 import hecli
 from hecli.errors import HecliError
+from hecli.pipeline.partials import combine, make_partial
+from hecli.pipeline.shares import read_share, read_threshold_key
 from tests.support import HERE, KEY, aggregated, decrypted, mean_of, reader, written
 
 VECTORS = HERE / "vectors"
@@ -49,7 +51,12 @@ def test_good_files_are_accepted(name):
 def test_bad_files_are_refused_for_their_reason(name):
     data = io.BytesIO((VECTORS / "bad" / name).read_bytes())
     with pytest.raises(HecliError) as error:
-        if name.startswith("decrypt-"):
+        if name.startswith("combine-"):
+            other = load("shared-3.part")
+            with (VECTORS / "good" / "shared.pub").open("rb") as stream:
+                key = read_threshold_key(stream)
+            combine(load("shared.agg"), [data, other], io.BytesIO(), key, jobs=1)
+        elif name.startswith("decrypt-"):
             hecli.decrypt(data, io.BytesIO(), KEY, jobs=1)
         else:
             hecli.inspect(data)
@@ -81,6 +88,24 @@ def test_the_signed_round_is_made_again_byte_for_byte():
     assert (made.digest, made.header) == (kept.digest, kept.header)
     hecli.verify_aggregate(load("signed.agg"), [load("alice.enc"), load("bob.enc")], jobs=1)
     assert mean_of(load("signed.sum"))["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
+
+
+def test_the_key_in_shares_opens_byte_for_byte():
+    with (VECTORS / "good" / "shared.pub").open("rb") as stream:
+        key = read_threshold_key(stream)
+    share = read_share(load("shared-1.share"), str)
+    assert share.key == key
+    mine = io.BytesIO()
+    make_partial(load("shared.agg"), mine, share, jobs=1)
+    made, kept = (reader(each) for each in (mine, load("shared-1.part")))
+    # But for the proof, which is random.
+    assert made.header == kept.header
+    assert made.read(2) == kept.read(2)
+    for partial in (mine, load("shared-1.part")):
+        out = io.BytesIO()
+        partial.seek(0)
+        combine(load("shared.agg"), [load("shared-3.part"), partial], out, key, jobs=1)
+        assert mean_of(out)["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
 
 
 def test_the_encoded_file_is_made_again_byte_for_byte():

@@ -15,13 +15,17 @@ from typing import Any
 import numpy as np
 
 from hecli.bench.peers import PEERS, PerValue, installed, sample_values
+from hecli.crypto.arithmetic import Encryptor, plaintext_size
+from hecli.crypto.threshold import GROUP, Sharer
 from hecli.errors import HecliError
 from hecli.pipeline.keys import read_private_key
+from hecli.pipeline.shares import read_share
 from hecli.pipeline.workers import default_jobs
 
 UPDATES = 10
 REPEATS = 5
 SAMPLE_SECONDS = 0.02
+SHARED_VALUES = 40_000
 COMPACT = ("--bits", "16", "--parties", "256")
 SMALLEST = ("--bits", "8", "--parties", "16")
 MEMORY_VALUES = (2_000_000, 20_000_000)
@@ -197,6 +201,47 @@ def _signing(place: Workplace) -> dict[str, float]:
         ratios["aggregate"].append(signed.seconds / plain.seconds)
         ratios["verify"].append(verified.seconds / signed.seconds)
     return {name: median(each) for name, each in ratios.items()}
+
+
+def threshold(bits: int, count: int, report: Report) -> dict[str, Any]:
+    """What opening with shares costs, on at most SHARED_VALUES values.
+
+    `partial` is a partial over a plain decryption of as many ciphertexts,
+    `proof` the proof over the rest of it, `combine` a sum of all partials over
+    one partial; whole commands, but for the proof.
+    """
+    with TemporaryDirectory(prefix="hecli-bench-") as folder:
+        place = Workplace(Path(folder), bits)
+        report("dealing a key in shares")
+        dealt = place.run("keygen", "--threshold", "3", "--shares", "5", "--bits", str(bits), "-o", "dealt")
+        place.values(min(count, SHARED_VALUES))
+        report("opening with shares")
+        seconds = {}
+        for name in ("hecli", "dealt"):
+            key = ("--key", f"{name}.pub")
+            place.run("plan", "--like", "grads.npy", *COMPACT, *key, "-o", f"{name}.plan")
+            for party in "ab":
+                place.encrypt(f"{name}-{party}.enc", f"{name}.plan", *key)
+            place.run("aggregate", f"{name}-a.enc", f"{name}-b.enc", "-o", f"{name}.agg")
+        seconds["decrypt"] = place.run("decrypt", "hecli.agg").seconds
+        for index in "135":
+            seconds["partial"] = place.run("decrypt", "dealt.agg", "--share", f"dealt-{index}.share").seconds
+        parts = [f"dealt-{index}.part" for index in "135"]
+        seconds["combine"] = place.run(
+            "decrypt", "dealt.agg", "--key", "dealt.pub", "--partial", *parts
+        ).seconds
+        with (Path(folder) / "dealt-1.share").open("rb") as stream:
+            share = read_share(stream, str)
+        engine = Sharer(share.key, share.index, share.value, b"")
+        batch = Encryptor(share.key.n, "short", GROUP)(bytes(GROUP * plaintext_size(share.key.n)))
+        proof = engine.proof_cost(batch)
+    ratios = {
+        "partial": seconds["partial"] / seconds["decrypt"],
+        "proof": proof,
+        "combine": seconds["combine"] / seconds["partial"],
+        "keygen_seconds": dealt.seconds,
+    }
+    return {"threshold": ratios}
 
 
 def _seconds(runs: list[Run]) -> float:

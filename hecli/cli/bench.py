@@ -60,6 +60,7 @@ def bench(bits: int, values: int, against: list[str], memory: bool, console: Con
       hecli bench --values 100000 --against phe,tenseal,sf-heu
     """
     facts = commands.bench(bits, values, against, console.note)
+    facts |= commands.threshold(bits, values, console.note)
     if memory:
         facts |= commands.memory(bits, console.note)
     if console.json:
@@ -98,6 +99,11 @@ def _lines(facts: dict[str, Any]) -> None:
     signing = ", ".join(f"{name} {ratio:.3f}" for name, ratio in facts["signing"].items() if name != "verify")
     click.echo(f"signed against unsigned: {signing}")
     click.echo(f"verify --from against aggregate: {facts['signing']['verify']:.3f}")
+    shares = facts["threshold"]
+    click.echo(
+        f"shares: a partial {shares['partial']:.1f} times a decryption, its proof {shares['proof']:.1%} of it; "
+        f"combining 3 of 5 {shares['combine']:.2f} times a partial; dealt in {shares['keygen_seconds']:.1f} s"
+    )
     _peaks("peak memory of all processes", facts["peak_bytes"])
     for count, peaks in facts.get("memory", {}).items():
         _peaks(f"peak memory with {int(count):,} values", peaks)

@@ -70,6 +70,17 @@ class Console:
         finally:
             bar.stop()
 
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """A sign of life on a terminal, for what nobody knows the length of."""
+        if self.quiet or self.json or sys.stderr is None or not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console as RichConsole  # noqa: PLC0415, TID251
+
+        with RichConsole(stderr=True).status(what):
+            yield
+
 
 def show_error(message: str, hint: str | None = None) -> None:
     """What is wrong, and what to do about it."""

@@ -99,7 +99,8 @@ def default_output(path: str, suffix: str) -> str:
     """Where output goes when -o is not given: beside the input, or where the input came from."""
     if path == STANDARD:
         return path
-    output = str(beside(path).with_suffix(suffix))
+    source = beside(path)
+    output = str(source.with_name(source.stem + suffix))
     if output == str(Path(path)):
         raise RefusedError(f"{path} would be written over itself", "name the output with -o")
     return output

@@ -72,6 +72,7 @@ def _plan_lines(plan: dict[str, Any]) -> list[str]:
         f"  lanes        {plan['lane_bits']} bits",
         f"  randomness   {plan['randomness']}",
         *(["  to open      only what was recomputed with --from"] if plan["require_verified"] else []),
+        *([f"  to open      {plan['opens'][0]} of {plan['opens'][1]} shares"] if plan["opens"] else []),
         *_roster_lines(plan["roster"]),
     ]
 
@@ -124,6 +125,9 @@ def _contributor(contributor: dict[str, Any]) -> str:
 _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "key": _line("key"),
     "key_bits": lambda bits: [f"  bits         {bits}"],
+    "shares": lambda shares: [f"  to open      {shares[0]} of {shares[1]} shares"],
+    "share": _line("share"),
+    "sealed_to": lambda card: [f"  sealed to    {card['name']} {card['fingerprint']}"] if card else [],
     "card": lambda card: [f"  name         {card['name']}", f"  card         {card['fingerprint']}"],
     "passphrase": lambda sealed: [f"  passphrase   {'yes' if sealed else 'no'}"],
     "entry": _entry_lines,

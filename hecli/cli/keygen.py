@@ -6,6 +6,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console
+from hecli.cli.dealing import write_shares
 from hecli.cli.files import STANDARD, check_output, open_input, open_output
 from hecli.crypto.paillier import DEFAULT_BITS, PrivateKey, PublicKey
 from hecli.identity import Identity
@@ -24,6 +25,11 @@ KEEP = "name the new key with -o; without the old private key nothing under it c
     help="Write NAME.pub and NAME.key, or NAME as JWK. [default: hecli]",
 )
 @click.option("--bits", type=int, metavar="N", help=f"Size of the key. [default: {DEFAULT_BITS}]")
+@click.option("--threshold", type=int, metavar="T", help="Deal the key in shares, of which any T open.")
+@click.option("--shares", type=int, metavar="N", help="How many shares: NAME-1.share to NAME-N.share.")
+@click.option(
+    "--card", "cards", multiple=True, metavar="CARD", help="Seal a share to this card; one for each share."
+)
 @click.option("--identity", metavar="NAME", help="Make NAME.id and NAME.card, to sign as NAME.")
 @click.option(
     "--passphrase",
@@ -38,6 +44,9 @@ KEEP = "name the new key with -o; without the old private key nothing under it c
 def keygen(
     output: str | None,
     bits: int | None,
+    threshold: int | None,
+    shares: int | None,
+    cards: tuple[str, ...],
     identity: str | None,
     passphrase: bool,
     public_only: str | None,
@@ -51,34 +60,53 @@ def keygen(
     Everyone gets the .pub file; the .key file opens sums and stays with the
     keyholder. With --identity, everyone gets your .card; the .id file signs
     for you and stays with you. Compare fingerprints over another channel.
+    With --threshold there is no .key file: nobody opens anything alone.
 
     \b
       hecli keygen
       hecli keygen --identity hospital-2
+      hecli keygen --threshold 3 --shares 5
       hecli keygen -o hospital --bits 4096 --passphrase
       hecli keygen --public-only hospital.key
       hecli keygen --from-jwk pheutil.jwk -o old
       hecli keygen --export-jwk old.key -o old.jwk
     """
-    sources = [each for each in (public_only, from_jwk, export_jwk, identity) if each is not None]
-    if len(sources) > 1:
-        raise click.UsageError("--public-only, --from-jwk, --export-jwk and --identity exclude each other")
-    if sources and bits is not None:
-        raise click.UsageError("--bits is for a new key")
-    if output == STANDARD and export_jwk is None:
-        raise click.UsageError("-o is the name of two files, which standard output cannot be")
-    if (public_only or export_jwk) and passphrase:
-        raise click.UsageError("--passphrase is for writing a secret")
+    _check_usage(
+        [each for each in (public_only, from_jwk, export_jwk, identity) if each is not None],
+        new=bits is not None or threshold is not None,
+        standard=output == STANDARD and export_jwk is None,
+        secret=not (public_only or export_jwk),
+        passphrase=passphrase,
+    )
+    if (threshold is None) != (shares is None) or (cards and threshold is None):
+        raise click.UsageError("--threshold and --shares go together, and --card with them")
+    if cards and passphrase:
+        raise click.UsageError("a share is sealed to a card or has a passphrase, not both")
     if export_jwk is not None:
         _export(export_jwk, output, console, force=force)
     elif identity is not None:
         _identity(identity, output or identity, console, passphrase=passphrase, force=force)
+    elif threshold is not None and shares is not None:
+        size = DEFAULT_BITS if bits is None else bits
+        name = output or "hecli"
+        write_shares(name, size, threshold, shares, cards, console, passphrase=passphrase, force=force)
     elif public_only is not None:
         _public_part(public_only, output, console, force=force)
     else:
         name = output or "hecli"
         key = _new_key(name, bits, force=force) if from_jwk is None else _imported(from_jwk)
         _write(key, name, console, passphrase=passphrase, force=force)
+
+
+def _check_usage(sources: list[str], *, new: bool, standard: bool, secret: bool, passphrase: bool) -> None:
+    if len(sources) > 1:
+        raise click.UsageError("--public-only, --from-jwk, --export-jwk and --identity exclude each other")
+    if sources and new:
+        raise click.UsageError("--bits and --threshold are for a new key")
+    if standard:
+        raise click.UsageError("-o is the name of two files, which standard output cannot be")
+    if passphrase and not secret:
+        raise click.UsageError("--passphrase is for writing a secret")
 
 
 def _public_part(path: str, output: str | None, console: Console, *, force: bool) -> None:

@@ -16,6 +16,7 @@ from hecli.ledger import append, read_ledger
 from hecli.pipeline.identities import read_card, read_identity
 from hecli.pipeline.keys import read_private_key, read_public_key
 from hecli.pipeline.plans import read_plan
+from hecli.pipeline.streams import open_reader
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from hecli.crypto.paillier import PrivateKey, PublicKey
     from hecli.formats.cards import Card
+    from hecli.formats.shares import Opens
     from hecli.identity import Identity
     from hecli.plan import Plan
 
@@ -194,6 +196,18 @@ def load_public_key(path: str | None) -> "PublicKey":
     """The public key at `path`, or hecli.pub."""
     with open_input(key_path(path, ".pub")) as stream:
         return read_public_key(stream)
+
+
+def load_plan_key(path: str | None) -> "tuple[PublicKey, Opens | None]":
+    """The public key at `path`, or hecli.pub, and what a plan says of it where it is in shares."""
+    # Imported here: most commands have nothing to do with shares.
+    from hecli.pipeline.shares import opens, threshold_key  # noqa: PLC0415
+
+    with open_input(key_path(path, ".pub")) as stream:
+        public = read_public_key(stream)
+        stream.seek(0)
+        shares = threshold_key(open_reader(stream))
+    return public, None if shares is None else opens(shares)
 
 
 def load_private_key(path: str | None, console: Console) -> "PrivateKey":

@@ -116,7 +116,7 @@ def plan(
         raise click.UsageError("--aggregator and --keyholder need a roster: --party")
     target = output or (STANDARD if like == STANDARD else "round.plan")
     check_output(target, force=force)
-    public = options.load_public_key(key)
+    public, shares = options.load_plan_key(key)
     signer = options.load_identity(identity, console)
     record = options.recorder(ledger, signer)
     if party_cards and signer is None:
@@ -136,6 +136,7 @@ def plan(
             name=name,
             roster=roster,
             require_verified=require_verified,
+            opens=shares,
         )
     with open_output(target, force=force) as stream:
         digest = write_plan(made, stream, signer)
@@ -173,6 +174,7 @@ def _text(target: str, plan: Plan, costs: planning.Costs) -> str:
         f"tensors      {count(len(plan.tensors), 'tensor')}, {count(plan.values, 'value')}",
         f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
         *_roster_lines(plan.roster),
+        *([f"to open      {plan.opens.threshold} of {plan.opens.shares} shares"] if plan.opens else []),
         f"values       {plan.bits} bits, range {ranges}, rounded {plan.rounding}",
         f"lanes        {plan.lane_width} bits; at capacity the largest sum is {largest:,}, which fits",
         f"ciphertexts  {plan.ciphertexts:,}, {plan.values_per_ciphertext} values in each",

@@ -275,7 +275,7 @@ class Multiplier:
 
     def _numbers(self, batches: bytes, source: int, length: int) -> list[mpz]:
         start = source * length
-        return _ciphertexts(batches[start : start + length], self._size, self._n_squared, source)
+        return ciphertexts(batches[start : start + length], self._size, self._n_squared, source)
 
     def _units(self, values: Iterable[mpz]) -> bool:
         product = mpz(1)
@@ -324,13 +324,13 @@ class Decryptor:
         self._n_squared = (mpz(p) * q) ** 2
         self._sizes = plaintext_size(p * q), ciphertext_size(p * q)
 
-    def __call__(self, ciphertexts: bytes) -> bytes:
-        """Plaintexts of the ciphertexts, both fixed-width big-endian.
+    def __call__(self, batch: bytes) -> bytes:
+        """Plaintexts of the ciphertexts in `batch`, both fixed-width big-endian.
 
         Raises InvalidCiphertextError.
         """
         size, in_size = self._sizes
-        numbers = _ciphertexts(ciphertexts, in_size, self._n_squared, 0)
+        numbers = ciphertexts(batch, in_size, self._n_squared, 0)
         p, q = self._p.prime, self._q.prime
         pairs = zip(self._p.open(numbers), self._q.open(numbers), strict=True)
         messages = [m_q + q * ((m_p - m_q) * self._q_inverse % p) for m_p, m_q in pairs]
@@ -373,7 +373,8 @@ def _seconds(work: Callable[[], object], times: int) -> float:
     return (time.perf_counter() - start) / times
 
 
-def _ciphertexts(data: bytes, size: int, n_squared: mpz, source: int) -> list[mpz]:
+def ciphertexts(data: bytes, size: int, n_squared: mpz, source: int) -> list[mpz]:
+    """The numbers in `data`, each above 0 and below n^2; raises InvalidCiphertextError."""
     values = [mpz.from_bytes(data[at : at + size], "big") for at in range(0, len(data), size)]
     # All at once first: the culprit is only looked for when there is one.
     if values and not (min(values) > 0 and max(values) < n_squared):

@@ -58,3 +58,44 @@ def is_signed(public: bytes, signature: bytes, message: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def fresh_agreement() -> tuple[bytes, bytes]:
+    """A fresh X25519 private key and its public key, 32 bytes each."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    secret = X25519PrivateKey.generate()
+    return secret.private_bytes_raw(), secret.public_key().public_bytes_raw()
+
+
+def agree(secret: bytes, public: bytes) -> bytes:
+    """The 32 bytes that X25519 agrees; raises ValueError for a public key of small order."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+    return X25519PrivateKey.from_private_bytes(secret).exchange(X25519PublicKey.from_public_bytes(public))
+
+
+def derive(shared: bytes, info: bytes, size: int = 32) -> bytes:
+    """HKDF-SHA256 (RFC 5869) without salt."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(algorithm=SHA256(), length=size, salt=None, info=info).derive(shared)
+
+
+def encrypt_once(shared: bytes, info: bytes, secret: bytes) -> bytes:
+    """ChaCha20-Poly1305 under a key from `shared`, which must be fresh: the nonce is zero."""
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+    return ChaCha20Poly1305(derive(shared, info)).encrypt(bytes(12), secret, None)
+
+
+def decrypt_once(shared: bytes, info: bytes, box: bytes) -> bytes:
+    """What `encrypt_once` encrypted; raises ValueError where it is something else."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+    try:
+        return ChaCha20Poly1305(derive(shared, info)).decrypt(bytes(12), box, None)
+    except InvalidTag as error:
+        raise ValueError("the box does not open") from error

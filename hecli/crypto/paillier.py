@@ -74,10 +74,15 @@ class PrivateKey:
 
 def generate(bits: int = DEFAULT_BITS) -> PrivateKey:
     """A fresh private key whose modulus has `bits` bits; raises HecliError for a size out of range."""
+    check_bits(bits)
+    return PrivateKey(*arithmetic.generate_primes(bits))
+
+
+def check_bits(bits: int) -> None:
+    """Raise HecliError for a size that no key has."""
     if bits < arithmetic.MIN_BITS:
         raise HecliError(
             f"a key of {bits} bits is too short", f"the least is {arithmetic.MIN_BITS}, the default 3072"
         )
     if bits > MAX_BITS or bits % 2:
         raise HecliError(f"a key of {bits} bits cannot be made", f"use an even number up to {MAX_BITS}")
-    return PrivateKey(*arithmetic.generate_primes(bits))

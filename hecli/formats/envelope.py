@@ -48,9 +48,11 @@ KINDS = {
     "card",
     "record",
     "entry",
+    "share",
+    "partial",
 }
 
-SIGNED = {"plan", "update", "aggregate", "sum", "card", "entry"}
+SIGNED = {"plan", "update", "aggregate", "partial", "sum", "card", "entry"}
 """The kinds that may bear a signature."""
 
 Sign = Callable[[bytes], Signature]

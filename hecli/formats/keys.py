@@ -14,18 +14,18 @@ MODULUS_LIMIT = 2048
 """Bytes; no modulus longer than 16,384 bits is read."""
 
 
-def public_key_header(n: int) -> Map:
-    """The header of a public key file: n and nothing else."""
-    return {"n": int_bytes(n)}
+def public_key_header(n: int, dealing: Map | None = None) -> Map:
+    """The header of a public key file: n, and beside it how a key that is in shares was dealt."""
+    return {"n": int_bytes(n)} if dealing is None else {"n": int_bytes(n), "dealing": dealing}
 
 
-def parse_public_key(reader: Reader) -> int:
-    """N from a public key file; raises FormatError."""
+def parse_public_key(reader: Reader) -> tuple[int, Map | None]:
+    """N from a public key file, and how it was dealt; raises FormatError."""
     hint = "pass the .pub file that stands beside it" if reader.kind == "private key" else None
     reader.require("public key", hint=hint)
     reader.require_body(0, 0)
-    fields(reader.header, reader.name, "its header", {"n": bytes})
-    return parse_int(reader.header["n"], reader.name)
+    fields(reader.header, reader.name, "its header", {"n": bytes}, {"dealing": dict})
+    return parse_int(reader.header["n"], reader.name), reader.header.get("dealing")
 
 
 @dataclass(frozen=True, repr=False)
@@ -120,9 +120,9 @@ def int_bytes(value: int) -> bytes:
     return value.to_bytes(-(-value.bit_length() // 8), "big")
 
 
-def parse_int(data: bytes, name: str) -> int:
-    """The integer that `int_bytes` wrote; raises FormatError for leading zeros or too many bytes."""
-    if not data or data[0] == 0 or len(data) > MODULUS_LIMIT:
+def parse_int(data: bytes, name: str, limit: int = MODULUS_LIMIT) -> int:
+    """The integer that `int_bytes` wrote; raises FormatError for leading zeros or more than `limit` bytes."""
+    if not data or data[0] == 0 or len(data) > limit:
         raise FormatError(f"{name}: a number in it is not in canonical form")
     return int.from_bytes(data, "big")
 

@@ -83,6 +83,37 @@ class Ciphertexts:
 
 
 @dataclass(frozen=True)
+class Partial:
+    """What one share contributes to opening an aggregate."""
+
+    plan: Map
+    contributors: tuple[Contributor, ...]
+    aggregate: bytes
+    index: int
+
+    def header(self) -> Map:
+        """The header map of the file."""
+        return {
+            "plan": self.plan,
+            "contributors": pack_contributors(self.contributors),
+            "aggregate": self.aggregate,
+            "index": self.index,
+        }
+
+    @classmethod
+    def parse(cls, reader: Reader) -> "Partial":
+        """Read the header; raises FormatError."""
+        reader.require("partial", hint="make one with hecli decrypt --share")
+        header = reader.header
+        types = {"plan": dict, "contributors": list, "aggregate": bytes, "index": int}
+        fields(header, reader.name, "its header", types)
+        if len(header["aggregate"]) != DIGEST_SIZE:
+            raise FormatError(f"{reader.name}: the digest of its aggregate has the wrong length")
+        contributors = parse_contributors(reader, header["contributors"])
+        return cls(**{**header, "contributors": contributors})
+
+
+@dataclass(frozen=True)
 class Sum:
     """An opened aggregate: lane sums, and the totals of the control block."""
 

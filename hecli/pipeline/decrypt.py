@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import BinaryIO
 
 from hecli.crypto.arithmetic import Decryptor, InvalidCiphertextError
 from hecli.crypto.packing import unpack
-from hecli.crypto.paillier import PrivateKey
+from hecli.crypto.paillier import PrivateKey, PublicKey
 from hecli.errors import FormatError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.envelope import Reader
-from hecli.formats.rounds import Sum
+from hecli.formats.rounds import Contributor, Sum
 from hecli.identity import Identity, signer
 from hecli.pipeline.aggregate import open_ciphertexts
 from hecli.pipeline.recompute import check_recomputed
@@ -22,6 +23,15 @@ UNSOUND = "somebody altered an update or the aggregate, or a party did not follo
 
 Record = Callable[[bytes, bytes], None]
 """Told the digests of plan and aggregate before anything of it is written; raises to forbid it."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """An aggregate that may be opened: the file, its plan, and who is in it."""
+
+    reader: Reader
+    plan: Plan
+    contributors: tuple[Contributor, ...]
 
 
 @dataclass(frozen=True)
@@ -59,10 +69,34 @@ def decrypt(
     key or plan or other updates, FormatError where the file is not sound or
     was forged.
     """
+    opening = open_aggregate(
+        aggregate, key.public.n, "sum", plan, sources, identity, jobs=jobs, progress=progress
+    )
+    reader = opening.reader
+    jobs = min(jobs or default_jobs(), -(-opening.plan.ciphertexts // BATCH))
+    with pool(Decryptor(key.p, key.q), jobs) as run:
+        return write_sum(opening, run(batches(reader, BATCH)), out, identity, record, progress)
+
+
+def open_aggregate(
+    aggregate: BinaryIO,
+    n: int,
+    made: str,
+    plan: Plan | None,
+    sources: Sequence[BinaryIO] | None,
+    identity: Identity | None,
+    *,
+    jobs: int | None,
+    progress: Progress,
+) -> Opening:
+    """An aggregate under n, with all checked that can be before anything of it is opened.
+
+    `made` is the kind of file to be made of it. Raises as `decrypt` does.
+    """
     reader = open_reader(aggregate)
     plan, header = open_ciphertexts(reader, plan)
-    check_key(plan, key.public, reader.name)
-    plan.check_identity(identity, "sum")
+    check_key(plan, PublicKey(n), reader.name)
+    plan.check_identity(identity, made)
     count = len(header.contributors)
     if count < plan.min_parties:
         raise RefusedError(
@@ -77,43 +111,69 @@ def decrypt(
             f"the plan has {reader.name} opened only when it was recomputed from the updates",
             "pass the parties' files with --from",
         )
-    total = plan.ciphertexts
-    jobs = min(jobs or default_jobs(), -(-total // BATCH))
     # Damage shows in the digests, quickly, and is not taken for forgery.
     reader.verify()
-    engine = Decryptor(key.p, key.q)
-    control = _control(engine, reader, plan, count)
+    return Opening(reader, plan, header.contributors)
+
+
+def write_sum(
+    opening: Opening,
+    plaintexts: Iterable[bytes],
+    out: BinaryIO,
+    identity: Identity | None,
+    record: Record | None,
+    progress: Progress,
+) -> Opened:
+    """Check the plaintexts of an opened aggregate, in blocks, and write their lane sums.
+
+    Raises FormatError where they are not what a sum of updates can be.
+    """
+    reader, plan, contributors = opening.reader, opening.plan, opening.contributors
+    blocks = _named(plaintexts, reader, plan)
+    first = next(blocks)
+    control = _control(first[: plan.plaintext_size], reader, plan, len(contributors))
     if record is not None:
         record(plan.digest, reader.digest)
-    result = Sum(plan.to_map(), header.contributors, reader.digest, control.weight, control.clipped)
-    with pool(engine, jobs) as run:
-        digest = envelope.write(
-            out,
-            "sum",
-            result.header(),
-            record_size=plan.sum_size,
-            count=plan.values,
-            blocks=_lane_sums(run(_batches(reader)), reader, plan, count, progress),
-            sign=signer(identity, "sum", plan.digest),
-        )
-    return Opened(result, plan, digest)
+    total = Sum(plan.to_map(), contributors, reader.digest, control.weight, control.clipped)
+    lanes = chain([first[plan.plaintext_size :]], blocks)
+    digest = envelope.write(
+        out,
+        "sum",
+        total.header(),
+        record_size=plan.sum_size,
+        count=plan.values,
+        blocks=_lane_sums(lanes, reader, plan, len(contributors), progress),
+        sign=signer(identity, "sum", plan.digest),
+    )
+    return Opened(total, plan, digest)
 
 
-def _batches(reader: Reader) -> Iterator[bytes]:
-    """Ciphertexts of whole chunks only, whose digests hold: the file may change since it was checked."""
-    size = BATCH * reader.prelude.record_size
-    # The control block was read: the first chunk is one record shorter.
-    chunk = reader.read(reader.prelude.records_per_chunk - 1)
-    while chunk:
-        yield from (chunk[at : at + size] for at in range(0, len(chunk), size))
-        chunk = reader.read(reader.prelude.records_per_chunk)
+def batches(reader: Reader, count: int) -> Iterator[bytes]:
+    """Ciphertexts, `count` at a time, of chunks whose digests hold even if the file changed since."""
+    size = count * reader.prelude.record_size
+    held = b""
+    for chunk in reader.blocks(reader.prelude.records_per_chunk):
+        held += chunk
+        full = len(held) - len(held) % size
+        yield from (held[at : at + size] for at in range(0, full, size))
+        held = held[full:]
+    if held:
+        yield held
 
 
-def _control(engine: Decryptor, reader: Reader, plan: Plan, count: int) -> Control:
+def _named(plaintexts: Iterable[bytes], reader: Reader, plan: Plan) -> Iterator[bytes]:
+    done = 0
     try:
-        plaintext = engine(reader.read(1))
+        for block in plaintexts:
+            yield block
+            done += len(block) // plan.plaintext_size
     except InvalidCiphertextError as error:
-        raise FormatError(f"{reader.name}: ciphertext 0 {error.reason}", error.hint) from error
+        raise FormatError(
+            f"{reader.name}: ciphertext {done + error.index} {error.reason}", error.hint
+        ) from error
+
+
+def _control(plaintext: bytes, reader: Reader, plan: Plan, count: int) -> Control:
     control = Control.unpack(int.from_bytes(plaintext, "big"))
     if control.count != count:
         raise FormatError(
@@ -132,23 +192,21 @@ def _lane_sums(
     done = 1  # the control block
     left = plan.values
     largest = 2 * plan.qmax * count
-    try:
-        for block in plaintexts:
-            lanes, clean = unpack(block, plan.lane_width, plan.lanes, plan.plaintext_size)
-            values = lanes[:, 1:].reshape(-1)
-            used, padding = values[:left], values[left:]
-            sound = clean and (lanes[:, 0] == count).all() and not padding.any()
-            if not sound or used.max() > largest:
-                raise FormatError(
-                    f"{reader.name}: a ciphertext from {done} to {done + len(lanes) - 1} "
-                    "opens to what no sum of updates can be",
-                    UNSOUND,
-                )
-            done += len(lanes)
-            left -= len(used)
-            progress(done, plan.ciphertexts)
-            yield used.astype(f">u{plan.sum_size}").tobytes()
-    except InvalidCiphertextError as error:
-        raise FormatError(
-            f"{reader.name}: ciphertext {done + error.index} {error.reason}", error.hint
-        ) from error
+    for block in plaintexts:
+        if not block:
+            # The first one may have held the control block alone.
+            continue
+        lanes, clean = unpack(block, plan.lane_width, plan.lanes, plan.plaintext_size)
+        values = lanes[:, 1:].reshape(-1)
+        used, padding = values[:left], values[left:]
+        sound = clean and (lanes[:, 0] == count).all() and not padding.any()
+        if not sound or used.max() > largest:
+            raise FormatError(
+                f"{reader.name}: a ciphertext from {done} to {done + len(lanes) - 1} "
+                "opens to what no sum of updates can be",
+                UNSOUND,
+            )
+        done += len(lanes)
+        left -= len(used)
+        progress(done, plan.ciphertexts)
+        yield used.astype(f">u{plan.sum_size}").tobytes()

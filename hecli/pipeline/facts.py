@@ -39,6 +39,7 @@ def plan_facts(plan: Plan) -> Facts:
             "max_weight": plan.max_weight,
             "randomness": plan.randomness,
             "require_verified": plan.require_verified,
+            "opens": None if plan.opens is None else [plan.opens.threshold, plan.opens.shares],
             "roster": None if plan.roster is None else roster_facts(plan.roster),
             "lane_bits": plan.lane_width,
             "values_per_ciphertext": plan.values_per_ciphertext,

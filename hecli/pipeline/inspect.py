@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import BinaryIO
 
+from hecli.crypto.paillier import PublicKey
 from hecli.formats.entries import Entry
 from hecli.formats.envelope import Reader
 from hecli.formats.records import parse_record
@@ -21,12 +22,14 @@ from hecli.pipeline.facts import (
 )
 from hecli.pipeline.identities import card, identity_facts
 from hecli.pipeline.keys import private_key_facts, public_key
+from hecli.pipeline.partials import open_partial
+from hecli.pipeline.shares import share_facts, threshold_key
 from hecli.pipeline.streams import open_reader
 from hecli.plan import Plan
 
 _IN_THE_CLEAR = "holds one party's update in the clear: keep it to yourself"
 _SECRET = "a secret: keep it to yourself"  # noqa: S105 - a sentence, not a secret
-_SECRETS = ("private key", "identity")
+_SECRETS = ("private key", "identity", "share")
 
 
 def inspect(source: BinaryIO) -> Facts:
@@ -49,7 +52,9 @@ def inspect(source: BinaryIO) -> Facts:
 
 def _public_key(reader: Reader) -> Facts:
     key = public_key(reader)
-    return {"key": key.fingerprint, "key_bits": key.n.bit_length()}
+    facts: Facts = {"key": key.fingerprint, "key_bits": key.n.bit_length()}
+    shares = threshold_key(reader)
+    return facts if shares is None else facts | {"shares": [shares.threshold, shares.shares]}
 
 
 def _private_key(reader: Reader) -> Facts:
@@ -103,6 +108,31 @@ def _identity(reader: Reader) -> Facts:
     return {"card": card_facts(found), "passphrase": sealed, "warning": _SECRET}
 
 
+def _share(reader: Reader) -> Facts:
+    key, index, card, sealed = share_facts(reader)
+    public = PublicKey(key.n)
+    return {
+        "key": public.fingerprint,
+        "key_bits": public.n.bit_length(),
+        "shares": [key.threshold, key.shares],
+        "share": index,
+        "sealed_to": None if card is None else card_facts(card),
+        "passphrase": sealed,
+        "warning": _SECRET,
+    }
+
+
+def _partial(reader: Reader) -> Facts:
+    plan, header = open_partial(reader)
+    facts = {
+        "contributors": contributor_facts(header.contributors),
+        "names": _names(plan),
+        "aggregate": header.aggregate.hex(),
+        "share": header.index,
+    }
+    return facts | plan_facts(plan) | signature_facts(reader)
+
+
 def _record(reader: Reader) -> Facts:
     return {"uses": [{"plan": plan.hex(), "file": file.hex()} for plan, file in sorted(parse_record(reader))]}
 
@@ -130,5 +160,7 @@ _DESCRIBE: dict[str, Callable[[Reader], Facts]] = {
     "card": _card,
     "identity": _identity,
     "record": _record,
+    "share": _share,
+    "partial": _partial,
     "entry": _entry,
 }

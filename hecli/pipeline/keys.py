@@ -39,7 +39,7 @@ def read_public_key(source: BinaryIO) -> PublicKey:
 
 def public_key(reader: Reader) -> PublicKey:
     """The key in an opened public key file; raises FormatError."""
-    return _sound(PublicKey(keys.parse_public_key(reader)), reader.name)
+    return _sound(PublicKey(keys.parse_public_key(reader)[0]), reader.name)
 
 
 def private_key_facts(reader: Reader) -> tuple[PublicKey, bool]:

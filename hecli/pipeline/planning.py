@@ -14,6 +14,7 @@ from hecli.formats.cards import SIGNATURE_SIZE
 from hecli.formats.envelope import DIGEST_SIZE, HEADER_LIMIT
 from hecli.formats.layout import TensorSpec
 from hecli.formats.names import NAME_LIMIT
+from hecli.formats.shares import Opens
 from hecli.formats.tensors import TensorFile, open_tensors
 from hecli.pipeline.encode import check_values
 from hecli.pipeline.streams import BATCH, name_of
@@ -53,6 +54,7 @@ def make_plan(
     name: str = "round",
     roster: Roster | None = None,
     require_verified: bool = False,
+    opens: Opens | None = None,
 ) -> Plan:
     """A plan for rounds of tensors like those in the seekable stream `like`.
 
@@ -82,6 +84,7 @@ def make_plan(
         randomness=randomness,
         roster=roster,
         require_verified=require_verified,
+        opens=opens,
     )
     key.check()
     plan.check()

@@ -235,6 +235,100 @@ SIGNED_SUM = signed(
     "anna",
     2,
 )
+# A key of safe primes in three shares, of which two open, and a round under it.
+SAFE_P = int(
+    "c5db7fd5591d7a7b64bc7af275c216ebc22874d4e60c4c7cb4aaf41a6c026921c2331a80d08181b19b038fd33e03d477"
+    "d988b596e63f0903ddbfdef124684270e5a6f8a8a6b964a7c53b654d44e69c549aa067d65c7c3df068585cea7327ec4a"
+    "7c0cfe2f7b16c7b508aacae178f0992bf3b64494ea1895b5e35ccce87e5721f7",
+    16,
+)
+SAFE_Q = int(
+    "d0e38bb942bdc1b6df960622b80c9810c2877ec929eebab6b2075152c17895c8c6e61aae56781c21847257997b0457fc"
+    "7a1aa3085d8adf9a1f1c0af00c2305a17ccf02f5fcf2dcbaf0efaf132af680aaae39c56662daf4afac96d923ed0fe82e"
+    "886fe2597221cd3d51658739b3fbbbed3a3a10406e22c2c5ab2f37bb4aaa64f3",
+    16,
+)
+SAFE_N = SAFE_P * SAFE_Q
+SAFE_M = (SAFE_P // 2) * (SAFE_Q // 2)
+SLOPE = int.from_bytes(hashlib.shake_256(b"slope").digest(512), "big") % (SAFE_N * SAFE_M)
+VALUES = [(SAFE_M * pow(SAFE_M, -1, SAFE_N) + SLOPE * index) % (SAFE_N * SAFE_M) for index in (1, 2, 3)]
+V = pow(4321, 2, SAFE_N**2)
+DEALING: Map = {
+    "threshold": 2,
+    "v": integer(V),
+    "keys": [integer(pow(V, 6 * value, SAFE_N**2)) for value in VALUES],
+}
+OPENS: Map = {
+    "threshold": 2,
+    "shares": 3,
+    "dealing": digest("dealing", pack(sort({"n": integer(SAFE_N), **DEALING}))),
+}
+SHARED_PLAN: Map = {**PLAN, "key": integer(SAFE_N), "opens": OPENS}
+SHARED_DIGEST = digest("plan", pack(sort(SHARED_PLAN)))
+
+
+def numbers(data: bytes) -> list[int]:
+    """The ciphertexts in a body."""
+    return [int.from_bytes(data[at : at + 512], "big") for at in range(0, len(data), 512)]
+
+
+def shared_ciphertexts(plaintexts: list[int], seed: int) -> bytes:
+    """Textbook encryption under the key in shares."""
+    square = SAFE_N**2
+    made = [(1 + m * SAFE_N) * pow(seed + at, SAFE_N, square) % square for at, m in enumerate(plaintexts)]
+    return b"".join(number.to_bytes(512, "big") for number in made)
+
+
+SHARED_BODY_A = shared_ciphertexts([control(1, 10, 1), lanes(A)], 6001)
+SHARED_BODY_B = shared_ciphertexts([control(1, 5, 0), lanes(B)], 7001)
+SHARED_A = envelope("update", {"plan": SHARED_PLAN, "party": "a"}, 512, SHARED_BODY_A)
+SHARED_B = envelope("update", {"plan": SHARED_PLAN, "party": "b"}, 512, SHARED_BODY_B)
+SHARED_CONTRIBUTORS = [["a", file_digest(SHARED_A)], ["b", file_digest(SHARED_B)]]
+SHARED_BODY = b"".join(
+    (a * b % SAFE_N**2).to_bytes(512, "big")
+    for a, b in zip(numbers(SHARED_BODY_A), numbers(SHARED_BODY_B), strict=True)
+)
+SHARED_AGGREGATE = envelope(
+    "aggregate", {"plan": SHARED_PLAN, "contributors": SHARED_CONTRIBUTORS}, 512, SHARED_BODY
+)
+
+
+def partial(number: int, value: int | None = None, **changes: object) -> bytes:
+    """What a share contributes to opening the aggregate, with its proof."""
+    square, share = SAFE_N**2, value or VALUES[number - 1]
+    whole = numbers(SHARED_BODY)
+    parts = [pow(c, 12 * share, square) for c in whole]
+    session = SHARED_DIGEST + file_digest(SHARED_AGGREGATE)
+    wide = [each.to_bytes(512, "big") for each in (SAFE_N, V, int.from_bytes(DEALING["keys"][number - 1]))]  # type: ignore[index]
+    body = b"".join(each.to_bytes(512, "big") for each in parts)
+    statement = number.to_bytes(2, "big") + len(whole).to_bytes(4, "big") + b"".join(wide)
+    seed = hashlib.sha256(b"hecli partial v1\0" + session + statement + SHARED_BODY + body).digest()
+    stream = hashlib.shake_256(seed).digest(16 * len(whole))
+    product_ = 1
+    for at, c in enumerate(whole):
+        product_ = product_ * pow(c, int.from_bytes(stream[16 * at : 16 * at + 16], "big"), square) % square
+    r = int.from_bytes(hashlib.shake_256(b"random").digest((4096 + 3 + 256) // 8), "big")
+    both = [pow(product_, 4 * r, square), pow(V, r, square)]
+    e = hashlib.sha256(
+        b"hecli challenge v1\0" + seed + b"".join(each.to_bytes(512, "big") for each in both)
+    ).digest()[:16]
+    z = r + int.from_bytes(e, "big") * 6 * share
+    header: Map = {
+        "plan": SHARED_PLAN,
+        "contributors": SHARED_CONTRIBUTORS,
+        "aggregate": file_digest(SHARED_AGGREGATE),
+        "index": number,
+        **changes,
+    }
+    return envelope("partial", header, 512, body + e + z.to_bytes(1024 - 16, "big"))
+
+
+def share(**changes: object) -> bytes:
+    """The first share."""
+    header = {"n": integer(SAFE_N), "dealing": DEALING, "index": 1, "share": integer(VALUES[0])}
+    return envelope("share", {**header, **changes})
+
+
 ENTRY: Map = {
     "number": 1,
     "previous": bytes(range(32)),
@@ -310,6 +404,12 @@ def good() -> dict[str, bytes]:
             signer="alice",
             plan=digest("plan", pack(sort(PLAN))),
         ),
+        "shared.pub": envelope("public key", {"n": integer(SAFE_N), "dealing": DEALING}),
+        "shared-1.share": share(),
+        "shared.plan": envelope("plan", {"plan": SHARED_PLAN}),
+        "shared.agg": SHARED_AGGREGATE,
+        "shared-1.part": partial(1),
+        "shared-3.part": partial(3),
         "verified.plan": plan_with(require_verified=True),
         "00000001.entry": FIRST,
         "00000002.entry": envelope("entry", SECOND_ENTRY, signer="anna", plan=PLAN_DIGEST),
@@ -502,7 +602,49 @@ def bad() -> dict[str, tuple[bytes, str]]:
         ),
         "tensors-short": (envelope("tensors", {"tensors": [["w", "int8", [3]]]}, 1, b"12"), "calls for 3"),
     }
-    return files | unsigned() | forged()
+    return files | unsigned() | shared() | forged()
+
+
+def shared() -> dict[str, tuple[bytes, str]]:
+    """Keys in shares, shares and partials that are not sound."""
+
+    def public(**changes: object) -> bytes:
+        return envelope("public key", {"n": integer(SAFE_N), "dealing": {**DEALING, **changes}})
+
+    keys = DEALING["keys"]
+    assert isinstance(keys, list)
+    return {
+        "dealing-of-one": (public(threshold=1), "cannot be what opens"),
+        "dealing-of-too-few": (public(keys=keys[:1]), "cannot be what opens"),
+        "dealing-no-unit": (public(keys=[*keys[:2], integer(SAFE_P)]), "is no unit"),
+        "dealing-too-large": (public(v=integer(SAFE_N**2 + 1)), "is no unit"),
+        "dealing-malformed": (public(keys=[1, 2, 3]), "malformed"),
+        "share-index": (share(index=4), "is share 4 of 3"),
+        "share-of-a-small-key": (share(n=integer(2**1000 + 1)), "is no unit"),
+        "plan-opens-alone": (
+            envelope("plan", {"plan": {**SHARED_PLAN, "opens": {**OPENS, "threshold": 1}}}),
+            "threshold cannot be",
+        ),
+        "partial-short": (
+            envelope(
+                "partial",
+                {
+                    "plan": SHARED_PLAN,
+                    "contributors": SHARED_CONTRIBUTORS,
+                    "aggregate": bytes(32),
+                    "index": 1,
+                },
+                512,
+                SHARED_BODY,
+            ),
+            "calls for 4",
+        ),
+        "partial-aggregate": (partial(1, aggregate=bytes(31)), "wrong length"),
+        "combine-share": (partial(1, VALUES[1]), "share 1) does not hold"),
+        "combine-index": (partial(1, index=2), "share 2) does not hold"),
+        "combine-aggregate": (partial(1, aggregate=bytes(32)), "of another aggregate"),
+        "combine-no-share": (partial(1, index=4), "there are 3"),
+    }
 
 
 def unsigned() -> dict[str, tuple[bytes, str]]:
