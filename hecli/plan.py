@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from hecli.crypto.arithmetic import check_modulus_size, ciphertext_size, plaintext_size
+from hecli.crypto.masks import RING
 from hecli.crypto.paillier import MAX_BITS, RANDOMNESS, PublicKey
 from hecli.errors import FormatError, HecliError, MismatchError
 from hecli.formats.canonical import Map, digest_of, fields, pack
@@ -24,6 +25,7 @@ from hecli.identity import FORGED, Identity, signer_of
 from hecli.roster import Roster
 
 ROUNDINGS = ("nearest", "stochastic")
+SCHEMES = ("paillier", "masks")
 MAX_LANE_BITS = 32
 MAX_CAPACITY = 1 << 14
 MAX_WEIGHT = (1 << 32) - 1
@@ -76,7 +78,9 @@ class Plan:
     `max_weight` the weight that leaves values unscaled. With a `roster` every
     file is signed; where `require_verified`, a keyholder opens only what it
     has recomputed from the updates. `opens` says how many shares of the key
-    it takes to open a sum, where the key is in shares.
+    it takes to open a sum, where the key is in shares. With `masks` parties
+    hide their plaintexts from the keyholder too, and only the sum of all opens;
+    in the scheme `masks` that is all there is, and `n` the modulus of masks.
     """
 
     name: str
@@ -92,11 +96,18 @@ class Plan:
     roster: Roster | None = None
     require_verified: bool = False
     opens: Opens | None = None
+    masks: bool = False
+    scheme: str = "paillier"
 
     @property
     def key(self) -> PublicKey:
         """The key everything is encrypted under."""
         return PublicKey(self.n)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key, and not masks alone."""
+        return self.scheme == "paillier"
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
@@ -135,8 +146,8 @@ class Plan:
 
     @property
     def ciphertext_size(self) -> int:
-        """Bytes of a ciphertext."""
-        return ciphertext_size(self.n)
+        """Bytes of a ciphertext, or of the masked plaintext that goes in its place."""
+        return ciphertext_size(self.n) if self.has_key else plaintext_size(self.n)
 
     @property
     def ciphertext_bytes(self) -> int:
@@ -186,10 +197,9 @@ class Plan:
         tensors = [
             [each.spec.name, each.spec.dtype, list(each.spec.shape), each.step] for each in self.tensors
         ]
-        value = {
+        value: Map = {
             "name": self.name,
             "id": self.id,
-            "key": int_bytes(self.n),
             "tensors": tensors,
             "bits": self.bits,
             "rounding": self.rounding,
@@ -199,6 +209,12 @@ class Plan:
             "randomness": self.randomness,
         }
         # What a round does without does not stand in its plan.
+        if self.has_key:
+            value["key"] = int_bytes(self.n)
+        else:
+            value["scheme"] = self.scheme
+        if self.masks:
+            value["masks"] = {"dropouts": 0}
         if self.roster is not None:
             value["roster"] = self.roster.to_map()
         if self.require_verified:
@@ -214,7 +230,6 @@ class Plan:
         types: dict[str, type | tuple[type, ...]] = {
             "name": str,
             "id": bytes,
-            "key": bytes,
             "tensors": list,
             "bits": int,
             "rounding": str,
@@ -223,20 +238,30 @@ class Plan:
             "max_weight": int,
             "randomness": str,
         }
-        fields(value, file, what, types, {"roster": dict, "require_verified": bool, "opens": dict})
-        rest = {key: value[key] for key in types if key not in ("key", "tensors")}
+        optional: dict[str, type | tuple[type, ...]] = {
+            "key": bytes,
+            "scheme": str,
+            "masks": dict,
+            "roster": dict,
+            "require_verified": bool,
+            "opens": dict,
+        }
+        fields(value, file, what, types, optional)
+        rest = {key: value[key] for key in types if key != "tensors"}
         tensors = tuple(_tensor(item, file) for item in value["tensors"])
         roster = Roster.from_map(value["roster"], file) if "roster" in value else None
         verified = value.get("require_verified", False)
         if verified != ("require_verified" in value):
             raise FormatError(f"{file}: its plan is not in canonical form")
         plan = cls(
-            n=parse_int(value["key"], file),
+            n=_modulus(value, file),
             tensors=tensors,
             **rest,
             roster=roster,
             require_verified=verified,
             opens=Opens.parse(value["opens"], file) if "opens" in value else None,
+            masks=_masks(value, file),
+            scheme=value.get("scheme", "paillier"),
         )
         try:
             plan.check()
@@ -263,9 +288,7 @@ class Plan:
         check_name(self.name)
         if len(self.id) != ID_SIZE:
             raise HecliError("the round's id has the wrong length")
-        check_modulus_size(self.n)
-        if self.n.bit_length() > MAX_BITS:
-            raise HecliError(f"a key of {self.n.bit_length():,} bits is too long")
+        self._check_key_and_masks()
         _within("bits", self.bits, 2, MAX_LANE_BITS)
         _within("the number of parties", self.capacity, 2, MAX_CAPACITY)
         # An aggregate of one is one party's secret: no plan may have it opened.
@@ -287,11 +310,21 @@ class Plan:
         if max(2 * self.qmax * self.capacity, self.capacity) >> self.lane_width or self.lanes < 2:
             raise HecliError("a lane would overflow", "use fewer bits or fewer parties")
 
+    def _check_key_and_masks(self) -> None:
+        if self.has_key:
+            check_modulus_size(self.n)
+            if self.n.bit_length() > MAX_BITS:
+                raise HecliError(f"a key of {self.n.bit_length():,} bits is too long")
+        elif not self.masks or self.opens is not None:
+            raise HecliError("a plan without a key needs masks, and has no shares")
+        if self.masks and self.roster is None:
+            raise HecliError("masks are agreed between parties of a roster", "give each --party's card")
+
     def check_same(self, other: "Plan", file: str, other_file: str) -> None:
         """Raise MismatchError, saying what differs, unless both are the same plan."""
         if self == other:
             return
-        if self.n != other.n:
+        if self.has_key and other.has_key and self.n != other.n:
             raise MismatchError(
                 f"{file} is under the key {self.key.fingerprint}, {other_file} under {other.key.fingerprint}",
                 "files of one round share one key",
@@ -378,6 +411,28 @@ def _tensor(item: Any, file: str) -> Tensor:
         case [str(name), str(dtype), list(shape), float(step)] if all(type(n) is int for n in shape):
             return Tensor(TensorSpec(name, dtype, tuple(shape)), step)
     raise FormatError(f"{file}: the list of tensors in its plan is malformed")
+
+
+def _modulus(value: Map, file: str) -> int:
+    """The modulus of a plan's plaintexts: the key, or that of masks where there is none."""
+    if ("key" in value) == ("scheme" in value):
+        raise FormatError(f"{file}: its plan has either a key or the scheme masks")
+    if "key" in value:
+        return parse_int(value["key"], file)
+    if value["scheme"] != "masks":
+        raise FormatError(
+            f"{file}: its plan has the unknown scheme {value['scheme'][:64]!r}", "a newer hecli may know it"
+        )
+    return RING
+
+
+def _masks(value: Map, file: str) -> bool:
+    if "masks" not in value:
+        return False
+    fields(value["masks"], file, "its masks", {"dropouts": int})
+    if value["masks"]["dropouts"] != 0:
+        raise FormatError(f"{file}: its plan allows for dropouts", "a newer hecli may know how")
+    return True
 
 
 def _within(what: str, value: int, least: int, most: int) -> None:

@@ -108,6 +108,20 @@ def test_the_key_in_shares_opens_byte_for_byte():
         assert mean_of(out)["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
 
 
+def test_the_masked_round_is_made_again_byte_for_byte():
+    plan = hecli.read_plan(load("masked.plan"))
+    with (VECTORS / "good" / "alice.id").open("rb") as stream:
+        alice = hecli.read_identity(stream, str)
+    tensors = io.BytesIO()
+    np.savez(tensors, bias=np.array([0.25, -1], np.float32), weight=np.array([[1, 0.5], [-63.5, 100]]))
+    mine = io.BytesIO()
+    hecli.encrypt(tensors, mine, None, plan=plan, identity=alice, weight=10)
+    assert mine.getvalue() == load("masked-alice.enc").getvalue()
+    aggregate = io.BytesIO()
+    hecli.aggregate([load("masked-bob.enc"), mine], aggregate, identity=alice, jobs=1)
+    assert reader(aggregate).digest == reader(load("masked.agg")).digest
+
+
 def test_the_encoded_file_is_made_again_byte_for_byte():
     plan = hecli.read_plan(load("round.plan"))
     tensors = io.BytesIO()

@@ -100,8 +100,9 @@ def _lines(facts: dict[str, Any]) -> None:
     click.echo(f"signed against unsigned: {signing}")
     click.echo(f"verify --from against aggregate: {facts['signing']['verify']:.3f}")
     shares = facts["threshold"]
+    partial, proof = f"{shares['partial']:.1f} times a decryption", f"{shares['proof']:.1%}"
     click.echo(
-        f"shares: a partial {shares['partial']:.1f} times a decryption, its proof {shares['proof']:.1%} of it; "
+        f"shares: a partial {partial}, its proof {proof} of that; "
         f"combining 3 of 5 {shares['combine']:.2f} times a partial; dealt in {shares['keygen_seconds']:.1f} s"
     )
     _peaks("peak memory of all processes", facts["peak_bytes"])

@@ -14,7 +14,7 @@ from hecli.cli.files import STANDARD, check_output, default_output, label, open_
 from hecli.cli.options import FilesCommand, FilesOption
 from hecli.cli.uses import remember
 from hecli.identity import Identity
-from hecli.pipeline.decrypt import Opened
+from hecli.pipeline.decrypt import Opened, needs_key
 from hecli.pipeline.decrypt import decrypt as decrypt_aggregate
 from hecli.pipeline.facts import contributor_facts
 from hecli.pipeline.partials import combine, make_partial
@@ -113,23 +113,25 @@ class Job:
     output: str | None
     force: bool
 
-    def streams(self, stack: ExitStack, target: str, what: str) -> tuple[BinaryIO, BinaryIO, dict[str, Any]]:
-        """The aggregate, the output, and what all three ways of opening are told besides."""
-        source = stack.enter_context(open_input(self.aggregate))
+    def output_and_checks(self, stack: ExitStack, target: str, what: str) -> tuple[BinaryIO, dict[str, Any]]:
+        """Where to write, and what all three ways of opening are told besides."""
         out = stack.enter_context(open_output(target, force=self.force))
         progress = stack.enter_context(self.console.progress(what))
         about = {"plan": self.plan, "sources": self.sources, "identity": self.identity}
-        return source, out, about | {"jobs": self.jobs, "progress": progress}
+        return out, about | {"jobs": self.jobs, "progress": progress}
 
 
 def _open(job: Job, key: str | None, stack: ExitStack, *, again: bool) -> None:
     target = job.output or default_output(job.aggregate, ".sum")
     check_output(target, force=job.force)
-    key = options.key_path(key, ".key")
-    remembered = remember(key, "opened", DANGER, again=again)
-    private = options.load_private_key(key, job.console)
+    source = stack.enter_context(open_input(job.aggregate))
+    private = remembered = None
+    if key is not None or needs_key(source):
+        key = options.key_path(key, ".key")
+        remembered = remember(key, "opened", DANGER, again=again)
+        private = options.load_private_key(key, job.console)
     start = time.perf_counter()
-    source, out, about = job.streams(stack, target, "decrypting")
+    out, about = job.output_and_checks(stack, target, "decrypting")
     opened = decrypt_aggregate(source, out, private, record=remembered, **about)
     _finish(job, opened, target, start, stack)
 
@@ -142,7 +144,8 @@ def _partial(job: Job, path: str, stack: ExitStack, *, again: bool) -> None:
     target = job.output or default_output(job.aggregate, f"-{share.index}.part")
     check_output(target, force=job.force)
     start = time.perf_counter()
-    source, out, about = job.streams(stack, target, "making a partial")
+    source = stack.enter_context(open_input(job.aggregate))
+    out, about = job.output_and_checks(stack, target, "making a partial")
     made = make_partial(source, out, share, record=remembered, **about)
     files = [(job.aggregate, made.aggregate), (target, made.digest)]
     job.record("partial", plan=made.plan.digest, files=files)
@@ -167,7 +170,8 @@ def _combine(job: Job, key: str | None, partials: list[BinaryIO], stack: ExitSta
     with open_input(options.key_path(key, ".pub")) as stream:
         public = read_threshold_key(stream)
     start = time.perf_counter()
-    source, out, about = job.streams(stack, target, "combining")
+    source = stack.enter_context(open_input(job.aggregate))
+    out, about = job.output_and_checks(stack, target, "combining")
     made = combine(source, partials, out, public, **about)
     for name in made.refused:
         job.console.warn(f"{name}: its proof does not hold, and it was left out")

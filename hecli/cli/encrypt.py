@@ -8,8 +8,14 @@ from hecli.cli import options
 from hecli.cli.console import Console, count, count_bytes
 from hecli.cli.encode import say_clipped, update_facts
 from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output, size_of
+from hecli.cli.uses import remember
 from hecli.pipeline.encrypt import encrypt as encrypt_update
 from hecli.plan import Plan
+
+DANGER = (
+    "two updates under the same masks show how they differ: make a new plan, "
+    "or pass --again if the first never left this machine"
+)
 
 
 @click.command()
@@ -18,6 +24,9 @@ from hecli.plan import Plan
 @options.key(".pub")
 @click.option("--party", metavar="NAME", help="Who this is from; each name counts once in an aggregate.")
 @options.identity
+@click.option(
+    "--again", is_flag=True, help="Mask a second update of a plan; the first must have gone nowhere."
+)
 @options.ledger
 @options.weight
 @options.strict
@@ -30,6 +39,7 @@ def encrypt(
     key: str | None,
     party: str | None,
     identity: str | None,
+    again: bool,
     ledger: str | None,
     weight: int | None,
     strict: bool,
@@ -53,9 +63,12 @@ def encrypt(
     """
     target = output or default_output(input, ".enc")
     check_output(target, force=force)
-    public = options.load_public_key(key)
+    public = options.load_public_key(key) if plan is None or plan.has_key or key else None
     signer = options.load_identity(identity, console)
     record = options.recorder(ledger, signer)
+    masked = None
+    if plan is not None and plan.masks and identity is not None:
+        masked = remember(identity, "masked", DANGER, again=again)
     start = time.perf_counter()
     with (
         open_input(input) as source,
@@ -69,6 +82,7 @@ def encrypt(
             plan=plan,
             party=party,
             identity=signer,
+            record=masked,
             weight=weight,
             strict=strict,
             jobs=jobs,

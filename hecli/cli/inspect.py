@@ -65,7 +65,8 @@ def _line(title: str) -> Callable[[Any], list[str]]:
 def _plan_lines(plan: dict[str, Any]) -> list[str]:
     return [
         f"  plan         {plan['name']!r}, digest {plan['digest'][:16]}",
-        f"  key          {plan['key']} ({plan['key_bits']} bits)",
+        f"  key          {plan['key']} ({plan['key_bits']} bits)" if plan["key"] else "  key          none",
+        *(["  masks        cancel in the sum of all parties"] if plan["masks"] else []),
         f"  parties      {plan['min_parties']} to {plan['parties']}, weights up to {plan['max_weight']:,}",
         f"  values       {plan['values']:,} of {plan['bits']} bits, rounded {plan['rounding']}",
         f"  ciphertexts  {plan['ciphertexts']:,}, {plan['values_per_ciphertext']} values in each",

@@ -11,7 +11,7 @@ from hecli.identity import Identity
 from hecli.pipeline import planning
 from hecli.pipeline.facts import plan_facts
 from hecli.pipeline.plans import write_plan
-from hecli.plan import MAX_LANE_BITS, ROUNDINGS, Plan
+from hecli.plan import MAX_LANE_BITS, ROUNDINGS, SCHEMES, Plan
 from hecli.roster import Roster
 
 SHOWN = 6
@@ -71,6 +71,13 @@ class Range(click.ParamType[float | None]):
     help="Exponents of the encryption, see docs/security.md. [default: short]",
 )
 @click.option("--require-verified", is_flag=True, help="Have aggregates opened only with --from, recomputed.")
+@click.option("--masks", is_flag=True, help="Hide updates from the keyholder too; needs every party's.")
+@click.option(
+    "--scheme",
+    type=click.Choice(SCHEMES),
+    default="paillier",
+    help="masks: no key at all, anyone opens the sum. [default: paillier]",
+)
 @click.option("--name", default="round", metavar="TEXT", help="What to call the round. [default: round]")
 @options.key(".pub")
 @options.identity
@@ -90,6 +97,8 @@ def plan(
     max_weight: int,
     randomness: str,
     require_verified: bool,
+    masks: bool,
+    scheme: str,
     name: str,
     key: str | None,
     identity: str | None,
@@ -109,14 +118,19 @@ def plan(
       hecli plan --like grads.npz --parties 20 --bits 8 --range 0.5
       hecli plan --like grads.npz --parties 5 --max-weight 10000
       hecli plan --like grads.npz --party anna.card --party bob.card --identity anna.id
+      hecli plan --like grads.npz --party anna.card --party bob.card --identity anna.id --masks
     """
     if (parties is None) != bool(party_cards):
         raise click.UsageError("give either --parties, or a --party for each of them")
     if not party_cards and (aggregator or keyholder):
         raise click.UsageError("--aggregator and --keyholder need a roster: --party")
+    if not party_cards and (masks or scheme == "masks"):
+        raise click.UsageError("masks need a roster: --party")
+    if key is not None and scheme == "masks":
+        raise click.UsageError("--scheme masks has no key")
     target = output or (STANDARD if like == STANDARD else "round.plan")
     check_output(target, force=force)
-    public, shares = options.load_plan_key(key)
+    public, shares = options.load_plan_key(key) if scheme == "paillier" else (None, None)
     signer = options.load_identity(identity, console)
     record = options.recorder(ledger, signer)
     if party_cards and signer is None:
@@ -137,6 +151,7 @@ def plan(
             roster=roster,
             require_verified=require_verified,
             opens=shares,
+            masks=masks or scheme == "masks",
         )
     with open_output(target, force=force) as stream:
         digest = write_plan(made, stream, signer)
@@ -170,16 +185,17 @@ def _text(target: str, plan: Plan, costs: planning.Costs) -> str:
     )
     lines = [
         f"{label(target)}: {plan.name!r}, digest {plan.digest.hex()[:16]}",
-        f"key          {plan.key.fingerprint}",
+        f"key          {plan.key.fingerprint if plan.has_key else 'none, masks alone'}",
         f"tensors      {count(len(plan.tensors), 'tensor')}, {count(plan.values, 'value')}",
         f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
         *_roster_lines(plan.roster),
+        *(["masks        every party's update is needed"] if plan.masks else []),
         *([f"to open      {plan.opens.threshold} of {plan.opens.shares} shares"] if plan.opens else []),
         f"values       {plan.bits} bits, range {ranges}, rounded {plan.rounding}",
         f"lanes        {plan.lane_width} bits; at capacity the largest sum is {largest:,}, which fits",
         f"ciphertexts  {plan.ciphertexts:,}, {plan.values_per_ciphertext} values in each",
         f"file         {count_bytes(costs.file_bytes)}, {ratio:.2f} times the values as float32",
-        f"seconds      {seconds} (arithmetic)",
+        *([f"seconds      {seconds} (arithmetic)"] if plan.has_key else []),
         f"error        unless values are clipped, the mean is off by at most {bound:.3g}",
     ]
     if plan.max_weight > 1:

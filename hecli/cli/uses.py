@@ -10,14 +10,16 @@ from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.envelope import Reader
 from hecli.formats.records import Uses, parse_record, record_header
-from hecli.pipeline.decrypt import Record
+from hecli.pipeline.streams import Record
+
+NOUNS = {"opened": "aggregate", "masked": "update"}
 
 
 def remember(secret: str, use: str, danger: str, *, again: bool) -> Record:
-    """What notes, beside the file `secret`, that it is used on an aggregate of a plan, by their digests.
+    """What notes, beside the file `secret`, that it is used on a file of a plan, by their digests.
 
-    `use` is what is done to it, and the suffix of the record: "opened". What it
-    gives raises RefusedError where another aggregate of the plan is on record,
+    `use` is what is done to the file, and the suffix of the record. What it
+    gives raises RefusedError where another file of the plan is on record,
     unless `again`; `danger` says why. A use is never taken back, for whoever was
     stopped in the middle may have seen some of it; the same one may go on.
     """
@@ -29,16 +31,16 @@ def remember(secret: str, use: str, danger: str, *, again: bool) -> Record:
     # Beside the file itself, not beside a link to it.
     path = f"{os.path.realpath(secret)}.{use}"
 
-    def record(plan: bytes, aggregate: bytes) -> None:
+    def record(plan: bytes, file: bytes) -> None:
         with _locked(secret):
             uses = _read(path)
-            if any(known == plan and other != aggregate for known, other in uses) and not again:
+            if any(known == plan and other != file for known, other in uses) and not again:
                 raise RefusedError(
-                    f"another aggregate of this plan was {use} before, says {secret}.{use}", danger
+                    f"another {NOUNS[use]} of this plan was {use} before, says {secret}.{use}", danger
                 )
-            if (plan, aggregate) not in uses:
+            if (plan, file) not in uses:
                 with open_output(path, force=True, secret=True) as out:
-                    envelope.write(out, "record", record_header(uses | {(plan, aggregate)}))
+                    envelope.write(out, "record", record_header(uses | {(plan, file)}))
 
     return record
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from hecli.crypto.arithmetic import InvalidCiphertextError, Multiplier
+from hecli.crypto.masks import Adder
 from hecli.errors import FormatError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.canonical import pack
@@ -136,7 +137,8 @@ def product(sources: Sources, jobs: int | None, progress: Progress) -> Iterator[
     readers, plan = sources.readers, sources.plan
     batch = max(1, min(BATCH, BATCH_BYTES // (len(readers) * plan.ciphertext_size)))
     jobs = min(jobs or default_jobs(), -(-plan.ciphertexts // batch))
-    with pool(Multiplier(plan.n, len(readers)), jobs) as run:
+    engine = (Multiplier if plan.has_key else Adder)(plan.n, len(readers))
+    with pool(engine, jobs) as run:
         yield _checked(run(_batches(readers, batch)), readers, plan, progress)
 
 

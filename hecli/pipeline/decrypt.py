@@ -1,6 +1,6 @@
 """An aggregate to the sum, and only the sum."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO
@@ -11,18 +11,15 @@ from hecli.crypto.paillier import PrivateKey, PublicKey
 from hecli.errors import FormatError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.envelope import Reader
-from hecli.formats.rounds import Contributor, Sum
+from hecli.formats.rounds import Ciphertexts, Contributor, Sum
 from hecli.identity import Identity, signer
 from hecli.pipeline.aggregate import open_ciphertexts
 from hecli.pipeline.recompute import check_recomputed
-from hecli.pipeline.streams import BATCH, Progress, check_key, no_progress, open_reader
+from hecli.pipeline.streams import BATCH, Progress, Record, check_key, no_progress, open_reader
 from hecli.pipeline.workers import default_jobs, pool
 from hecli.plan import Control, Plan
 
 UNSOUND = "somebody altered an update or the aggregate, or a party did not follow the plan"
-
-Record = Callable[[bytes, bytes], None]
-"""Told the digests of plan and aggregate before anything of it is written; raises to forbid it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Opened:
 def decrypt(
     aggregate: BinaryIO,
     out: BinaryIO,
-    key: PrivateKey,
+    key: PrivateKey | None,
     *,
     plan: Plan | None = None,
     sources: Sequence[BinaryIO] | None = None,
@@ -57,6 +54,8 @@ def decrypt(
 ) -> Opened:
     """Open an aggregate (a seekable stream) and write the lane sums to `out`.
 
+    `key` is None where the plan has masks and no key; whoever has the files may
+    open them.
     It must follow `plan`, where one is given (without, its own plan is
     believed), and be the product of the updates in `sources`, where they are
     given. `identity` signs the sum. `record` is told of the opening before
@@ -69,18 +68,24 @@ def decrypt(
     key or plan or other updates, FormatError where the file is not sound or
     was forged.
     """
-    opening = open_aggregate(
-        aggregate, key.public.n, "sum", plan, sources, identity, jobs=jobs, progress=progress
-    )
+    n = None if key is None else key.public.n
+    opening = open_aggregate(aggregate, n, "sum", plan, sources, identity, jobs=jobs, progress=progress)
     reader = opening.reader
+    if key is None:
+        return write_sum(opening, batches(reader, BATCH), out, identity, record, progress)
     jobs = min(jobs or default_jobs(), -(-opening.plan.ciphertexts // BATCH))
     with pool(Decryptor(key.p, key.q), jobs) as run:
         return write_sum(opening, run(batches(reader, BATCH)), out, identity, record, progress)
 
 
+def needs_key(aggregate: BinaryIO) -> bool:
+    """Whether the aggregate in a seekable stream is under a key, and not masked alone; raises FormatError."""
+    return "key" in Ciphertexts.parse(open_reader(aggregate)).plan
+
+
 def open_aggregate(
     aggregate: BinaryIO,
-    n: int,
+    n: int | None,
     made: str,
     plan: Plan | None,
     sources: Sequence[BinaryIO] | None,
@@ -95,7 +100,10 @@ def open_aggregate(
     """
     reader = open_reader(aggregate)
     plan, header = open_ciphertexts(reader, plan)
-    check_key(plan, PublicKey(n), reader.name)
+    if n is not None:
+        check_key(plan, PublicKey(n), reader.name)
+    elif plan.has_key:
+        raise RefusedError(f"{reader.name} is under a key, and none is given", "pass --key")
     plan.check_identity(identity, made)
     count = len(header.contributors)
     if count < plan.min_parties:
@@ -104,6 +112,7 @@ def open_aggregate(
             f"the plan opens no fewer than {plan.min_parties}",
             "wait for more parties: the sum of so few would show what one of them sent",
         )
+    _check_masks(plan, header.contributors, reader.name)
     if sources is not None:
         check_recomputed(reader, plan, header.contributors, sources, jobs=jobs, progress=progress)
     elif plan.require_verified:
@@ -114,6 +123,16 @@ def open_aggregate(
     # Damage shows in the digests, quickly, and is not taken for forgery.
     reader.verify()
     return Opening(reader, plan, header.contributors)
+
+
+def _check_masks(plan: Plan, contributors: tuple[Contributor, ...], file: str) -> None:
+    if plan.masks and plan.roster is not None and len(contributors) < plan.capacity:
+        missing = sorted(set(plan.roster.parties) - {each.party for each in contributors})
+        names = ", ".join(missing[:5]) + (" and others" if len(missing) > 5 else "")
+        raise RefusedError(
+            f"{file} lacks {names}: masks cancel only in the sum of all parties",
+            "wait for their updates, or make a plan without them",
+        )
 
 
 def write_sum(

@@ -1,6 +1,8 @@
 """One party's update to ciphertexts."""
 
+import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -8,16 +10,19 @@ import numpy as np
 
 from hecli.crypto.arithmetic import Encryptor
 from hecli.crypto.fixedpoint import Lanes
+from hecli.crypto.masks import Masks
 from hecli.crypto.packing import pack
 from hecli.crypto.paillier import PublicKey
 from hecli.errors import RefusedError
 from hecli.formats import envelope
+from hecli.formats.envelope import DIGEST_SIZE
 from hecli.formats.names import check_name
 from hecli.formats.rounds import Ciphertexts
 from hecli.identity import Identity, signer
+from hecli.pairs import pairs
 from hecli.pipeline.encode import Update, open_update
-from hecli.pipeline.streams import BATCH, Progress, check_key, name_of, no_progress
-from hecli.pipeline.workers import default_jobs, pool
+from hecli.pipeline.streams import BATCH, Progress, Record, check_key, name_of, no_progress
+from hecli.pipeline.workers import Run, default_jobs, pool
 from hecli.plan import Control, Plan
 
 
@@ -33,11 +38,12 @@ class Encrypted:
 def encrypt(
     source: BinaryIO,
     out: BinaryIO,
-    key: PublicKey,
+    key: PublicKey | None,
     *,
     plan: Plan | None = None,
     party: str | None = None,
     identity: Identity | None = None,
+    record: Record | None = None,
     weight: int | None = None,
     strict: bool = False,
     jobs: int | None = None,
@@ -45,14 +51,18 @@ def encrypt(
 ) -> Encrypted:
     """Encrypt tensors, or an encoded file, from the seekable stream `source` to `out`.
 
-    `key` must be the plan's: a plan alone is not believed about the key.
-    Without a plan the default one is derived from key and tensors. With an
-    identity the update is signed and bears its name. Raises DataError,
+    `key` must be the plan's: a plan alone is not believed about the key; None
+    where the plan has none. Without a plan the default one is derived from key
+    and tensors. With an identity the update is signed and bears its name.
+    Where the plan has masks, `record` is told of the plan before anything is
+    written, and can forbid it: two updates of one party under the same masks
+    show their difference, so without one the caller sees to that. Raises DataError,
     MismatchError or FormatError as `encode` does, RefusedError for what the
     plan's roster forbids, and InvalidModulusError for a key under which
     encryption is worthless.
     """
-    key.check()
+    if key is not None:
+        key.check()
     if identity is not None:
         if party not in (None, identity.card.name):
             raise RefusedError(
@@ -63,16 +73,19 @@ def encrypt(
     if party is not None:
         check_name(party)
     if plan is not None:
-        check_key(plan, key, "the plan")
-    update = open_update(source, plan, key.n, weight, strict=strict)
+        _check_key(plan, key, "the plan")
+    update = open_update(source, plan, key.n if key else 0, weight, strict=strict)
     plan = update.plan
-    check_key(plan, key, name_of(source))
+    _check_key(plan, key, name_of(source))
     plan.check_identity(identity, "update")
+    plaintexts = _plaintexts(update)
+    if plan.masks and plan.roster is not None and identity is not None:
+        if record is not None:
+            record(plan.digest, secrets.token_bytes(DIGEST_SIZE))
+        plaintexts = map(Masks(plan.n, pairs(identity, plan.roster, plan.digest)), plaintexts)
     total = plan.ciphertexts
-    jobs = min(jobs or default_jobs(), -(-total // BATCH))
-    engine = Encryptor(plan.n, plan.randomness, -(-total // jobs))
-    with pool(engine, jobs) as run:
-        blocks = _counted(run(_plaintexts(update)), plan, progress)
+    with _encryption(plan, jobs) as run:
+        blocks = _counted(run(plaintexts), plan, progress)
         digest = envelope.write(
             out,
             "update",
@@ -83,6 +96,27 @@ def encrypt(
             sign=signer(identity, "update", plan.digest),
         )
     return Encrypted(update, party, digest)
+
+
+@contextmanager
+def _encryption(plan: Plan, jobs: int | None) -> Iterator[Run]:
+    """What turns plaintexts into what the plan's scheme sends."""
+    if not plan.has_key:
+        # Masked they are, and there is nothing more to do to them.
+        yield iter
+        return
+    jobs = min(jobs or default_jobs(), -(-plan.ciphertexts // BATCH))
+    with pool(Encryptor(plan.n, plan.randomness, -(-plan.ciphertexts // jobs)), jobs) as run:
+        yield run
+
+
+def _check_key(plan: Plan, key: PublicKey | None, file: str) -> None:
+    if key is not None:
+        check_key(plan, key, file)
+    elif plan.has_key:
+        raise RefusedError(
+            f"{file} is for a key, and none is given", "pass the key: a plan alone is not believed"
+        )
 
 
 def _plaintexts(update: Update) -> Iterator[bytes]:

@@ -10,9 +10,9 @@ from hecli.formats import envelope
 from hecli.formats.envelope import Reader
 from hecli.formats.rounds import Contributor, Partial
 from hecli.identity import Identity, signer
-from hecli.pipeline.decrypt import Opened, Opening, Record, batches, open_aggregate, write_sum
+from hecli.pipeline.decrypt import Opened, Opening, batches, open_aggregate, write_sum
 from hecli.pipeline.shares import Share, opens
-from hecli.pipeline.streams import Progress, no_progress, open_reader
+from hecli.pipeline.streams import Progress, Record, no_progress, open_reader
 from hecli.pipeline.workers import default_jobs, pool
 from hecli.plan import Plan
 

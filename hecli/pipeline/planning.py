@@ -7,6 +7,7 @@ from typing import BinaryIO
 import numpy as np
 
 from hecli.crypto import arithmetic
+from hecli.crypto.masks import RING
 from hecli.crypto.paillier import PublicKey
 from hecli.errors import HecliError
 from hecli.formats.canonical import pack
@@ -42,7 +43,7 @@ class Costs:
 
 def make_plan(
     like: BinaryIO,
-    key: PublicKey,
+    key: PublicKey | None,
     parties: int | None = None,
     *,
     bits: int = 16,
@@ -55,10 +56,12 @@ def make_plan(
     roster: Roster | None = None,
     require_verified: bool = False,
     opens: Opens | None = None,
+    masks: bool = False,
 ) -> Plan:
     """A plan for rounds of tensors like those in the seekable stream `like`.
 
-    There are at most `parties`, or as many as the roster has.
+    There are at most `parties`, or as many as the roster has. Without a key
+    the scheme is masks alone.
     `value_range` is the largest size a value may have, the same for all
     tensors; by default each tensor's own, from `like` with headroom. Raises
     HecliError where no such plan can be kept, DataError for tensors that
@@ -74,7 +77,7 @@ def make_plan(
     plan = Plan(
         name=name,
         id=new_id(),
-        n=key.n,
+        n=RING if key is None else key.n,
         tensors=tuple(Tensor(spec, each / qmax) for spec, each in zip(file.specs, ranges, strict=True)),
         bits=bits,
         rounding=rounding or ("stochastic" if bits <= STOCHASTIC_BITS else "nearest"),
@@ -85,8 +88,11 @@ def make_plan(
         roster=roster,
         require_verified=require_verified,
         opens=opens,
+        masks=masks,
+        scheme="masks" if key is None else "paillier",
     )
-    key.check()
+    if key is not None:
+        key.check()
     plan.check()
     _check_header(plan)
     return plan
@@ -98,12 +104,16 @@ def costs(plan: Plan) -> Costs:
     Aggregation is counted at capacity; all cores are counted on. The start of
     Python, some tenths of a second, is not.
     """
+    tensor_bytes = sum(spec.nbytes for spec in plan.specs)
+    if not plan.has_key:
+        # Nothing but additions: not worth a measurement.
+        return Costs(plan.ciphertext_bytes, tensor_bytes, 0.0, 0.0, 0.0)
     jobs = min(default_jobs(), -(-plan.ciphertexts // BATCH))
     measured = arithmetic.measure(plan.n, plan.randomness, -(-plan.ciphertexts // jobs))
     each = plan.ciphertexts / jobs
     return Costs(
         file_bytes=plan.ciphertext_bytes,
-        tensor_bytes=sum(spec.nbytes for spec in plan.specs),
+        tensor_bytes=tensor_bytes,
         encrypt_seconds=measured.prepare + each * measured.encrypt,
         aggregate_seconds=each * (plan.capacity - 1) * measured.multiply,
         decrypt_seconds=each * measured.decrypt,

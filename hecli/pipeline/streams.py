@@ -17,6 +17,10 @@ Progress = Callable[[int, int], None]
 """Told now and then how many ciphertexts are done, and of how many."""
 
 
+Record = Callable[[bytes, bytes], None]
+"""Told of a use of a secret before anything is written: digests of plan and file; raises to forbid it."""
+
+
 def no_progress(done: int, total: int) -> None:
     """Tell nobody."""
 
@@ -82,6 +86,8 @@ def open_reader(stream: BinaryIO) -> Reader:
 
 def check_key(plan: Plan, key: PublicKey, file: str) -> None:
     """Raise MismatchError, showing both fingerprints, unless the plan is for this key."""
+    if not plan.has_key:
+        raise MismatchError(f"{file} is for masks alone, and a key is given", "leave out --key")
     if plan.key != key:
         raise MismatchError(
             f"{file} is under the key {plan.key.fingerprint}, the key given is {key.fingerprint}",

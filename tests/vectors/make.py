@@ -15,7 +15,12 @@ from pathlib import Path
 import msgpack
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 HERE = Path(__file__).parent
@@ -329,6 +334,54 @@ def share(**changes: object) -> bytes:
     return envelope("share", {**header, **changes})
 
 
+# The same two parties without a key, hidden by masks alone.
+RING = (1 << 8192) - 1
+MASKED_PLAN: Map = {key: value for key, value in SIGNED_PLAN.items() if key != "key"}
+MASKED_PLAN |= {"scheme": "masks", "masks": {"dropouts": 0}}
+MASKED_DIGEST = digest("plan", pack(sort(MASKED_PLAN)))
+
+
+def masks() -> list[int]:
+    """What alice adds and bob subtracts."""
+    secret = X25519PrivateKey.from_private_bytes(secrets_of("alice")[1])
+    shared = secret.exchange(X25519PrivateKey.from_private_bytes(secrets_of("bob")[1]).public_key())
+    info = b"hecli mask v1\0" + pack([MASKED_DIGEST, "alice", "bob"])
+    key = HKDF(SHA256(), 32, None, info).derive(shared)
+    stream = Cipher(AES256(key), CTR(bytes(16))).encryptor().update(bytes(2 * 1040))
+    return [int.from_bytes(stream[at : at + 1040], "big") for at in (0, 1040)]
+
+
+def masked(values: list[int], total: int, sign_: int) -> bytes:
+    """A control block and lanes in the ring of masks."""
+    plaintext = 0
+    wide = 8191 // WIDTH_2
+    for lane in [1, *values, *[0] * (wide - 1 - len(values))]:
+        plaintext = plaintext << WIDTH_2 | lane
+    both = zip([total, plaintext], masks(), strict=True)
+    return b"".join(((value + sign_ * mask) % RING).to_bytes(1024, "big") for value, mask in both)
+
+
+def masked_file(kind: str, header: Map, body: bytes, who: str, record: int = 1024) -> bytes:
+    """A file of the round without a key."""
+    return envelope(kind, {"plan": MASKED_PLAN, **header}, record, body, signer=who, plan=MASKED_DIGEST)
+
+
+MASKED_BODY_A = masked(A, control(1, 10, 1), 1)
+MASKED_BODY_B = masked(B, control(1, 5, 0), -1)
+MASKED_A = masked_file("update", {"party": "alice"}, MASKED_BODY_A, "alice")
+MASKED_B = masked_file("update", {"party": "bob"}, MASKED_BODY_B, "bob")
+MASKED_CONTRIBUTORS = [
+    ["alice", file_digest(MASKED_A), signature_of(MASKED_A)],
+    ["bob", file_digest(MASKED_B), signature_of(MASKED_B)],
+]
+MASKED_BODY = b"".join(
+    (
+        (int.from_bytes(MASKED_BODY_A[at : at + 1024]) + int.from_bytes(MASKED_BODY_B[at : at + 1024])) % RING
+    ).to_bytes(1024, "big")
+    for at in (0, 1024)
+)
+MASKED_AGGREGATE = masked_file("aggregate", {"contributors": MASKED_CONTRIBUTORS}, MASKED_BODY, "bob")
+
 ENTRY: Map = {
     "number": 1,
     "previous": bytes(range(32)),
@@ -410,6 +463,10 @@ def good() -> dict[str, bytes]:
         "shared.agg": SHARED_AGGREGATE,
         "shared-1.part": partial(1),
         "shared-3.part": partial(3),
+        "masked.plan": envelope("plan", {"plan": MASKED_PLAN}, signer="anna", plan=MASKED_DIGEST),
+        "masked-alice.enc": MASKED_A,
+        "masked-bob.enc": MASKED_B,
+        "masked.agg": MASKED_AGGREGATE,
         "verified.plan": plan_with(require_verified=True),
         "00000001.entry": FIRST,
         "00000002.entry": envelope("entry", SECOND_ENTRY, signer="anna", plan=PLAN_DIGEST),
@@ -624,6 +681,24 @@ def shared() -> dict[str, tuple[bytes, str]]:
         "plan-opens-alone": (
             envelope("plan", {"plan": {**SHARED_PLAN, "opens": {**OPENS, "threshold": 1}}}),
             "threshold cannot be",
+        ),
+        "masks-without-roster": (plan_with(masks={"dropouts": 0}), "parties of a roster"),
+        "masks-dropouts": (
+            envelope("plan", {"plan": {**MASKED_PLAN, "masks": {"dropouts": 1}}}),
+            "allows for dropouts",
+        ),
+        "masks-fields": (
+            envelope("plan", {"plan": {**MASKED_PLAN, "masks": {}}}),
+            "no field 'dropouts'",
+        ),
+        "scheme-unknown": (envelope("plan", {"plan": {**MASKED_PLAN, "scheme": "x"}}), "unknown scheme"),
+        "scheme-and-key": (
+            envelope("plan", {"plan": {**MASKED_PLAN, "key": integer(N)}}),
+            "either a key or the scheme",
+        ),
+        "scheme-without-masks": (
+            envelope("plan", {"plan": {k: v for k, v in MASKED_PLAN.items() if k != "masks"}}),
+            "needs masks",
         ),
         "partial-short": (
             envelope(

@@ -1,0 +1,231 @@
+"""Masks: they cancel in the sum of all, and hide everything else."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hecli
+from hecli.crypto.arithmetic import Decryptor, InvalidCiphertextError, plaintext_size
+from hecli.crypto.masks import RING, Adder, Masks, Pair
+from hecli.crypto.packing import unpack
+from hecli.errors import HecliError, MismatchError, RefusedError
+from hecli.formats.cards import Card
+from hecli.identity import Identity
+from hecli.pairs import pairs
+from hecli.plan import Plan
+from hecli.roster import Roster
+from tests.support import KEY, PUBLIC, body, npz, reader, written
+
+NAMES = ("alice", "bob", "carol", "dora", "emil")
+PEOPLE = [Identity.generate(name) for name in NAMES]
+ALICE = PEOPLE[0]
+ANNA = Identity.generate("anna")
+VALUES = 3000
+
+
+def a_plan(people=PEOPLE, key=PUBLIC, *, masks=True, **options):
+    roster = Roster.of([each.card for each in people], coordinator=ANNA.card)
+    like = npz(w=np.ones(VALUES, np.float32))
+    return hecli.make_plan(like, key, roster=roster, masks=masks, value_range=4.0, **options)
+
+
+def update(plan, who, value=1.0):
+    source = npz(w=np.full(VALUES, value, np.float32))
+    key = PUBLIC if plan.has_key else None
+    return written(lambda out: hecli.encrypt(source, out, key, plan=plan, identity=who, jobs=1))
+
+
+def aggregate(files):
+    for file in files:
+        file.seek(0)
+    return written(lambda out: hecli.aggregate(files, out, identity=ALICE, jobs=1))
+
+
+def opened(plan, made):
+    out = io.BytesIO()
+    made.seek(0)
+    hecli.decrypt(made, out, KEY if plan.has_key else None, identity=ALICE, jobs=1)
+    mean = io.BytesIO()
+    out.seek(0)
+    hecli.apply(out, mean, format="npz")
+    mean.seek(0)
+    with np.load(mean) as file:
+        return file["w"]
+
+
+@pytest.mark.parametrize("key", [PUBLIC, None], ids=["paillier", "masks alone"])
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_the_sum_of_all_is_exact(key, count):
+    plan = a_plan(PEOPLE[:count], key)
+    assert Plan.from_map(plan.to_map(), "file") == plan
+    files = [update(plan, who, at / 2) for at, who in enumerate(PEOPLE[:count])]
+    whole = aggregate(files)
+    assert opened(plan, whole) == pytest.approx(np.full(VALUES, (count - 1) / 4), abs=1e-3)
+    for file in files:
+        file.seek(0)
+    assert len(hecli.verify_aggregate(whole, files, jobs=1)) == count
+    # Nested and in any order, the bytes are the same.
+    if count > 2:
+        nested = aggregate([aggregate(files[::-1][:2]), *files[: count - 2]])
+        assert reader(nested).digest == reader(whole).digest
+
+
+@given(st.integers(2, 12), st.integers(1, 5), st.sampled_from([KEY.public.n, RING]))
+def test_masks_cancel_among_any_number(count, records, n):
+    keys = {(low, high): os.urandom(32) for high in range(count) for low in range(high)}
+    size = plaintext_size(n)
+    total = [0] * records
+    for own in range(count):
+        of = [Pair(key, own == high) for (low, high), key in keys.items() if own in (low, high)]
+        made = Masks(n, of)
+        # In one piece or in several, it is the same sequence.
+        made_of = b"".join([made(bytes(size)), made(bytes(size * (records - 1)))])
+        assert made_of == Masks(n, of)(bytes(size * records))
+        for at in range(records):
+            total[at] += int.from_bytes(made_of[at * size : (at + 1) * size], "big")
+    assert all(each % n == 0 for each in total)
+
+
+def test_both_agree_and_others_and_other_rounds_do_not():
+    roster = a_plan().roster
+    of_alice, of_bob = (pairs(who, roster, bytes(32)) for who in PEOPLE[:2])
+    assert of_alice[0].key == of_bob[0].key
+    assert of_alice[0].subtract != of_bob[0].subtract
+    keys = {pair.key for who in PEOPLE for pair in pairs(who, roster, bytes(32))}
+    assert len(keys) == 10
+    assert not keys & {pair.key for who in PEOPLE for pair in pairs(who, roster, b"\1" * 32)}
+
+
+def lanes_of(plan, file):
+    """What the keyholder reads in one party's file, with a tool that asks no questions."""
+    content = body(file)
+    plaintexts = Decryptor(KEY.p, KEY.q)(content) if plan.has_key else content
+    rows = plaintexts[plan.plaintext_size :]
+    lanes, _ = unpack(rows, plan.lane_width, plan.lanes, plan.plaintext_size)
+    # The first lanes lie in the highest bits, where a residue below n is not uniform.
+    return lanes[:, 2:].reshape(-1)
+
+
+def chi_square(lanes, width):
+    """Of the eight highest bits of lanes against uniform, 255 degrees of freedom."""
+    counts = np.bincount((lanes >> np.uint64(width - 8)).astype(int), minlength=256)
+    expected = len(lanes) / 256
+    return float(((counts - expected) ** 2 / expected).sum())
+
+
+@pytest.mark.parametrize("key", [PUBLIC, None], ids=["paillier", "masks alone"])
+def test_one_file_is_noise(key):
+    """Chi-square beyond 400 has a probability of about 1e-8 for uniform lanes; an update has thousands."""
+    plan = a_plan(key=key)
+    assert chi_square(lanes_of(plan, update(plan, ALICE)), plan.lane_width) < 400
+    if key is not None:
+        bare = a_plan(masks=False)
+        assert chi_square(lanes_of(bare, update(bare, ALICE)), bare.lane_width) > 10_000
+
+
+def test_even_all_but_two_together_are_noise():
+    plan = a_plan()
+    part = aggregate([update(plan, who) for who in PEOPLE[:3]])
+    assert chi_square(lanes_of(plan, part), plan.lane_width) < 400
+
+
+def test_the_same_update_in_two_rounds_shares_nothing():
+    first, second = (a_plan(key=None) for _ in range(2))
+    one, two = (np.frombuffer(body(update(plan, ALICE)), np.uint8) for plan in (first, second))
+    assert len(one) == len(two)
+    # Bytes agree as often as chance has it: one in 256.
+    assert (one == two).mean() < 0.01
+    again = np.frombuffer(body(update(first, ALICE)), np.uint8)
+    # Twice in one round it is the same: which is why a record forbids another.
+    assert (one == again).all()
+
+
+def test_without_everybody_nothing_opens():
+    for key in (PUBLIC, None):
+        plan = a_plan(PEOPLE[:3], key)
+        part = aggregate([update(plan, who) for who in PEOPLE[:2]])
+        with pytest.raises(RefusedError, match="lacks carol: masks cancel only in the sum of all"):
+            opened(plan, part)
+
+
+def test_a_key_is_neither_wanted_nor_enough():
+    plan = a_plan(key=None)
+    source = npz(w=np.ones(VALUES, np.float32))
+    with pytest.raises(MismatchError, match="masks alone, and a key is given"):
+        hecli.encrypt(source, io.BytesIO(), PUBLIC, plan=plan, identity=ALICE)
+    with pytest.raises(RefusedError, match="none is given"):
+        hecli.encrypt(source, io.BytesIO(), None, plan=a_plan(), identity=ALICE)
+    whole = aggregate([update(plan, who) for who in PEOPLE])
+    with pytest.raises(MismatchError, match="masks alone"):
+        hecli.decrypt(whole, io.BytesIO(), KEY, identity=ALICE)
+    keyed = a_plan(PEOPLE[:2])
+    with pytest.raises(RefusedError, match="none is given"):
+        hecli.decrypt(
+            aggregate([update(keyed, who) for who in PEOPLE[:2]]), io.BytesIO(), None, identity=ALICE
+        )
+
+
+def test_what_is_not_below_the_modulus_is_refused():
+    size = plaintext_size(RING)
+    good, bad = (1).to_bytes(size, "big"), RING.to_bytes(size, "big")
+    assert Adder(RING, 2)(good + good) == (2).to_bytes(size, "big")
+    with pytest.raises(InvalidCiphertextError) as error:
+        Adder(RING, 2)(good + good + good + bad)
+    assert (error.value.source, error.value.index) == (1, 1)
+
+
+def test_a_weak_card_is_named():
+    weak = Card("weak", ALICE.card.sign, bytes(32))
+    roster = Roster.of([PEOPLE[1].card, weak], coordinator=ANNA.card)
+    with pytest.raises(HecliError, match="nothing can be agreed with weak"):
+        pairs(PEOPLE[1], roster, bytes(32))
+
+
+def test_plans_that_cannot_be():
+    like = npz(w=np.ones(3, np.float32))
+    with pytest.raises(HecliError, match="parties of a roster"):
+        hecli.make_plan(like, PUBLIC, 5, masks=True)
+    with pytest.raises(HecliError, match="needs masks"):
+        a_plan(key=None, masks=False)
+
+
+def test_the_commands(place, ok, fails):
+    for name in ("anna", "alice", "bob"):
+        ok("keygen", "--identity", name)
+        np.save(f"{name}.npy", np.ones(5, np.float32))
+    parties = ("--party", "alice.card", "--party", "bob.card", "--identity", "anna.id")
+    fails("plan", "--like", "alice.npy", "--parties", 3, "--masks", says="need a roster", status=2)
+    fails(
+        "plan",
+        "--like",
+        "alice.npy",
+        *parties,
+        "--scheme",
+        "masks",
+        "--key",
+        "hecli.pub",
+        says="no key",
+        status=2,
+    )
+    Path("hecli.pub").rename("kept.pub")
+    assert "every party's update is needed" in ok(
+        "plan", "--like", "alice.npy", *parties, "--scheme", "masks"
+    )
+    for name in ("alice", "bob"):
+        ok("encrypt", f"{name}.npy", "--plan", "round.plan", "--identity", f"{name}.id")
+    assert (place / "alice.id.masked").stat().st_mode & 0o777 == 0o600
+    again = ("encrypt", "bob.npy", "--plan", "round.plan", "--identity", "bob.id", "-o", "again.enc")
+    fails(*again, says="another update of this plan was masked before", hint="show how they differ")
+    assert not (place / "again.enc").exists()
+    ok(*again, "--again")
+    ok("aggregate", "alice.enc", "bob.enc", "--identity", "alice.id")
+    fails("decrypt", "round.agg", "--key", "hecli.key", "--identity", "alice.id", says="masks alone")
+    Path("hecli.key").unlink()
+    ok("decrypt", "round.agg", "--identity", "alice.id", "--plan", "round.plan")
+    ok("apply", "round.sum", "-o", "mean.npy")
+    assert np.load("mean.npy") == pytest.approx(np.ones(5), abs=1e-3)
