@@ -78,9 +78,10 @@ class Plan:
     `max_weight` the weight that leaves values unscaled. With a `roster` every
     file is signed; where `require_verified`, a keyholder opens only what it
     has recomputed from the updates. `opens` says how many shares of the key
-    it takes to open a sum, where the key is in shares. With `masks` parties
-    hide their plaintexts from the keyholder too, and only the sum of all opens;
-    in the scheme `masks` that is all there is, and `n` the modulus of masks.
+    it takes to open a sum, where the key is in shares. Where `dropouts` is a
+    number, parties hide their plaintexts with masks, from the keyholder too, and
+    only the sum of all but so many opens; in the scheme `masks` that is all
+    there is, and `n` the modulus of masks.
     """
 
     name: str
@@ -96,13 +97,23 @@ class Plan:
     roster: Roster | None = None
     require_verified: bool = False
     opens: Opens | None = None
-    masks: bool = False
+    dropouts: int | None = None
     scheme: str = "paillier"
 
     @property
     def key(self) -> PublicKey:
         """The key everything is encrypted under."""
         return PublicKey(self.n)
+
+    @property
+    def masks(self) -> bool:
+        """Whether updates are masked."""
+        return self.dropouts is not None
+
+    @property
+    def answers(self) -> int:
+        """The fewest contributors of a masked sum; where parties may drop out, also the fewest answers."""
+        return self.capacity - (self.dropouts or 0)
 
     @property
     def has_key(self) -> bool:
@@ -214,7 +225,7 @@ class Plan:
         else:
             value["scheme"] = self.scheme
         if self.masks:
-            value["masks"] = {"dropouts": 0}
+            value["masks"] = {"dropouts": self.dropouts}
         if self.roster is not None:
             value["roster"] = self.roster.to_map()
         if self.require_verified:
@@ -260,7 +271,7 @@ class Plan:
             roster=roster,
             require_verified=verified,
             opens=Opens.parse(value["opens"], file) if "opens" in value else None,
-            masks=_masks(value, file),
+            dropouts=_dropouts(value, file),
             scheme=value.get("scheme", "paillier"),
         )
         try:
@@ -319,6 +330,12 @@ class Plan:
             raise HecliError("a plan without a key needs masks, and has no shares")
         if self.masks and self.roster is None:
             raise HecliError("masks are agreed between parties of a roster", "give each --party's card")
+        # Answers about two sets of contributors would need two majorities.
+        if self.masks and not 0 <= 2 * (self.dropouts or 0) < self.capacity:
+            raise HecliError(
+                f"{self.dropouts} of {self.capacity} parties are too many to drop out",
+                "more than half of the parties have to stay: lower --dropouts",
+            )
 
     def check_same(self, other: "Plan", file: str, other_file: str) -> None:
         """Raise MismatchError, saying what differs, unless both are the same plan."""
@@ -426,13 +443,12 @@ def _modulus(value: Map, file: str) -> int:
     return RING
 
 
-def _masks(value: Map, file: str) -> bool:
+def _dropouts(value: Map, file: str) -> int | None:
     if "masks" not in value:
-        return False
+        return None
     fields(value["masks"], file, "its masks", {"dropouts": int})
-    if value["masks"]["dropouts"] != 0:
-        raise FormatError(f"{file}: its plan allows for dropouts", "a newer hecli may know how")
-    return True
+    dropouts: int = value["masks"]["dropouts"]
+    return dropouts
 
 
 def _within(what: str, value: int, least: int, most: int) -> None:

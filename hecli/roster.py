@@ -12,6 +12,8 @@ from hecli.identity import FORGED, Identity, check_signature
 
 DUTIES = {
     "update": "send an update",
+    "enrollment": "enroll",
+    "answer": "answer",
     "aggregate": "aggregate",
     "partial": "make a partial",
     "sum": "open sums",
@@ -118,6 +120,8 @@ class Roster:
         """The names of those who may make files of each kind."""
         named = {
             "update": self.parties,
+            "enrollment": self.parties,
+            "answer": self.parties,
             "aggregate": self.aggregators,
             "partial": self.keyholders,
             "sum": self.keyholders,

@@ -28,10 +28,10 @@ ANNA = Identity.generate("anna")
 VALUES = 3000
 
 
-def a_plan(people=PEOPLE, key=PUBLIC, *, masks=True, **options):
+def a_plan(people=PEOPLE, key=PUBLIC, *, dropouts=0, **options):
     roster = Roster.of([each.card for each in people], coordinator=ANNA.card)
     like = npz(w=np.ones(VALUES, np.float32))
-    return hecli.make_plan(like, key, roster=roster, masks=masks, value_range=4.0, **options)
+    return hecli.make_plan(like, key, roster=roster, dropouts=dropouts, value_range=4.0, **options)
 
 
 def update(plan, who, value=1.0):
@@ -124,7 +124,7 @@ def test_one_file_is_noise(key):
     plan = a_plan(key=key)
     assert chi_square(lanes_of(plan, update(plan, ALICE)), plan.lane_width) < 400
     if key is not None:
-        bare = a_plan(masks=False)
+        bare = a_plan(dropouts=None)
         assert chi_square(lanes_of(bare, update(bare, ALICE)), bare.lane_width) > 10_000
 
 
@@ -149,7 +149,7 @@ def test_without_everybody_nothing_opens():
     for key in (PUBLIC, None):
         plan = a_plan(PEOPLE[:3], key)
         part = aggregate([update(plan, who) for who in PEOPLE[:2]])
-        with pytest.raises(RefusedError, match="lacks carol: masks cancel only in the sum of all"):
+        with pytest.raises(RefusedError, match="lacks carol: masks come off only the sum of all"):
             opened(plan, part)
 
 
@@ -189,9 +189,9 @@ def test_a_weak_card_is_named():
 def test_plans_that_cannot_be():
     like = npz(w=np.ones(3, np.float32))
     with pytest.raises(HecliError, match="parties of a roster"):
-        hecli.make_plan(like, PUBLIC, 5, masks=True)
+        hecli.make_plan(like, PUBLIC, 5, dropouts=0)
     with pytest.raises(HecliError, match="needs masks"):
-        a_plan(key=None, masks=False)
+        a_plan(key=None, dropouts=None)
 
 
 def test_the_commands(place, ok, fails):

@@ -32,6 +32,8 @@ DANGER = (
 @options.key(".key")
 @click.option("--share", metavar="FILE", help="Make a partial with this share of the key.")
 @click.option("--partial", "partials", cls=FilesOption, metavar="FILES...", help="Open with these partials.")
+@options.enrollments
+@click.option("--answers", cls=FilesOption, metavar="FILES...", help="The answers that take the masks off.")
 @options.from_updates
 @click.option(
     "--again", is_flag=True, help="Open a second aggregate of a plan: what two differ by can be one party's."
@@ -47,6 +49,8 @@ def decrypt(
     key: str | None,
     share: str | None,
     partials: tuple[str, ...],
+    enrollments: tuple[str, ...],
+    answers: tuple[str, ...],
     updates: tuple[str, ...],
     again: bool,
     plan: Plan | None,
@@ -71,10 +75,11 @@ def decrypt(
       hecli decrypt round.agg --from 'updates/*.enc' --plan round.plan --identity hospital.id
       hecli decrypt round.agg --share hecli-2.share -o hecli-2.part
       hecli decrypt round.agg --partial *.part
+      hecli decrypt round.agg --enroll *.enroll --answers *.ans
     """
     if share is not None and partials:
         raise click.UsageError("--share makes a partial, --partial opens with them: one at a time")
-    options.check_standard(aggregate, *updates, *partials)
+    options.check_standard(aggregate, *updates, *partials, *enrollments, *answers)
     if plan is None and identity is not None:
         console.warn("whatever plan the aggregate carries is believed: pass --plan, the one you agreed on")
     signer = options.load_identity(identity, console)
@@ -83,6 +88,10 @@ def decrypt(
         job = Job(
             aggregate,
             options.open_updates(stack, updates) if updates else None,
+            {
+                "enrollments": options.open_updates(stack, enrollments),
+                "answers": options.open_updates(stack, answers),
+            },
             plan,
             signer,
             record,
@@ -105,6 +114,7 @@ class Job:
 
     aggregate: str
     sources: list[BinaryIO] | None
+    unmasking: dict[str, Any]
     plan: Plan | None
     identity: Identity | None
     record: Callable[..., None]
@@ -132,7 +142,7 @@ def _open(job: Job, key: str | None, stack: ExitStack, *, again: bool) -> None:
         private = options.load_private_key(key, job.console)
     start = time.perf_counter()
     out, about = job.output_and_checks(stack, target, "decrypting")
-    opened = decrypt_aggregate(source, out, private, record=remembered, **about)
+    opened = decrypt_aggregate(source, out, private, record=remembered, **job.unmasking, **about)
     _finish(job, opened, target, start, stack)
 
 
@@ -172,7 +182,7 @@ def _combine(job: Job, key: str | None, partials: list[BinaryIO], stack: ExitSta
     start = time.perf_counter()
     source = stack.enter_context(open_input(job.aggregate))
     out, about = job.output_and_checks(stack, target, "combining")
-    made = combine(source, partials, out, public, **about)
+    made = combine(source, partials, out, public, **job.unmasking, **about)
     for name in made.refused:
         job.console.warn(f"{name}: its proof does not hold, and it was left out")
     _finish(job, made.opened, target, start, stack)

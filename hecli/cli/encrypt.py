@@ -1,6 +1,7 @@
 """hecli encrypt."""
 
 import time
+from contextlib import ExitStack
 
 import click
 
@@ -8,6 +9,7 @@ from hecli.cli import options
 from hecli.cli.console import Console, count, count_bytes
 from hecli.cli.encode import say_clipped, update_facts
 from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output, size_of
+from hecli.cli.options import FilesCommand
 from hecli.cli.uses import remember
 from hecli.pipeline.encrypt import encrypt as encrypt_update
 from hecli.plan import Plan
@@ -18,7 +20,7 @@ DANGER = (
 )
 
 
-@click.command()
+@click.command(cls=FilesCommand)
 @click.argument("input")
 @options.plan
 @options.key(".pub")
@@ -27,6 +29,7 @@ DANGER = (
 @click.option(
     "--again", is_flag=True, help="Mask a second update of a plan; the first must have gone nowhere."
 )
+@options.enrollments
 @options.ledger
 @options.weight
 @options.strict
@@ -40,6 +43,7 @@ def encrypt(
     party: str | None,
     identity: str | None,
     again: bool,
+    enrollments: tuple[str, ...],
     ledger: str | None,
     weight: int | None,
     strict: bool,
@@ -70,11 +74,11 @@ def encrypt(
     if plan is not None and plan.masks and identity is not None:
         masked = remember(identity, "masked", DANGER, again=again)
     start = time.perf_counter()
-    with (
-        open_input(input) as source,
-        open_output(target, force=force) as out,
-        console.progress("encrypting") as progress,
-    ):
+    with ExitStack() as stack:
+        enrolled = options.open_updates(stack, enrollments)
+        source = stack.enter_context(open_input(input))
+        out = stack.enter_context(open_output(target, force=force))
+        progress = stack.enter_context(console.progress("encrypting"))
         result = encrypt_update(
             source,
             out,
@@ -83,6 +87,7 @@ def encrypt(
             party=party,
             identity=signer,
             record=masked,
+            enrollments=enrolled,
             weight=weight,
             strict=strict,
             jobs=jobs,

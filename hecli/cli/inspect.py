@@ -66,7 +66,7 @@ def _plan_lines(plan: dict[str, Any]) -> list[str]:
     return [
         f"  plan         {plan['name']!r}, digest {plan['digest'][:16]}",
         f"  key          {plan['key']} ({plan['key_bits']} bits)" if plan["key"] else "  key          none",
-        *(["  masks        cancel in the sum of all parties"] if plan["masks"] else []),
+        *([f"  masks        up to {plan['dropouts']} parties may drop out"] if plan["masks"] else []),
         f"  parties      {plan['min_parties']} to {plan['parties']}, weights up to {plan['max_weight']:,}",
         f"  values       {plan['values']:,} of {plan['bits']} bits, rounded {plan['rounding']}",
         f"  ciphertexts  {plan['ciphertexts']:,}, {plan['values_per_ciphertext']} values in each",
@@ -136,6 +136,9 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
         "uses", [f"plan {each['plan'][:16]} file {each['file'][:16]}" for each in uses]
     ),
     "plan": _plan_lines,
+    "party": _line("party"),
+    "present": lambda names: _listed("present", names),
+    "absent": lambda names: _listed("absent", names),
     "weight": _line("weight"),
     "clipped": _line("clipped"),
     "tensors": lambda tensors: _listed("tensors", [_tensor(each) for each in tensors]),

@@ -16,9 +16,11 @@ from hecli.errors import HecliError
 COMMANDS = {
     "keygen": "Make a key pair, or convert one.",
     "plan": "Agree on how a round is done.",
+    "enroll": "Enroll in a round whose masks survive dropouts.",
     "encode": "Turn tensors into integer lanes, in the clear.",
     "encrypt": "Encrypt an update.",
     "aggregate": "Multiply updates into one aggregate.",
+    "answer": "Answer about an aggregate, so that its masks come off.",
     "decrypt": "Open an aggregate: the sum, and only the sum.",
     "apply": "Move a model by the mean of a sum.",
     "inspect": "Say what a file is, without any key.",

@@ -123,6 +123,15 @@ def key(suffix: str) -> Callable[[Command], Command]:
     return click.option("--key", metavar="FILE", envvar="HECLI_KEY", help=text)
 
 
+enrollments = click.option(
+    "--enroll",
+    "enrollments",
+    cls=FilesOption,
+    metavar="FILES...",
+    help="Everybody's enrollments, for plans with --dropouts.",
+)
+
+
 def plan(command: Command) -> Command:
     """Add --plan and --coordinator, and pass the command the plan they mean, or None."""
 
@@ -162,6 +171,14 @@ def load_identity(path: str | None, console: Console) -> "Identity | None":
     with open_input(path) as stream:
         found = read_identity(stream, lambda: ask_passphrase(path, IDENTITY_PASSPHRASE))
     warn_of_readers(path, console)
+    return found
+
+
+def require_identity(path: str | None, console: Console) -> "Identity":
+    """The identity at `path`; raises RefusedError where none is given."""
+    found = load_identity(path, console)
+    if found is None:
+        raise RefusedError("this is signed", "pass --identity, or set HECLI_IDENTITY")
     return found
 
 

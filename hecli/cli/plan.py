@@ -73,6 +73,9 @@ class Range(click.ParamType[float | None]):
 @click.option("--require-verified", is_flag=True, help="Have aggregates opened only with --from, recomputed.")
 @click.option("--masks", is_flag=True, help="Hide updates from the keyholder too; needs every party's.")
 @click.option(
+    "--dropouts", type=int, metavar="K", help="With masks, how many parties may drop out. [default: 0]"
+)
+@click.option(
     "--scheme",
     type=click.Choice(SCHEMES),
     default="paillier",
@@ -98,6 +101,7 @@ def plan(
     randomness: str,
     require_verified: bool,
     masks: bool,
+    dropouts: int | None,
     scheme: str,
     name: str,
     key: str | None,
@@ -119,6 +123,7 @@ def plan(
       hecli plan --like grads.npz --parties 5 --max-weight 10000
       hecli plan --like grads.npz --party anna.card --party bob.card --identity anna.id
       hecli plan --like grads.npz --party anna.card --party bob.card --identity anna.id --masks
+      hecli plan --like grads.npz --party a.card ... --identity anna.id --masks --dropouts 2
     """
     if (parties is None) != bool(party_cards):
         raise click.UsageError("give either --parties, or a --party for each of them")
@@ -126,6 +131,8 @@ def plan(
         raise click.UsageError("--aggregator and --keyholder need a roster: --party")
     if not party_cards and (masks or scheme == "masks"):
         raise click.UsageError("masks need a roster: --party")
+    if dropouts is not None and not (masks or scheme == "masks"):
+        raise click.UsageError("--dropouts is for masks: add --masks")
     if key is not None and scheme == "masks":
         raise click.UsageError("--scheme masks has no key")
     target = output or (STANDARD if like == STANDARD else "round.plan")
@@ -151,7 +158,7 @@ def plan(
             roster=roster,
             require_verified=require_verified,
             opens=shares,
-            masks=masks or scheme == "masks",
+            dropouts=dropouts or 0 if masks or scheme == "masks" else None,
         )
     with open_output(target, force=force) as stream:
         digest = write_plan(made, stream, signer)
@@ -189,7 +196,7 @@ def _text(target: str, plan: Plan, costs: planning.Costs) -> str:
         f"tensors      {count(len(plan.tensors), 'tensor')}, {count(plan.values, 'value')}",
         f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
         *_roster_lines(plan.roster),
-        *(["masks        every party's update is needed"] if plan.masks else []),
+        *_mask_lines(plan),
         *([f"to open      {plan.opens.threshold} of {plan.opens.shares} shares"] if plan.opens else []),
         f"values       {plan.bits} bits, range {ranges}, rounded {plan.rounding}",
         f"lanes        {plan.lane_width} bits; at capacity the largest sum is {largest:,}, which fits",
@@ -204,6 +211,16 @@ def _text(target: str, plan: Plan, costs: planning.Costs) -> str:
             f"             if all weigh 1, and by at most {heavy:.3g} if all weigh {plan.max_weight:,}"
         )
     return "\n".join(lines)
+
+
+def _mask_lines(plan: Plan) -> list[str]:
+    if not plan.masks:
+        return []
+    if not plan.dropouts:
+        return ["masks        every party's update is needed"]
+    colluding = 2 * plan.answers - plan.capacity - 1
+    needed = f"{plan.answers} updates and {plan.answers} answers are needed"
+    return [f"masks        {needed}; holds against {colluding} colluding parties"]
 
 
 def _roster_lines(roster: Roster | None) -> list[str]:

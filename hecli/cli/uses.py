@@ -12,7 +12,7 @@ from hecli.formats.envelope import Reader
 from hecli.formats.records import Uses, parse_record, record_header
 from hecli.pipeline.streams import Record
 
-NOUNS = {"opened": "aggregate", "masked": "update"}
+NOUNS = {"opened": "aggregate", "masked": "update", "answered": "aggregate"}
 
 
 def remember(secret: str, use: str, danger: str, *, again: bool) -> Record:

@@ -68,6 +68,13 @@ def fresh_agreement() -> tuple[bytes, bytes]:
     return secret.private_bytes_raw(), secret.public_key().public_bytes_raw()
 
 
+def agreement_public(secret: bytes) -> bytes:
+    """The X25519 public key of a private key, both 32 bytes."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+
+
 def agree(secret: bytes, public: bytes) -> bytes:
     """The 32 bytes that X25519 agrees; raises ValueError for a public key of small order."""
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey

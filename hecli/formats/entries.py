@@ -9,7 +9,18 @@ from hecli.formats.cards import Card
 from hecli.formats.envelope import DIGEST_SIZE, Reader
 from hecli.formats.names import check_name
 
-EVENTS = ("founded", "plan", "update", "aggregate", "partial", "opened", "applied", "note")
+EVENTS = (
+    "founded",
+    "plan",
+    "enrolled",
+    "update",
+    "aggregate",
+    "answered",
+    "partial",
+    "opened",
+    "applied",
+    "note",
+)
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 TEXT_LIMIT = 1000
 FILE_NAME_LIMIT = 256

@@ -50,9 +50,11 @@ KINDS = {
     "entry",
     "share",
     "partial",
+    "enrollment",
+    "answer",
 }
 
-SIGNED = {"plan", "update", "aggregate", "partial", "sum", "card", "entry"}
+SIGNED = {"plan", "update", "aggregate", "partial", "sum", "card", "entry", "enrollment", "answer"}
 """The kinds that may bear a signature."""
 
 Sign = Callable[[bytes], Signature]

@@ -28,6 +28,13 @@ class Contributor(NamedTuple):
         return self.party if self.party is not None else f"unnamed {self.digest.hex()[:12]}"
 
 
+class Enrolled(NamedTuple):
+    """Who enrolled in a round's masks, and with which file."""
+
+    party: str
+    digest: bytes
+
+
 @dataclass(frozen=True)
 class Encoded:
     """One party's update as integer lanes, in the clear."""
@@ -51,19 +58,25 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Ciphertexts:
-    """The header of an update (one contributor, itself) or of an aggregate."""
+    """The header of an update (one contributor, itself) or of an aggregate.
+
+    `enrolled` are those with whom the updates are masked, where the plan
+    allows for dropouts; empty elsewhere.
+    """
 
     plan: Map
     contributors: tuple[Contributor, ...]
+    enrolled: tuple[Enrolled, ...] = ()
 
     @staticmethod
-    def update_header(plan: Map, party: str | None) -> Map:
+    def update_header(plan: Map, party: str | None, enrolled: tuple[Enrolled, ...] = ()) -> Map:
         """The header map of an update; its one contributor's digest is the file's own."""
-        return {"plan": plan, "party": party}
+        return {"plan": plan, "party": party, **_pack_enrolled(enrolled)}
 
     def aggregate_header(self) -> Map:
         """The header map of an aggregate."""
-        return {"plan": self.plan, "contributors": pack_contributors(self.contributors)}
+        contributors = pack_contributors(self.contributors)
+        return {"plan": self.plan, "contributors": contributors, **_pack_enrolled(self.enrolled)}
 
     @classmethod
     def parse(cls, reader: Reader) -> "Ciphertexts":
@@ -71,15 +84,18 @@ class Ciphertexts:
         reader.require("update", "aggregate", hint=_instead(reader.kind))
         header = reader.header
         if reader.kind == "update":
-            fields(header, reader.name, "its header", {"plan": dict, "party": (str, type(None))})
+            update: dict[str, type | tuple[type, ...]] = {"plan": dict, "party": (str, type(None))}
+            fields(header, reader.name, "its header", update, {"enrolled": list})
             signed = reader.signature if "roster" in header["plan"] else None
             signature = signed.value if signed else None
             own = _contributor(reader, header["party"], reader.digest, signature)
             contributors: tuple[Contributor, ...] = (own,)
         else:
-            fields(header, reader.name, "its header", {"plan": dict, "contributors": list})
+            fields(
+                header, reader.name, "its header", {"plan": dict, "contributors": list}, {"enrolled": list}
+            )
             contributors = parse_contributors(reader, header["contributors"])
-        return cls(header["plan"], contributors)
+        return cls(header["plan"], contributors, _parse_enrolled(reader))
 
 
 @dataclass(frozen=True)
@@ -178,6 +194,24 @@ def parse_contributors(reader: Reader, value: list[object]) -> tuple[Contributor
     if len(set(names)) != len(names) or len(digests) != len(contributors):
         raise FormatError(f"{reader.name}: lists a contributor twice")
     return contributors
+
+
+def _pack_enrolled(enrolled: tuple[Enrolled, ...]) -> Map:
+    return {"enrolled": [list(each) for each in enrolled]} if enrolled else {}
+
+
+def _parse_enrolled(reader: Reader) -> tuple[Enrolled, ...]:
+    found = []
+    for item in reader.header.get("enrolled", []):
+        match item:
+            case [str(party), bytes(digest)] if len(digest) == DIGEST_SIZE:
+                found.append(Enrolled(party, digest))
+            case _:
+                raise FormatError(f"{reader.name}: its list of those who enrolled is malformed")
+    names = [each.party for each in found]
+    if names != sorted(set(names)) or ("enrolled" in reader.header) != bool(found):
+        raise FormatError(f"{reader.name}: its list of those who enrolled is out of order")
+    return tuple(found)
 
 
 def _contributor(reader: Reader, party: str | None, digest: bytes, signature: bytes | None) -> Contributor:

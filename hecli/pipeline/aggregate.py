@@ -7,11 +7,11 @@ from typing import BinaryIO
 
 from hecli.crypto.arithmetic import InvalidCiphertextError, Multiplier
 from hecli.crypto.masks import Adder
-from hecli.errors import FormatError, RefusedError
+from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.canonical import pack
 from hecli.formats.envelope import Reader
-from hecli.formats.rounds import Ciphertexts, Contributor, sorted_contributors
+from hecli.formats.rounds import Ciphertexts, Contributor, Enrolled, sorted_contributors
 from hecli.identity import Identity, signer
 from hecli.pipeline.streams import BATCH, Progress, no_progress, open_reader
 from hecli.pipeline.workers import default_jobs, pool
@@ -37,6 +37,7 @@ class Sources:
     readers: list[Reader]
     plan: Plan
     contributors: tuple[Contributor, ...]
+    enrolled: tuple[Enrolled, ...]
     found_in: dict[bytes, str]
     """The file of each contributor, by the contributor's digest."""
 
@@ -66,7 +67,7 @@ def aggregate(
         digest = envelope.write(
             out,
             "aggregate",
-            Ciphertexts(plan.to_map(), opened.contributors).aggregate_header(),
+            Ciphertexts(plan.to_map(), opened.contributors, opened.enrolled).aggregate_header(),
             record_size=plan.ciphertext_size,
             count=plan.ciphertexts,
             blocks=blocks,
@@ -96,6 +97,7 @@ def open_sources(sources: Sequence[BinaryIO], plan: Plan | None = None) -> Sourc
     """
     readers: list[Reader] = []
     first = b""
+    enrolled: tuple[Enrolled, ...] = ()
     found_in: dict[bytes, str] = {}
     by_party: dict[str, str] = {}
     contributors: list[Contributor] = []
@@ -110,6 +112,12 @@ def open_sources(sources: Sequence[BinaryIO], plan: Plan | None = None) -> Sourc
                 plan.check_same(other, readers[0].name if readers else "the plan", reader.name)
             plan, first = other, packed
         _check_ciphertexts(reader, plan, header)
+        enrolled = header.enrolled if not readers else enrolled
+        if header.enrolled != enrolled:
+            raise MismatchError(
+                f"{readers[0].name} and {reader.name} are masked with different people",
+                "all parties have to encrypt with the same enrollments: make a new plan, and agree on them",
+            )
         readers.append(reader)
         for each in header.contributors:
             earlier = found_in.get(each.digest, by_party.get(each.party or ""))
@@ -128,7 +136,7 @@ def open_sources(sources: Sequence[BinaryIO], plan: Plan | None = None) -> Sourc
             f"{len(contributors):,} contributors are more than the plan's {plan.capacity:,}",
             "a lane could overflow; make the next plan with more --parties",
         )
-    return Sources(readers, plan, sorted_contributors(contributors), found_in)
+    return Sources(readers, plan, sorted_contributors(contributors), enrolled, found_in)
 
 
 @contextmanager
@@ -147,6 +155,10 @@ def _check_ciphertexts(reader: Reader, plan: Plan, header: Ciphertexts) -> None:
     if len(header.contributors) > plan.capacity:
         raise FormatError(f"{reader.name}: lists more contributors than its plan has room for")
     plan.check_signed(reader, header.contributors)
+    names = {each.party for each in header.enrolled}
+    sound = names <= set(plan.roster.parties) if plan.roster and plan.dropouts else not names
+    if not sound or (plan.dropouts and not {each.party for each in header.contributors} <= names):
+        raise FormatError(f"{reader.name}: its list of those who enrolled does not fit its plan")
 
 
 def _twice(contributor: Contributor, earlier: str, file: str) -> str:

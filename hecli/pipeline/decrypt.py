@@ -1,6 +1,7 @@
 """An aggregate to the sum, and only the sum."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO
@@ -11,12 +12,13 @@ from hecli.crypto.paillier import PrivateKey, PublicKey
 from hecli.errors import FormatError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.envelope import Reader
-from hecli.formats.rounds import Ciphertexts, Contributor, Sum
+from hecli.formats.rounds import Ciphertexts, Contributor, Enrolled, Sum
 from hecli.identity import Identity, signer
 from hecli.pipeline.aggregate import open_ciphertexts
+from hecli.pipeline.dropouts import open_enrollments, unmasking
 from hecli.pipeline.recompute import check_recomputed
 from hecli.pipeline.streams import BATCH, Progress, Record, check_key, no_progress, open_reader
-from hecli.pipeline.workers import default_jobs, pool
+from hecli.pipeline.workers import Run, default_jobs, pool
 from hecli.plan import Control, Plan
 
 UNSOUND = "somebody altered an update or the aggregate, or a party did not follow the plan"
@@ -29,6 +31,16 @@ class Opening:
     reader: Reader
     plan: Plan
     contributors: tuple[Contributor, ...]
+    enrolled: tuple[Enrolled, ...]
+
+    def unmasked(
+        self, plaintexts: Iterable[bytes], enrollments: Sequence[BinaryIO], answers: Sequence[BinaryIO]
+    ) -> Iterable[bytes]:
+        """Plaintexts without the masks that the plan's dropouts left; raises HecliError."""
+        if not self.plan.dropouts:
+            return plaintexts
+        opened = open_enrollments(enrollments, self.plan, self.enrolled)
+        return map(unmasking(self.plan, self.reader, self.contributors, opened, answers), plaintexts)
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,8 @@ def decrypt(
     sources: Sequence[BinaryIO] | None = None,
     identity: Identity | None = None,
     record: Record | None = None,
+    enrollments: Sequence[BinaryIO] = (),
+    answers: Sequence[BinaryIO] = (),
     jobs: int | None = None,
     progress: Progress = no_progress,
 ) -> Opened:
@@ -68,14 +82,30 @@ def decrypt(
     key or plan or other updates, FormatError where the file is not sound or
     was forged.
     """
-    n = None if key is None else key.public.n
-    opening = open_aggregate(aggregate, n, "sum", plan, sources, identity, jobs=jobs, progress=progress)
+    opening = open_aggregate(aggregate, "sum", plan, sources, identity, jobs=jobs, progress=progress)
     reader = opening.reader
+    check_opener(opening, None if key is None else key.public.n)
+    with _decryption(key, opening.plan, jobs) as run:
+        plaintexts = opening.unmasked(run(batches(reader, BATCH)), enrollments, answers)
+        return write_sum(opening, plaintexts, out, identity, record, progress)
+
+
+@contextmanager
+def _decryption(key: PrivateKey | None, plan: Plan, jobs: int | None) -> Iterator[Run]:
+    """What turns what the plan's scheme sends into plaintexts."""
     if key is None:
-        return write_sum(opening, batches(reader, BATCH), out, identity, record, progress)
-    jobs = min(jobs or default_jobs(), -(-opening.plan.ciphertexts // BATCH))
-    with pool(Decryptor(key.p, key.q), jobs) as run:
-        return write_sum(opening, run(batches(reader, BATCH)), out, identity, record, progress)
+        yield iter
+        return
+    with pool(Decryptor(key.p, key.q), min(jobs or default_jobs(), -(-plan.ciphertexts // BATCH))) as run:
+        yield run
+
+
+def check_opener(opening: Opening, n: int | None) -> None:
+    """Raise MismatchError or RefusedError unless n is the aggregate's key; None for masks alone."""
+    if n is not None:
+        check_key(opening.plan, PublicKey(n), opening.reader.name)
+    elif opening.plan.has_key:
+        raise RefusedError(f"{opening.reader.name} is under a key, and none is given", "pass --key")
 
 
 def needs_key(aggregate: BinaryIO) -> bool:
@@ -85,7 +115,6 @@ def needs_key(aggregate: BinaryIO) -> bool:
 
 def open_aggregate(
     aggregate: BinaryIO,
-    n: int | None,
     made: str,
     plan: Plan | None,
     sources: Sequence[BinaryIO] | None,
@@ -94,16 +123,12 @@ def open_aggregate(
     jobs: int | None,
     progress: Progress,
 ) -> Opening:
-    """An aggregate under n, with all checked that can be before anything of it is opened.
+    """An aggregate, with all checked that can be before anything of it is opened, but for the key.
 
     `made` is the kind of file to be made of it. Raises as `decrypt` does.
     """
     reader = open_reader(aggregate)
     plan, header = open_ciphertexts(reader, plan)
-    if n is not None:
-        check_key(plan, PublicKey(n), reader.name)
-    elif plan.has_key:
-        raise RefusedError(f"{reader.name} is under a key, and none is given", "pass --key")
     plan.check_identity(identity, made)
     count = len(header.contributors)
     if count < plan.min_parties:
@@ -114,7 +139,7 @@ def open_aggregate(
         )
     _check_masks(plan, header.contributors, reader.name)
     if sources is not None:
-        check_recomputed(reader, plan, header.contributors, sources, jobs=jobs, progress=progress)
+        check_recomputed(reader, plan, header, sources, jobs=jobs, progress=progress)
     elif plan.require_verified:
         raise RefusedError(
             f"the plan has {reader.name} opened only when it was recomputed from the updates",
@@ -122,15 +147,16 @@ def open_aggregate(
         )
     # Damage shows in the digests, quickly, and is not taken for forgery.
     reader.verify()
-    return Opening(reader, plan, header.contributors)
+    return Opening(reader, plan, header.contributors, header.enrolled)
 
 
 def _check_masks(plan: Plan, contributors: tuple[Contributor, ...], file: str) -> None:
-    if plan.masks and plan.roster is not None and len(contributors) < plan.capacity:
+    if plan.masks and plan.roster is not None and len(contributors) < plan.answers:
         missing = sorted(set(plan.roster.parties) - {each.party for each in contributors})
         names = ", ".join(missing[:5]) + (" and others" if len(missing) > 5 else "")
+        allowed = f"of all parties but {plan.dropouts}" if plan.dropouts else "of all parties"
         raise RefusedError(
-            f"{file} lacks {names}: masks cancel only in the sum of all parties",
+            f"{file} lacks {names}: masks come off only the sum {allowed}",
             "wait for their updates, or make a plan without them",
         )
 

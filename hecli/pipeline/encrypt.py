@@ -1,7 +1,7 @@
 """One party's update to ciphertexts."""
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -17,9 +17,10 @@ from hecli.errors import RefusedError
 from hecli.formats import envelope
 from hecli.formats.envelope import DIGEST_SIZE
 from hecli.formats.names import check_name
-from hecli.formats.rounds import Ciphertexts
+from hecli.formats.rounds import Ciphertexts, Enrolled
 from hecli.identity import Identity, signer
 from hecli.pairs import pairs
+from hecli.pipeline.dropouts import open_enrollments, round_masks
 from hecli.pipeline.encode import Update, open_update
 from hecli.pipeline.streams import BATCH, Progress, Record, check_key, name_of, no_progress
 from hecli.pipeline.workers import Run, default_jobs, pool
@@ -44,6 +45,7 @@ def encrypt(
     party: str | None = None,
     identity: Identity | None = None,
     record: Record | None = None,
+    enrollments: Sequence[BinaryIO] = (),
     weight: int | None = None,
     strict: bool = False,
     jobs: int | None = None,
@@ -79,17 +81,18 @@ def encrypt(
     _check_key(plan, key, name_of(source))
     plan.check_identity(identity, "update")
     plaintexts = _plaintexts(update)
-    if plan.masks and plan.roster is not None and identity is not None:
+    masks, enrolled = _masks(plan, identity, enrollments)
+    if masks is not None:
         if record is not None:
             record(plan.digest, secrets.token_bytes(DIGEST_SIZE))
-        plaintexts = map(Masks(plan.n, pairs(identity, plan.roster, plan.digest)), plaintexts)
+        plaintexts = map(masks, plaintexts)
     total = plan.ciphertexts
     with _encryption(plan, jobs) as run:
         blocks = _counted(run(plaintexts), plan, progress)
         digest = envelope.write(
             out,
             "update",
-            Ciphertexts.update_header(plan.to_map(), party),
+            Ciphertexts.update_header(plan.to_map(), party, enrolled),
             record_size=plan.ciphertext_size,
             count=total,
             blocks=blocks,
@@ -108,6 +111,20 @@ def _encryption(plan: Plan, jobs: int | None) -> Iterator[Run]:
     jobs = min(jobs or default_jobs(), -(-plan.ciphertexts // BATCH))
     with pool(Encryptor(plan.n, plan.randomness, -(-plan.ciphertexts // jobs)), jobs) as run:
         yield run
+
+
+def _masks(
+    plan: Plan, identity: Identity | None, enrollments: Sequence[BinaryIO]
+) -> tuple[Masks | None, tuple[Enrolled, ...]]:
+    """What masks the update, where the plan has masks, and who enrolled, where parties may drop out."""
+    if enrollments and not plan.dropouts:
+        raise RefusedError("the plan allows for no dropouts", "leave out --enroll")
+    if plan.roster is None or identity is None or not plan.masks:
+        return None, ()
+    if not plan.dropouts:
+        return Masks(plan.n, pairs(identity, plan.roster, plan.digest)), ()
+    opened = open_enrollments(enrollments, plan)
+    return round_masks(plan, identity, opened), opened.listed
 
 
 def _check_key(plan: Plan, key: PublicKey | None, file: str) -> None:

@@ -32,6 +32,7 @@ def plan_facts(plan: Plan) -> Facts:
             "id": plan.id.hex(),
             "scheme": plan.scheme,
             "masks": plan.masks,
+            "dropouts": plan.dropouts,
             "key": plan.key.fingerprint if plan.has_key else None,
             "key_bits": plan.n.bit_length() if plan.has_key else None,
             "bits": plan.bits,

@@ -11,6 +11,7 @@ from hecli.formats.tensors import own_specs
 from hecli.ledger import entry_signer
 from hecli.pipeline.aggregate import open_ciphertexts
 from hecli.pipeline.apply import open_sum
+from hecli.pipeline.dropouts import open_answer, open_enrollment
 from hecli.pipeline.encode import open_encoded
 from hecli.pipeline.facts import (
     Facts,
@@ -133,6 +134,22 @@ def _partial(reader: Reader) -> Facts:
     return facts | plan_facts(plan) | signature_facts(reader)
 
 
+def _enrollment(reader: Reader) -> Facts:
+    plan, enrollment = open_enrollment(reader)
+    return {"party": enrollment.party} | plan_facts(plan) | signature_facts(reader)
+
+
+def _answer(reader: Reader) -> Facts:
+    plan, found = open_answer(reader)
+    facts: Facts = {
+        "party": found.party,
+        "present": [owner for owner, _ in found.self_shares],
+        "absent": [owner for owner, _ in found.mask_shares],
+        "aggregate": found.aggregate.hex(),
+    }
+    return facts | plan_facts(plan) | signature_facts(reader)
+
+
 def _record(reader: Reader) -> Facts:
     return {"uses": [{"plan": plan.hex(), "file": file.hex()} for plan, file in sorted(parse_record(reader))]}
 
@@ -162,5 +179,7 @@ _DESCRIBE: dict[str, Callable[[Reader], Facts]] = {
     "record": _record,
     "share": _share,
     "partial": _partial,
+    "enrollment": _enrollment,
+    "answer": _answer,
     "entry": _entry,
 }

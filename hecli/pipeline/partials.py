@@ -10,7 +10,7 @@ from hecli.formats import envelope
 from hecli.formats.envelope import Reader
 from hecli.formats.rounds import Contributor, Partial
 from hecli.identity import Identity, signer
-from hecli.pipeline.decrypt import Opened, Opening, batches, open_aggregate, write_sum
+from hecli.pipeline.decrypt import Opened, Opening, batches, check_opener, open_aggregate, write_sum
 from hecli.pipeline.shares import Share, opens
 from hecli.pipeline.streams import Progress, Record, no_progress, open_reader
 from hecli.pipeline.workers import default_jobs, pool
@@ -47,9 +47,8 @@ def make_partial(
     the same arguments; what the aggregate holds shows only to enough shares
     together.
     """
-    opening = open_aggregate(
-        aggregate, share.key.n, "partial", plan, sources, identity, jobs=jobs, progress=progress
-    )
+    opening = open_aggregate(aggregate, "partial", plan, sources, identity, jobs=jobs, progress=progress)
+    check_opener(opening, share.key.n)
     _check_dealing(opening, share.key)
     reader, plan = opening.reader, opening.plan
     if record is not None:
@@ -87,6 +86,8 @@ def combine(
     plan: Plan | None = None,
     sources: Sequence[BinaryIO] | None = None,
     identity: Identity | None = None,
+    enrollments: Sequence[BinaryIO] = (),
+    answers: Sequence[BinaryIO] = (),
     jobs: int | None = None,
     progress: Progress = no_progress,
 ) -> Combined:
@@ -97,7 +98,8 @@ def combine(
     MismatchError for partials of another aggregate, key or plan, FormatError
     where too few hold, naming those that do not.
     """
-    opening = open_aggregate(aggregate, key.n, "sum", plan, sources, identity, jobs=jobs, progress=progress)
+    opening = open_aggregate(aggregate, "sum", plan, sources, identity, jobs=jobs, progress=progress)
+    check_opener(opening, key.n)
     _check_dealing(opening, key)
     found = [_open_partial(source, opening, key) for source in partials]
     _check_enough([index for _, index in found], [reader.name for reader, _ in found], key)
@@ -107,7 +109,8 @@ def combine(
     groups = -(-plan.ciphertexts // GROUP)
     with pool(engine, min(jobs or default_jobs(), groups)) as run:
         blobs = _side_by_side(opening.reader, [reader for reader, _ in found])
-        opened = write_sum(opening, refusals.plaintexts(run(blobs)), out, identity, None, progress)
+        plaintexts = opening.unmasked(refusals.plaintexts(run(blobs)), enrollments, answers)
+        opened = write_sum(opening, plaintexts, out, identity, None, progress)
     return Combined(opened, refusals.names)
 
 

@@ -56,12 +56,12 @@ def make_plan(
     roster: Roster | None = None,
     require_verified: bool = False,
     opens: Opens | None = None,
-    masks: bool = False,
+    dropouts: int | None = None,
 ) -> Plan:
     """A plan for rounds of tensors like those in the seekable stream `like`.
 
-    There are at most `parties`, or as many as the roster has. Without a key
-    the scheme is masks alone.
+    There are at most `parties`, or as many as the roster has. Updates are
+    masked where `dropouts` is a number. Without a key the scheme is masks alone.
     `value_range` is the largest size a value may have, the same for all
     tensors; by default each tensor's own, from `like` with headroom. Raises
     HecliError where no such plan can be kept, DataError for tensors that
@@ -88,7 +88,7 @@ def make_plan(
         roster=roster,
         require_verified=require_verified,
         opens=opens,
-        masks=masks,
+        dropouts=dropouts,
         scheme="masks" if key is None else "paillier",
     )
     if key is not None:

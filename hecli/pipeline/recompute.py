@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from hecli.errors import MismatchError, RefusedError
 from hecli.formats.envelope import Reader
-from hecli.formats.rounds import Contributor
+from hecli.formats.rounds import Ciphertexts, Contributor
 from hecli.pipeline.aggregate import Sources, open_ciphertexts, open_sources, product
 from hecli.pipeline.streams import Progress, no_progress, open_reader
 from hecli.plan import Plan
@@ -26,14 +26,14 @@ def verify_aggregate(
     """
     reader = open_reader(aggregate)
     own, header = open_ciphertexts(reader, plan)
-    check_recomputed(reader, own, header.contributors, sources, jobs=jobs, progress=progress)
+    check_recomputed(reader, own, header, sources, jobs=jobs, progress=progress)
     return header.contributors
 
 
 def check_recomputed(
     reader: Reader,
     plan: Plan,
-    contributors: tuple[Contributor, ...],
+    header: Ciphertexts,
     sources: Sequence[BinaryIO],
     *,
     jobs: int | None,
@@ -50,7 +50,12 @@ def check_recomputed(
         source.require(
             "update", hint="--from takes the parties' own updates, for an aggregate proves nothing by itself"
         )
-    _check_contributors(reader.name, contributors, opened)
+    _check_contributors(reader.name, header.contributors, opened)
+    if header.enrolled != opened.enrolled:
+        raise MismatchError(
+            f"{reader.name}: lists others as enrolled than the updates do",
+            "whoever aggregated altered it: aggregate the updates again",
+        )
     done = 0
     with product(opened, jobs, progress) as blocks:
         for block in blocks:

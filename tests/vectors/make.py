@@ -685,7 +685,21 @@ def shared() -> dict[str, tuple[bytes, str]]:
         "masks-without-roster": (plan_with(masks={"dropouts": 0}), "parties of a roster"),
         "masks-dropouts": (
             envelope("plan", {"plan": {**MASKED_PLAN, "masks": {"dropouts": 1}}}),
-            "allows for dropouts",
+            "too many to drop out",
+        ),
+        "masks-dropouts-negative": (
+            envelope("plan", {"plan": {**MASKED_PLAN, "masks": {"dropouts": -1}}}),
+            "too many to drop out",
+        ),
+        "enrolled-without-dropouts": (
+            masked_file(
+                "update", {"party": "alice", "enrolled": [["alice", bytes(32)]]}, MASKED_BODY_A, "alice"
+            ),
+            "who enrolled does not fit",
+        ),
+        "enrolled-empty": (
+            masked_file("update", {"party": "alice", "enrolled": []}, MASKED_BODY_A, "alice"),
+            "who enrolled is out of order",
         ),
         "masks-fields": (
             envelope("plan", {"plan": {**MASKED_PLAN, "masks": {}}}),

@@ -1,0 +1,81 @@
+"""hecli answer."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from hecli.cli import options
+from hecli.cli.console import Console
+from hecli.cli.files import check_output, label, open_input, open_output
+from hecli.cli.options import FilesCommand
+from hecli.cli.uses import remember
+from hecli.pipeline.answer import answer as write_answer
+from hecli.plan import Plan
+
+DANGER = "two answers about different aggregates together may uncover a party: there is no second one"
+
+
+@click.command(cls=FilesCommand)
+@click.argument("aggregate")
+@options.enrollments
+@options.from_updates
+@options.plan
+@options.identity
+@options.ledger
+@options.jobs
+@options.output("IDENTITY.ans")
+@options.talkative
+def answer(
+    aggregate: str,
+    enrollments: tuple[str, ...],
+    updates: tuple[str, ...],
+    plan: Plan | None,
+    identity: str | None,
+    ledger: str | None,
+    jobs: int | None,
+    output: str | None,
+    force: bool,
+    console: Console,
+) -> None:
+    """Answer about an aggregate, so that its masks come off.
+
+    Once the contributors are fixed: reveals for each of them a share of what
+    masks it alone, and for each other who enrolled a share of its round key.
+    Never both for one party, and about one aggregate of a plan only: what was
+    answered is on record in IDENTITY.answered.
+
+    \b
+      hecli answer round.agg --enroll '*.enroll' --plan round.plan --identity bob.id
+    """
+    if identity is None or not enrollments:
+        raise click.UsageError("answering needs --identity and --enroll")
+    options.check_standard(aggregate, *updates, *enrollments)
+    target = output or f"{Path(identity).stem}.ans"
+    check_output(target, force=force)
+    if plan is None:
+        console.warn("whatever plan the aggregate carries is believed: pass --plan, the one you agreed on")
+    signer = options.require_identity(identity, console)
+    remembered = remember(identity, "answered", DANGER, again=False)
+    record = options.recorder(ledger, signer)
+    with ExitStack() as stack:
+        source = stack.enter_context(open_input(aggregate))
+        sources = options.open_updates(stack, updates) if updates else None
+        enrolled = options.open_updates(stack, enrollments)
+        out = stack.enter_context(open_output(target, force=force))
+        progress = stack.enter_context(console.progress("recomputing"))
+        made = write_answer(
+            source,
+            out,
+            signer,
+            enrolled,
+            plan=plan,
+            sources=sources,
+            record=remembered,
+            jobs=jobs,
+            progress=progress,
+        )
+        record("answered", plan=made.plan.digest, files=[(target, made.digest)])
+    facts = {"file": target, "party": signer.card.name, "plan": made.plan.digest.hex()}
+    text = f"{label(target)}: the answer of {signer.card.name}, {made.plan.answers} are needed"
+    console.summary(facts, text, to_stdout=target != "-")

@@ -1,0 +1,51 @@
+"""hecli enroll."""
+
+from pathlib import Path
+
+import click
+
+from hecli.cli import options
+from hecli.cli.console import Console
+from hecli.cli.files import check_output, label, open_output
+from hecli.errors import RefusedError
+from hecli.pipeline.dropouts import enroll as write_enrollment
+from hecli.plan import Plan
+
+
+@click.command()
+@options.plan
+@options.identity
+@options.ledger
+@options.output("IDENTITY.enroll")
+@options.talkative
+def enroll(
+    plan: Plan | None,
+    identity: str | None,
+    ledger: str | None,
+    output: str | None,
+    force: bool,
+    console: Console,
+) -> None:
+    """Enroll in a round whose masks survive dropouts.
+
+    Before the round, for plans made with --dropouts: makes fresh keys for this
+    round and seals shares of them to every party's card, so that enough others
+    can take your masks off the sum if you drop out. Everyone gets the file.
+
+    \b
+      hecli enroll --plan round.plan --identity bob.id
+    """
+    if plan is None or identity is None:
+        raise click.UsageError("enrolling needs --plan and --identity")
+    target = output or f"{Path(identity).stem}.enroll"
+    check_output(target, force=force)
+    signer = options.require_identity(identity, console)
+    record = options.recorder(ledger, signer)
+    if not plan.dropouts:
+        raise RefusedError("the plan allows for no dropouts", "nobody has to enroll: encrypt right away")
+    with open_output(target, force=force) as out:
+        made = write_enrollment(out, plan, signer)
+        record("enrolled", plan=plan.digest, files=[(target, made.digest)])
+    facts = {"file": target, "party": signer.card.name, "plan": plan.digest.hex()}
+    text = f"{label(target)}: {signer.card.name} enrolled, {plan.dropouts} of {plan.capacity} may drop out"
+    console.summary(facts, text, to_stdout=target != "-")

@@ -1,0 +1,445 @@
+"""Masks that survive dropouts: any two of ten at any stage, and what a dishonest aggregator cannot learn."""
+
+import io
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hecli
+from hecli.cli.uses import remember
+from hecli.crypto import shamir
+from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
+from hecli.formats.dropouts import Answer
+from hecli.identity import Identity, signer
+from hecli.pipeline.answer import answer
+from hecli.pipeline.dropouts import enroll, open_enrollments, unmasking
+from hecli.pipeline.partials import combine, make_partial
+from hecli.roster import Roster
+from tests import test_masks, test_threshold
+from tests.support import KEY, PUBLIC, body, npz, reader, rewritten, written
+
+NAMES = [f"party-{at}" for at in range(10)]
+PEOPLE = {name: Identity.generate(name) for name in NAMES}
+ANNA = Identity.generate("anna")
+ROSTER = Roster.of([each.card for each in PEOPLE.values()], keyholders=[ANNA.card], coordinator=ANNA.card)
+VALUES = 40
+
+
+def a_plan(key=PUBLIC, dropouts=2, values=VALUES, **options):
+    like = npz(w=np.ones(values, np.float32))
+    return hecli.make_plan(like, key, roster=ROSTER, dropouts=dropouts, value_range=16.0, **options)
+
+
+def enrolled(plan, names=NAMES):
+    return {name: written(lambda out, who=name: enroll(out, plan, PEOPLE[who])) for name in names}
+
+
+def rewound(files):
+    for file in files:
+        file.seek(0)
+    return list(files)
+
+
+def update(plan, name, enrollments, values=VALUES):
+    source = npz(w=np.full(values, NAMES.index(name), np.float32))
+    return written(
+        lambda out: hecli.encrypt(
+            source,
+            out,
+            plan.key if plan.has_key else None,
+            plan=plan,
+            identity=PEOPLE[name],
+            enrollments=rewound(enrollments.values()),
+            jobs=1,
+        )
+    )
+
+
+def aggregate(files):
+    return written(lambda out: hecli.aggregate(rewound(files), out, identity=PEOPLE["party-0"], jobs=1))
+
+
+def answered(made, names, enrollments, **options):
+    return {
+        name: written(
+            lambda out, who=name: answer(
+                rewound([made])[0], out, PEOPLE[who], rewound(enrollments.values()), **options
+            )
+        )
+        for name in names
+    }
+
+
+def opened(plan, made, enrollments, answers):
+    out = io.BytesIO()
+    hecli.decrypt(
+        rewound([made])[0],
+        out,
+        KEY if plan.has_key else None,
+        identity=ANNA,
+        enrollments=rewound(enrollments.values()),
+        answers=rewound(answers.values()),
+        jobs=1,
+    )
+    mean = io.BytesIO()
+    out.seek(0)
+    hecli.apply(out, mean, format="npz")
+    mean.seek(0)
+    with np.load(mean) as file:
+        return file["w"]
+
+
+def check_mean(mean, names):
+    assert mean == pytest.approx(np.full(VALUES, np.mean([NAMES.index(name) for name in names])), abs=1e-2)
+
+
+def without(*names):
+    return [name for name in NAMES if name not in names]
+
+
+PLAN = a_plan()
+ENROLLMENTS = enrolled(PLAN)
+UPDATES = {name: update(PLAN, name, ENROLLMENTS) for name in NAMES}
+
+
+@pytest.mark.parametrize("gone", list(itertools.combinations(NAMES, 2))[::5])
+def test_any_two_that_send_no_update(gone):
+    """And the same two answer nothing."""
+    here = without(*gone)
+    made = aggregate([UPDATES[name] for name in here])
+    check_mean(opened(PLAN, made, ENROLLMENTS, answered(made, here, ENROLLMENTS)), here)
+
+
+@pytest.mark.parametrize("gone", list(itertools.combinations(NAMES, 2))[2::9])
+def test_any_two_that_do_not_answer(gone):
+    made = aggregate(UPDATES.values())
+    check_mean(opened(PLAN, made, ENROLLMENTS, answered(made, without(*gone), ENROLLMENTS)), NAMES)
+    with pytest.raises(RefusedError, match="7 of the 8 answers it takes: 1 more"):
+        opened(PLAN, made, ENROLLMENTS, answered(made, without(*gone)[1:], ENROLLMENTS))
+
+
+@pytest.mark.parametrize("gone", [("party-0", "party-9"), ("party-3", "party-4")])
+def test_two_that_do_not_enroll(gone):
+    plan = a_plan()
+    here = without(*gone)
+    enrollments = enrolled(plan, here)
+    made = aggregate([update(plan, name, enrollments) for name in here])
+    # They hold shares all the same, and may answer.
+    check_mean(opened(plan, made, enrollments, answered(made, [*here[2:], *gone], enrollments)), here)
+
+
+@pytest.mark.parametrize("key", [PUBLIC, None], ids=["paillier", "masks alone"])
+def test_different_ones_at_each_stage(key):
+    plan = a_plan(key)
+    here = without("party-1")
+    enrollments = enrolled(plan, here)
+    sent = [name for name in here if name != "party-5"]
+    made = aggregate([update(plan, name, enrollments) for name in sent])
+    answers = answered(made, [name for name in NAMES if name not in ("party-7", "party-8")], enrollments)
+    check_mean(opened(plan, made, enrollments, answers), sent)
+
+
+def test_three_are_too_many():
+    here = without("party-0", "party-1", "party-2")
+    made = aggregate([UPDATES[name] for name in here])
+    for function in (
+        lambda: answered(made, ["party-3"], ENROLLMENTS),
+        lambda: opened(PLAN, made, ENROLLMENTS, {}),
+    ):
+        with pytest.raises(RefusedError, match="lacks party-0, party-1, party-2"):
+            function()
+    with pytest.raises(RefusedError, match="7 of the 8 parties enrolled"):
+        open_enrollments(rewound(list(ENROLLMENTS.values())[:7]), PLAN)
+
+
+def test_a_late_update_stays_masked_though_its_round_key_is_known():
+    """What single masking would give away: everybody's pairwise masks with a party that was only late."""
+    plan = a_plan(key=None, values=4000)
+    enrollments = enrolled(plan)
+    late = "party-9"
+    sent = {name: update(plan, name, enrollments, 4000) for name in NAMES}
+    made = aggregate([sent[name] for name in without(late)])
+    answers = answered(made, without(late), enrollments)
+    opened_enrollments = open_enrollments(rewound(enrollments.values()), plan)
+    # All that the answers reveal, turned against the late update.
+    contributors = tuple(each for each in reader(made).header["contributors"])
+    present = [name for name, *_ in contributors]
+    assert late not in present
+    take_off = unmasking(
+        plan,
+        reader(made),
+        tuple(hecli_contributor(each) for each in contributors),
+        opened_enrollments,
+        rewound(answers.values()),
+    )
+    lanes = test_masks.lanes_of(plan, sent[late])
+    assert test_masks.chi_square(lanes, plan.lane_width) < 400
+    whole = body(aggregate(sent.values()))
+    uncovered = take_off(whole)
+    rows = np.frombuffer(uncovered, np.uint8)
+    from hecli.crypto.packing import unpack
+
+    found, _ = unpack(uncovered[plan.plaintext_size :], plan.lane_width, plan.lanes, plan.plaintext_size)
+    assert test_masks.chi_square(found[:, 2:].reshape(-1), plan.lane_width) < 400
+    assert len(rows) == len(whole)
+
+
+def hecli_contributor(item):
+    from hecli.formats.rounds import Contributor
+
+    return Contributor(*item)
+
+
+def test_nobody_answers_about_two_sets(place):
+    """The majority that one set needs leaves too few for another."""
+    Path("party-3.id").write_bytes(b"x")
+    record = remember("party-3.id", "answered", "danger", again=False)
+    first = aggregate([UPDATES[name] for name in without("party-0")])
+    second = aggregate([UPDATES[name] for name in without("party-1")])
+    answered(first, ["party-3"], ENROLLMENTS, record=record)
+    with pytest.raises(RefusedError, match="another aggregate of this plan was answered before"):
+        answered(second, ["party-3"], ENROLLMENTS, record=record)
+    assert answered(first, ["party-3"], ENROLLMENTS, record=record)
+    assert 2 * PLAN.answers > len(NAMES)
+    assert place
+
+
+def test_an_answer_never_holds_both_secrets_of_one_party():
+    made = aggregate([UPDATES[name] for name in without("party-2")])
+    found = Answer.parse(reader(answered(made, ["party-5"], ENROLLMENTS)["party-5"]))
+    assert [owner for owner, _ in found.self_shares] == without("party-2")
+    assert [owner for owner, _ in found.mask_shares] == ["party-2"]
+    both = Answer(found.plan, found.party, found.aggregate, found.self_shares, (("party-3", 1),))
+    out = io.BytesIO()
+    file = answered(made, ["party-5"], ENROLLMENTS)["party-5"]
+    with pytest.raises(FormatError, match="shares of both secrets of one party"):
+        Answer.parse(reader(rewritten(file, header=both.header())))
+    assert out.getvalue() == b""
+
+
+def test_a_request_to_recover_somebody_who_is_present_reveals_nothing_usable():
+    """A dishonest aggregator leaves party-2 out of the list, and its update in the product."""
+    here = without("party-2")
+    honest, forged = aggregate(UPDATES.values()), aggregate([UPDATES[name] for name in here])
+    header = reader(forged).header
+    lying = rewritten(honest, header=header, sign=signer(PEOPLE["party-0"], "aggregate", PLAN.digest))
+    answers = answered(lying, here, ENROLLMENTS)
+    with pytest.raises(FormatError, match="control block"):
+        opened(PLAN, lying, ENROLLMENTS, answers)
+    files = rewound([UPDATES[name] for name in here])
+    with pytest.raises(MismatchError, match="is not the product"):
+        answered(lying, ["party-4"], ENROLLMENTS, sources=files)
+
+
+def test_one_share_less_than_it_takes_tells_nothing():
+    secret = 123456789
+    shares = shamir.split(secret, 8, 10)
+    assert shamir.join({at + 1: shares[at] for at in range(8)}) == secret
+    for missing in range(8):
+        seven = {at + 1: shares[at] for at in range(8) if at != missing}
+        assert shamir.join(seven) != secret
+        # Any secret is as possible: for each there is an eighth share.
+        other = shamir.split(5, 8, 10)
+        assert len(other) == 10
+
+
+@given(st.integers(0, shamir.PRIME - 1), st.integers(1, 10), st.data())
+def test_any_threshold_of_shares_joins(secret, threshold, data):
+    shares = shamir.split(secret, threshold, 10)
+    chosen = data.draw(st.permutations(range(1, 11)))[:threshold]
+    assert shamir.join({number: shares[number - 1] for number in chosen}) == secret
+
+
+def test_a_published_example_of_shamir_s():
+    """That of Wikipedia's article on Shamir's secret sharing: 1234 + 166 x + 94 x^2 modulo 1613."""
+    shares = {1: 1494, 2: 329, 3: 965, 4: 176, 5: 1188, 6: 775}
+    for chosen in itertools.combinations(shares, 3):
+        assert shamir.join({number: shares[number] for number in chosen}, 1613) == 1234
+    assert shamir.join({2: 1942, 4: 3402, 5: 4414}, (1 << 127) - 1) == 1234
+
+
+def relisted(file, **changes):
+    """An answer with other content, signed again by its party."""
+    header = reader(file).header | changes
+    return rewritten(file, header=header, sign=signer(PEOPLE[header["party"]], "answer", PLAN.digest))
+
+
+def test_a_lying_answer_is_named():
+    made = aggregate([UPDATES[name] for name in without("party-2")])
+    answers = answered(made, without("party-2"), ENROLLMENTS)
+    true = reader(answers["party-7"]).header
+    lie = [[owner, bytes(66)] for owner, _ in true["self_shares"]]
+    for changes, says in (
+        ({"self_shares": lie}, "share of party-0's secret is not the one that was dealt"),
+        ({"mask_shares": [["party-2", bytes(66)]]}, "share of party-2's secret is not"),
+        ({"self_shares": true["self_shares"][1:]}, "does not answer about those it should"),
+        ({"mask_shares": []}, "does not answer about those it should"),
+    ):
+        lying = answers | {"party-7": relisted(answers["party-7"], **changes)}
+        with pytest.raises(FormatError, match=says):
+            opened(PLAN, made, ENROLLMENTS, lying)
+    del answers["party-7"]
+    check_mean(opened(PLAN, made, ENROLLMENTS, answers), without("party-2"))
+    replayed = {"party-8": answered(aggregate(UPDATES.values()), ["party-8"], ENROLLMENTS)["party-8"]}
+    with pytest.raises(MismatchError, match="another aggregate"):
+        opened(PLAN, made, ENROLLMENTS, answers | replayed)
+    header = reader(answers["party-8"]).header | {"party": "party-9"}
+    forged = rewritten(
+        answers["party-8"], header=header, sign=signer(PEOPLE["party-8"], "answer", PLAN.digest)
+    )
+    with pytest.raises(HecliError, match="is not signed by party-9"):
+        opened(PLAN, made, ENROLLMENTS, answers | {"party-8": forged})
+    twice = answers | {"again": answers["party-8"]}
+    with pytest.raises(RefusedError, match="party-8 answers twice"):
+        opened(PLAN, made, ENROLLMENTS, twice)
+
+
+def test_a_dishonest_enrollment_is_named_before_anybody_encrypts():
+    plan = a_plan()
+    enrollments = enrolled(plan)
+    header = reader(enrollments["party-4"]).header
+    for parties in (
+        [[box, bytes(32), second] for box, _, second in header["parties"]],
+        [[box[:-1] + b"x", first, second] for box, first, second in header["parties"]],
+    ):
+        sign = signer(PEOPLE["party-4"], "enrollment", plan.digest)
+        false = rewritten(enrollments["party-4"], header=header | {"parties": parties}, sign=sign)
+        with pytest.raises(FormatError, match="what party-4 sealed to party-0"):
+            update(plan, "party-0", enrollments | {"party-4": false})
+    unsigned = rewritten(enrollments["party-4"])
+    with pytest.raises(RefusedError, match="not signed"):
+        update(plan, "party-0", enrollments | {"party-4": unsigned})
+    by_another = rewritten(enrollments["party-4"], sign=signer(PEOPLE["party-5"], "enrollment", plan.digest))
+    with pytest.raises(FormatError, match="not signed by party-4"):
+        update(plan, "party-0", enrollments | {"party-4": by_another})
+
+
+def test_everybody_has_to_mask_with_the_same_people():
+    plan = a_plan()
+    enrollments = enrolled(plan)
+    fewer = {name: file for name, file in enrollments.items() if name != "party-9"}
+    files = [update(plan, name, enrollments) for name in NAMES[:8]] + [update(plan, "party-8", fewer)]
+    with pytest.raises(MismatchError, match="masked with different people"):
+        aggregate(files)
+    made = aggregate(files[:8])
+    with pytest.raises(MismatchError, match="other enrollments than these"):
+        answered(made, ["party-0"], fewer)
+    with pytest.raises(RefusedError, match="enrolled twice"):
+        update(plan, "party-0", enrollments | {"again": enrollments["party-3"]})
+    with pytest.raises(RefusedError, match="not among those who enrolled"):
+        update(plan, "party-9", fewer)
+    with pytest.raises(MismatchError, match="different plans"):
+        update(PLAN, "party-0", enrollments)
+
+
+def test_with_a_key_in_shares_too():
+    plan = hecli.make_plan(
+        npz(w=np.ones(VALUES, np.float32)),
+        test_threshold.PUBLIC,
+        roster=Roster.of([each.card for each in PEOPLE.values()], coordinator=ANNA.card),
+        dropouts=2,
+        value_range=16.0,
+        opens=test_threshold.opens(test_threshold.KEY),
+    )
+    enrollments = enrolled(plan)
+    here = without("party-4", "party-6")
+    made = aggregate([update(plan, name, enrollments) for name in here])
+    answers = answered(made, here, enrollments)
+    parts = [
+        written(lambda out, share=each: make_partial(rewound([made])[0], out, share, identity=ANNA, jobs=1))
+        for each in test_threshold.SHARES[1:4]
+    ]
+    total = io.BytesIO()
+    combine(
+        rewound([made])[0],
+        parts,
+        total,
+        test_threshold.KEY,
+        identity=ANNA,
+        enrollments=rewound(enrollments.values()),
+        answers=rewound(answers.values()),
+        jobs=1,
+    )
+    mean = io.BytesIO()
+    total.seek(0)
+    hecli.apply(total, mean, format="npz")
+    mean.seek(0)
+    with np.load(mean) as file:
+        check_mean(file["w"], here)
+
+
+def test_plans_without_dropouts_want_no_enrollments():
+    plan = a_plan(dropouts=0)
+    with pytest.raises(RefusedError, match="allows for no dropouts"):
+        enroll(io.BytesIO(), plan, PEOPLE["party-0"])
+    with pytest.raises(RefusedError, match="allows for no dropouts"):
+        update(plan, "party-0", ENROLLMENTS)
+    for dropouts in (5, -1, 10):
+        with pytest.raises(HecliError, match="too many to drop out"):
+            a_plan(dropouts=dropouts)
+
+
+def test_the_commands(place, ok, fails):
+    names = ("anna", "alice", "bob", "carol")
+    for name in names:
+        ok("keygen", "--identity", name)
+        np.save(f"{name}.npy", np.full(5, names.index(name), np.float32))
+    parties = [word for name in names[1:] for word in ("--party", f"{name}.card")]
+    fails(
+        "plan",
+        "--like",
+        "carol.npy",
+        *parties,
+        "--identity",
+        "anna.id",
+        "--dropouts",
+        1,
+        says="is for masks",
+        status=2,
+    )
+    ok("plan", "--like", "carol.npy", *parties, "--identity", "anna.id", "--masks", "--dropouts", 1)
+    ok(
+        "ledger",
+        "init",
+        "ledger",
+        "--identity",
+        "anna.id",
+        "--party",
+        "alice.card",
+        "--party",
+        "bob.card",
+        "--party",
+        "carol.card",
+    )
+    common = ("--plan", "round.plan", "--ledger", "ledger")
+    for name in names[1:]:
+        assert "1 of 3 may drop out" in ok("enroll", "--identity", f"{name}.id", *common)
+    for name in names[1:3]:
+        ok("encrypt", f"{name}.npy", "--identity", f"{name}.id", "--enroll", "*.enroll", *common)
+    ok("aggregate", "alice.enc", "bob.enc", "--identity", "bob.id", *common)
+    ok("aggregate", "alice.enc", "bob.enc", "--identity", "alice.id", "-o", "same.agg", *common)
+    for name in ("alice", "carol"):
+        ok(
+            "answer",
+            "round.agg",
+            "--enroll",
+            "*.enroll",
+            "--identity",
+            f"{name}.id",
+            "--from",
+            "*.enc",
+            *common,
+        )
+    assert (place / "alice.id.answered").stat().st_mode & 0o777 == 0o600
+    facts = ok("inspect", "alice.ans", "alice.enroll")
+    assert "absent       carol" in facts
+    ok("decrypt", "round.agg", "--identity", "anna.id", "--enroll", "*.enroll", "--answers", "*.ans", *common)
+    ok("apply", "round.sum", "-o", "mean.npy")
+    assert np.load("mean.npy") == pytest.approx(np.full(5, 1.5), abs=1e-2)
+    assert "one chain" in ok("ledger", "verify", "ledger", "--files", ".")
+    fails("enroll", "--identity", "alice.id", says="needs --plan", status=2)
+    fails("answer", "round.agg", "--identity", "alice.id", says="needs --identity and --enroll", status=2)
