@@ -1,5 +1,6 @@
 """The golden vectors: good ones are read and made again, bad ones are refused for their reason."""
 
+import hashlib
 import io
 import json
 import shutil
@@ -11,6 +12,9 @@ import pytest
 
 import hecli
 from hecli.errors import HecliError
+from hecli.formats.cards import Card
+from hecli.identity import Identity
+from hecli.pipeline.answer import answer
 from hecli.pipeline.partials import combine, make_partial
 from hecli.pipeline.shares import read_share, read_threshold_key
 from tests.support import HERE, KEY, aggregated, decrypted, mean_of, reader, written
@@ -120,6 +124,38 @@ def test_the_masked_round_is_made_again_byte_for_byte():
     aggregate = io.BytesIO()
     hecli.aggregate([load("masked-bob.enc"), mine], aggregate, identity=alice, jobs=1)
     assert reader(aggregate).digest == reader(load("masked.agg")).digest
+
+
+def test_the_round_with_a_dropout_opens():
+    """Enrolled, masked and answered by integers, hashlib and cryptography alone."""
+    plan = hecli.read_plan(load("dropouts.plan"))
+    names = [f"{name}.enroll" for name in ("alice", "bob", "carol")]
+    total = io.BytesIO()
+    anna = Identity(Card("anna", *plan.roster.cards["anna"][1:]), hashlib.sha256(b"sign anna").digest(), b"")
+    hecli.decrypt(
+        load("dropouts.agg"),
+        total,
+        None,
+        plan=plan,
+        identity=anna,
+        enrollments=[load(name) for name in names],
+        answers=[load("carol.ans"), load("bob.ans")],
+    )
+    assert mean_of(total)["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
+    tensors = io.BytesIO()
+    np.savez(tensors, bias=np.array([0.25, -1], np.float32), weight=np.array([[1, 0.5], [-63.5, 100]]))
+    with (VECTORS / "good" / "alice.id").open("rb") as stream:
+        alice = hecli.read_identity(stream, str)
+    mine = io.BytesIO()
+    enrollments = [load(name) for name in names]
+    hecli.encrypt(tensors, mine, None, plan=plan, identity=alice, enrollments=enrollments, weight=10)
+    assert mine.getvalue() == load("dropouts-alice.enc").getvalue()
+    mine = io.BytesIO()
+    bob = Identity(
+        plan.roster.cards["bob"], *(hashlib.sha256(key + b" bob").digest() for key in (b"sign", b"agree"))
+    )
+    answer(load("dropouts.agg"), mine, bob, [load(name) for name in names])
+    assert mine.getvalue() == load("bob.ans").getvalue()
 
 
 def test_the_encoded_file_is_made_again_byte_for_byte():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgpack
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
@@ -382,6 +382,145 @@ MASKED_BODY = b"".join(
 )
 MASKED_AGGREGATE = masked_file("aggregate", {"contributors": MASKED_CONTRIBUTORS}, MASKED_BODY, "bob")
 
+# Three parties, of whom one may drop out: carol does.
+THREE = ["alice", "bob", "carol"]
+DROPOUT_PLAN: Map = {
+    **MASKED_PLAN,
+    "capacity": 3,
+    "masks": {"dropouts": 1},
+    "roster": {
+        **ROSTER,
+        "members": [card("alice"), card("anna"), card("bob"), card("carol")],
+        "parties": THREE,
+    },
+}
+DROPOUT_DIGEST = digest("plan", pack(sort(DROPOUT_PLAN)))
+FIELD = (1 << 521) - 1
+
+
+def round_secrets(name: str) -> tuple[bytes, bytes]:
+    """A party's seed and its round's private key."""
+    return hashlib.sha256(b"seed " + name.encode()).digest(), hashlib.sha256(
+        b"round " + name.encode()
+    ).digest()
+
+
+def shares_of(name: str, which: int) -> list[bytes]:
+    """The shares of one of a party's secrets: a line through it."""
+    slope = int.from_bytes(hashlib.shake_256(b"slope " + name.encode() + bytes([which])).digest(65), "big")
+    secret = int.from_bytes(round_secrets(name)[which], "big")
+    return [((secret + slope * x) % FIELD).to_bytes(66, "big") for x in (1, 2, 3)]
+
+
+def box(secret: bytes, name: str, bound_to: bytes) -> bytes:
+    """A secret sealed to a card, with a key that is fixed here."""
+    own = X25519PrivateKey.from_private_bytes(hashlib.sha256(b"box " + bound_to).digest())
+    public = own.public_key().public_bytes_raw()
+    whom = card(name)
+    shared_ = own.exchange(X25519PublicKey.from_public_bytes(whom[2]))  # type: ignore[arg-type]
+    info = b"hecli box v1\0" + pack([public, *whom, bound_to])
+    key = HKDF(SHA256(), 32, None, info).derive(shared_)
+    return public + ChaCha20Poly1305(key).encrypt(bytes(12), secret, None)
+
+
+def bound(owner: str, recipient: str) -> bytes:
+    """What a box in an enrollment is bound to."""
+    return pack(["enrollment", DROPOUT_DIGEST, owner, recipient])
+
+
+def enrollment(owner: str, **changes: object) -> bytes:
+    """A party's enrollment."""
+    seed, secret = round_secrets(owner)
+    parties = []
+    for name, *pair in zip(THREE, shares_of(owner, 0), shares_of(owner, 1), strict=True):
+        digests = [digest("share", pack([DROPOUT_DIGEST, owner, name, each])) for each in pair]
+        parties.append([box(b"".join(pair), name, bound(owner, name)), *digests])
+    header: Map = {
+        "plan": DROPOUT_PLAN,
+        "party": owner,
+        "mask_key": X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw(),
+        "self_digest": digest("seed", seed),
+        "own": box(seed + secret, owner, bound(owner, "")),
+        "parties": parties,
+        **changes,
+    }
+    return envelope("enrollment", header, signer=owner, plan=DROPOUT_DIGEST)
+
+
+ENROLLED = [[name, file_digest(enrollment(name))] for name in THREE]
+ENROLLED_DIGEST = digest("enrolled", pack(ENROLLED))
+WIDTH_3 = (2 * 127 * 3).bit_length()
+
+
+def keystream(secret: bytes, info: bytes) -> list[int]:
+    """The masks of two plaintexts from a shared secret."""
+    key = HKDF(SHA256(), 32, None, info).derive(secret)
+    stream = Cipher(AES256(key), CTR(bytes(16))).encryptor().update(bytes(2 * 1040))
+    return [int.from_bytes(stream[at : at + 1040], "big") for at in (0, 1040)]
+
+
+def doubly_masked(name: str, values: list[int], total: int) -> bytes:
+    """An update masked with both others, and by itself."""
+    plaintext = 0
+    for lane in [1, *values, *[0] * (8191 // WIDTH_3 - 1 - len(values))]:
+        plaintext = plaintext << WIDTH_3 | lane
+    seed, secret = round_secrets(name)
+    result = [total, plaintext]
+    sequences = [(1, keystream(seed, b"hecli self mask v1\0" + ENROLLED_DIGEST))]
+    for other in THREE:
+        if other != name:
+            public = X25519PrivateKey.from_private_bytes(round_secrets(other)[1]).public_key()
+            agreed = X25519PrivateKey.from_private_bytes(secret).exchange(public)
+            pair = pack([ENROLLED_DIGEST, min(name, other), max(name, other)])
+            sequences.append((-1 if name > other else 1, keystream(agreed, b"hecli round mask v1\0" + pair)))
+    for sign_, sequence in sequences:
+        result = [value + sign_ * mask for value, mask in zip(result, sequence, strict=True)]
+    return b"".join((value % RING).to_bytes(1024, "big") for value in result)
+
+
+def enrollment_header() -> Map:
+    """What an enrollment holds besides its plan."""
+    return {"party": "alice", "mask_key": bytes(32), "self_digest": bytes(32), "own": b"", "parties": []}
+
+
+def dropout_file(kind: str, header: Map, body: bytes, who: str) -> bytes:
+    """A file of the round from which carol drops out."""
+    header = {"plan": DROPOUT_PLAN, **header}
+    return envelope(kind, header, 1024 if body else 0, body, signer=who, plan=DROPOUT_DIGEST)
+
+
+DROPOUT_BODIES = [doubly_masked("alice", A, control(1, 10, 1)), doubly_masked("bob", B, control(1, 5, 0))]
+DROPOUT_UPDATES = [
+    dropout_file("update", {"party": name, "enrolled": ENROLLED}, body, name)
+    for name, body in zip(THREE[:2], DROPOUT_BODIES, strict=True)
+]
+DROPOUT_HEADER: Map = {
+    "contributors": [
+        [name, file_digest(data), signature_of(data)]
+        for name, data in zip(THREE[:2], DROPOUT_UPDATES, strict=True)
+    ],
+    "enrolled": ENROLLED,
+}
+DROPOUT_SUMS = [
+    sum(int.from_bytes(body[at : at + 1024], "big") for body in DROPOUT_BODIES) % RING for at in (0, 1024)
+]
+DROPOUT_BODY = b"".join(value.to_bytes(1024, "big") for value in DROPOUT_SUMS)
+DROPOUT_AGGREGATE = dropout_file("aggregate", DROPOUT_HEADER, DROPOUT_BODY, "bob")
+
+
+def answer(party: str, **changes: object) -> bytes:
+    """What a party reveals: of those present the seed's share, of carol the round key's."""
+    at = THREE.index(party)
+    header: Map = {
+        "party": party,
+        "aggregate": file_digest(DROPOUT_AGGREGATE),
+        "self_shares": [[name, shares_of(name, 0)[at]] for name in THREE[:2]],
+        "mask_shares": [["carol", shares_of("carol", 1)[at]]],
+        **changes,
+    }
+    return dropout_file("answer", header, b"", party)
+
+
 ENTRY: Map = {
     "number": 1,
     "previous": bytes(range(32)),
@@ -467,6 +606,15 @@ def good() -> dict[str, bytes]:
         "masked-alice.enc": MASKED_A,
         "masked-bob.enc": MASKED_B,
         "masked.agg": MASKED_AGGREGATE,
+        "dropouts.plan": envelope("plan", {"plan": DROPOUT_PLAN}, signer="anna", plan=DROPOUT_DIGEST),
+        "alice.enroll": enrollment("alice"),
+        "bob.enroll": enrollment("bob"),
+        "carol.enroll": enrollment("carol"),
+        "dropouts-alice.enc": DROPOUT_UPDATES[0],
+        "dropouts-bob.enc": DROPOUT_UPDATES[1],
+        "dropouts.agg": DROPOUT_AGGREGATE,
+        "bob.ans": answer("bob"),
+        "carol.ans": answer("carol"),
         "verified.plan": plan_with(require_verified=True),
         "00000001.entry": FIRST,
         "00000002.entry": envelope("entry", SECOND_ENTRY, signer="anna", plan=PLAN_DIGEST),
@@ -714,6 +862,34 @@ def shared() -> dict[str, tuple[bytes, str]]:
             envelope("plan", {"plan": {k: v for k, v in MASKED_PLAN.items() if k != "masks"}}),
             "needs masks",
         ),
+        "enrolled-missing": (
+            dropout_file("update", {"party": "alice"}, DROPOUT_BODIES[0], "alice"),
+            "who enrolled does not fit",
+        ),
+        "enrolled-strangers": (
+            dropout_file(
+                "update",
+                {"party": "alice", "enrolled": [*ENROLLED, ["dora", bytes(32)]]},
+                DROPOUT_BODIES[0],
+                "alice",
+            ),
+            "who enrolled does not fit",
+        ),
+        "enrollment-unsigned": (
+            envelope("enrollment", {"plan": DROPOUT_PLAN, **enrollment_header()}),
+            "not signed",
+        ),
+        "enrollment-for-two": (enrollment("alice", parties=[]), "not for as many parties"),
+        "enrollment-key": (enrollment("alice", mask_key=b"1"), "wrong length"),
+        "answer-both-secrets": (
+            answer("bob", mask_shares=[["alice", bytes(66)]]),
+            "both secrets of one party",
+        ),
+        "answer-unsorted": (
+            answer("bob", self_shares=[["bob", bytes(66)], ["alice", bytes(66)]]),
+            "out of order",
+        ),
+        "answer-short-share": (answer("bob", self_shares=[["alice", bytes(65)]]), "malformed"),
         "partial-short": (
             envelope(
                 "partial",
