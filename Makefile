@@ -2,10 +2,13 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test lint bench docs vectors samples clean
+.PHONY: demo demo-threshold test lint bench docs vectors samples clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo.sh
+
+demo-threshold: .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo-threshold.sh
 
 test: lint
 	$(BIN)/python -m pytest -n auto

@@ -177,21 +177,30 @@ def _commands(place: Workplace, count: int, report: Report) -> dict[str, Any]:
 def _signing(place: Workplace) -> dict[str, float]:
     """What signatures and rosters cost: seconds of signed rounds over those of unsigned ones.
 
-    `verify` is recomputing a signed aggregate over making it. Both sides take
-    turns, and the median of the pairs counts, for machines whose speed wanders.
+    `verify` is recomputing a signed aggregate over making it; `masks` and `masks
+    alone` are encrypting with masks among as many parties, with a key and
+    without, over encrypting signed. Both sides take turns, and the median of the
+    pairs counts, for machines whose speed wanders.
     """
     names = [f"party-{at}" for at in range(UPDATES)]
     for name in names:
         place.run("keygen", "--identity", name)
     cards = tuple(word for name in names for word in ("--party", f"{name}.card"))
     place.plan("plain.plan", ("--bits", "16", "--parties", str(UPDATES)))
-    place.plan("signed.plan", ("--bits", "16", *cards, "--identity", f"{names[0]}.id"))
+    planner = ("--identity", f"{names[0]}.id")
+    place.plan("signed.plan", ("--bits", "16", *cards, *planner))
+    place.plan("masked.plan", ("--bits", "16", *cards, *planner, "--masks"))
+    place.plan("alone.plan", ("--bits", "16", *cards, *planner, "--scheme", "masks"))
     ratios: dict[str, list[float]] = defaultdict(list)
     for name in names:
         signer = ("--identity", f"{name}.id")
         plain = place.encrypt(f"plain-{name}.enc", "plain.plan", "--party", name)
         signed = place.encrypt(f"signed-{name}.enc", "signed.plan", *signer)
+        masked = place.encrypt("masked.enc", "masked.plan", *signer)
+        alone = place.encrypt("alone.enc", "alone.plan", *signer)
         ratios["encrypt"].append(signed.seconds / plain.seconds)
+        ratios["masks"].append(masked.seconds / signed.seconds)
+        ratios["masks alone"].append(alone.seconds / signed.seconds)
     files, signed_files = ([f"{kind}-{name}.enc" for name in names] for kind in ("plain", "signed"))
     signer = ("--identity", f"{names[0]}.id")
     for _ in range(2 * REPEATS):

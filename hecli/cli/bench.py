@@ -96,9 +96,14 @@ def _lines(facts: dict[str, Any]) -> None:
     click.echo("whole commands: " + ", ".join(f"{name} {s:.2f} s" for name, s in facts["seconds"].items()))
     speedups = ", ".join(f"{name} {ratio:.2f} times" for name, ratio in facts["speedup"].items())
     click.echo(f"all cores against one: {speedups}")
-    signing = ", ".join(f"{name} {ratio:.3f}" for name, ratio in facts["signing"].items() if name != "verify")
-    click.echo(f"signed against unsigned: {signing}")
-    click.echo(f"verify --from against aggregate: {facts['signing']['verify']:.3f}")
+    signing = facts["signing"]
+    click.echo(
+        f"signed against unsigned: encrypt {signing['encrypt']:.3f}, aggregate {signing['aggregate']:.3f}"
+    )
+    click.echo(f"verify --from against aggregate: {signing['verify']:.3f}")
+    click.echo(
+        f"encrypt with masks against without: {signing['masks']:.3f}, alone {signing['masks alone']:.3f}"
+    )
     shares = facts["threshold"]
     partial, proof = f"{shares['partial']:.1f} times a decryption", f"{shares['proof']:.1%}"
     click.echo(

@@ -220,7 +220,9 @@ def _mask_lines(plan: Plan) -> list[str]:
         return ["masks        every party's update is needed"]
     colluding = 2 * plan.answers - plan.capacity - 1
     needed = f"{plan.answers} updates and {plan.answers} answers are needed"
-    return [f"masks        {needed}; holds against {colluding} colluding parties"]
+    return [
+        f"masks        {needed}; holds against {count(colluding, 'colluding party', 'colluding parties')}"
+    ]
 
 
 def _roster_lines(roster: Roster | None) -> list[str]:
