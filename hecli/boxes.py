@@ -5,7 +5,7 @@ ChaCha20-Poly1305 under that key, which is used once.
 """
 
 from hecli.crypto import curves
-from hecli.errors import FormatError, HecliError
+from hecli.errors import HecliError
 from hecli.formats.canonical import VERSION, pack
 from hecli.formats.cards import KEY_SIZE, Card
 from hecli.identity import Identity
@@ -28,12 +28,6 @@ def unseal(box: bytes, identity: Identity, context: bytes, name: str) -> bytes:
         raise HecliError(
             f"{name}: is not sealed to {identity.card.name}", "pass the identity of whom it is for"
         ) from error
-
-
-def check_box(box: bytes, name: str) -> None:
-    """Raise FormatError for what is too short to be a box."""
-    if len(box) <= KEY_SIZE:
-        raise FormatError(f"{name}: a sealed part of it is too short")
 
 
 def _info(public: bytes, card: Card, context: bytes) -> bytes:

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 PRIME = (1 << 521) - 1
 """The field: the Mersenne prime of P-521, with room for secrets of 64 bytes."""
 
-SHARE_SIZE = 66
-
 
 def split(secret: int, threshold: int, shares: int, prime: int = PRIME) -> list[int]:
     """The shares numbered 1 to `shares`, of which any `threshold` give the secret and fewer nothing."""

@@ -124,7 +124,8 @@ def _check_header(plan: Plan) -> None:
     """Raise HecliError where an aggregate at capacity could not be written, before anybody encrypts."""
     names = plan.roster.parties if plan.roster is not None else ("x" * NAME_LIMIT,) * plan.capacity
     contributors = [[name, bytes(DIGEST_SIZE), bytes(SIGNATURE_SIZE)] for name in names]
-    size = len(pack({"plan": plan.to_map(), "contributors": contributors}))
+    enrolled = [each[:2] for each in contributors] if plan.dropouts else []
+    size = len(pack({"plan": plan.to_map(), "contributors": contributors, "enrolled": enrolled}))
     if size > HEADER_LIMIT:
         raise HecliError(
             f"the header of an aggregate of all would be {size:,} bytes, of {HEADER_LIMIT:,} there may be",
