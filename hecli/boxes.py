@@ -26,7 +26,7 @@ def unseal(box: bytes, identity: Identity, context: bytes, name: str) -> bytes:
         return curves.decrypt_once(shared, _info(public, identity.card, context), box[KEY_SIZE:])
     except ValueError as error:
         raise HecliError(
-            f"{name}: is not sealed to {identity.card.name}", "pass the identity of whom it is for"
+            f"{name}: is not sealed to {identity.card.name}", "pass the identity it was made for"
         ) from error
 
 
