@@ -17,18 +17,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hecli.crypto.paillier import PrivateKey, PublicKey
     from hecli.errors import HecliError
     from hecli.formats.cards import Card
-    from hecli.identity import Identity
-    from hecli.pipeline.aggregate import aggregate  # noqa: TID251
-    from hecli.pipeline.apply import apply  # noqa: TID251
-    from hecli.pipeline.decrypt import decrypt  # noqa: TID251
-    from hecli.pipeline.encode import encode  # noqa: TID251
-    from hecli.pipeline.encrypt import encrypt  # noqa: TID251
-    from hecli.pipeline.identities import read_card, read_identity, write_card, write_identity  # noqa: TID251
-    from hecli.pipeline.inspect import inspect  # noqa: TID251
-    from hecli.pipeline.keys import (  # noqa: TID251
+    from hecli.identity.people import read_card, read_identity, write_card, write_identity
+    from hecli.identity.roster import Roster
+    from hecli.identity.signatures import Identity
+    from hecli.plan.data import Plan
+    from hecli.plan.files import read_plan, write_plan
+    from hecli.rounds.aggregate import aggregate
+    from hecli.rounds.apply import apply
+    from hecli.rounds.decrypt import decrypt
+    from hecli.rounds.encode import encode
+    from hecli.rounds.encrypt import encrypt
+    from hecli.rounds.inspect import inspect
+    from hecli.rounds.keys import (
         keygen,
         read_jwk,
         read_private_key,
@@ -37,12 +39,10 @@ if TYPE_CHECKING:
         write_private_key,
         write_public_key,
     )
-    from hecli.pipeline.planning import make_plan  # noqa: TID251
-    from hecli.pipeline.plans import read_plan, write_plan  # noqa: TID251
-    from hecli.pipeline.recompute import verify_aggregate  # noqa: TID251
-    from hecli.pipeline.verify import verify  # noqa: TID251
-    from hecli.plan import Plan
-    from hecli.roster import Roster
+    from hecli.rounds.plan import make_plan
+    from hecli.rounds.recompute import verify_aggregate
+    from hecli.rounds.verify import verify
+    from hecli.schemes.paillier.keys import PrivateKey, PublicKey
 
 __version__ = "0.1.0"
 
@@ -82,33 +82,33 @@ __all__ = [
 _HOMES = {
     "Card": "formats.cards",
     "HecliError": "errors",
-    "Identity": "identity",
-    "Plan": "plan",
-    "PrivateKey": "crypto.paillier",
-    "PublicKey": "crypto.paillier",
-    "Roster": "roster",
-    "aggregate": "pipeline.aggregate",
-    "apply": "pipeline.apply",
-    "decrypt": "pipeline.decrypt",
-    "encode": "pipeline.encode",
-    "encrypt": "pipeline.encrypt",
-    "inspect": "pipeline.inspect",
-    "keygen": "pipeline.keys",
-    "make_plan": "pipeline.planning",
-    "read_card": "pipeline.identities",
-    "read_identity": "pipeline.identities",
-    "read_jwk": "pipeline.keys",
-    "read_plan": "pipeline.plans",
-    "read_private_key": "pipeline.keys",
-    "read_public_key": "pipeline.keys",
-    "verify": "pipeline.verify",
-    "verify_aggregate": "pipeline.recompute",
-    "write_card": "pipeline.identities",
-    "write_identity": "pipeline.identities",
-    "write_jwk": "pipeline.keys",
-    "write_plan": "pipeline.plans",
-    "write_private_key": "pipeline.keys",
-    "write_public_key": "pipeline.keys",
+    "Identity": "identity.signatures",
+    "Plan": "plan.data",
+    "PrivateKey": "schemes.paillier.keys",
+    "PublicKey": "schemes.paillier.keys",
+    "Roster": "identity.roster",
+    "aggregate": "rounds.aggregate",
+    "apply": "rounds.apply",
+    "decrypt": "rounds.decrypt",
+    "encode": "rounds.encode",
+    "encrypt": "rounds.encrypt",
+    "inspect": "rounds.inspect",
+    "keygen": "rounds.keys",
+    "make_plan": "rounds.plan",
+    "read_card": "identity.people",
+    "read_identity": "identity.people",
+    "read_jwk": "rounds.keys",
+    "read_plan": "plan.files",
+    "read_private_key": "rounds.keys",
+    "read_public_key": "rounds.keys",
+    "verify": "rounds.verify",
+    "verify_aggregate": "rounds.recompute",
+    "write_card": "identity.people",
+    "write_identity": "identity.people",
+    "write_jwk": "rounds.keys",
+    "write_plan": "plan.files",
+    "write_private_key": "rounds.keys",
+    "write_public_key": "rounds.keys",
 }
 
 

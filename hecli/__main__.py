@@ -7,7 +7,7 @@ def main() -> None:
     """Run the command line and exit."""
     try:
         # Imported here so that an interrupt while it loads ends like any other.
-        from hecli.cli.main import run  # noqa: PLC0415, TID251
+        from hecli.cli.main import run  # noqa: PLC0415
 
         status = run(sys.argv[1:])
     except KeyboardInterrupt:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from hecli.formats import envelope
 from hecli.formats.envelope import Reader
-from hecli.identity import signer
-from hecli.pipeline.identities import read_identity
-from hecli.plan import Plan
+from hecli.identity.people import read_identity
+from hecli.identity.signatures import signer
+from hecli.plan.data import Plan
 
 
 def _write(reader, header, body, out, identity):

@@ -11,7 +11,7 @@ import numpy as np
 import hecli
 from hecli.formats import envelope
 from hecli.formats.envelope import Reader
-from hecli.plan import Plan
+from hecli.plan.data import Plan
 
 HERE = Path(__file__).parent
 KEYS = HERE / "keys"

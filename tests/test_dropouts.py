@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hecli
-from hecli.cli.uses import remember
-from hecli.crypto import shamir
 from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
-from hecli.formats.dropouts import Answer
-from hecli.identity import Identity, signer
-from hecli.pipeline.answer import answer
-from hecli.pipeline.dropouts import enroll, open_enrollments, unmasking
-from hecli.pipeline.partials import combine, make_partial
-from hecli.roster import Roster
+from hecli.identity.roster import Roster
+from hecli.identity.signatures import Identity, signer
+from hecli.rounds.answer import answer
+from hecli.rounds.dropouts import enroll, open_enrollments, unmasking
+from hecli.rounds.partials import combine, make_partial
+from hecli.schemes.masks import shamir
+from hecli.schemes.masks.files import Answer
+from hecli.storage.uses import remember
 from tests import test_masks, test_threshold
 from tests.support import KEY, PUBLIC, body, npz, reader, rewritten, written
 
@@ -181,7 +181,7 @@ def test_a_late_update_stays_masked_though_its_round_key_is_known():
     whole = body(aggregate(sent.values()))
     uncovered = take_off(whole)
     rows = np.frombuffer(uncovered, np.uint8)
-    from hecli.crypto.packing import unpack
+    from hecli.codec.pack import unpack
 
     found, _ = unpack(uncovered[plan.plaintext_size :], plan.lane_width, plan.lanes, plan.plaintext_size)
     assert test_masks.chi_square(found[:, 2:].reshape(-1), plan.lane_width) < 400

@@ -12,7 +12,7 @@ from hecli.errors import FormatError, HecliError
 from hecli.formats import canonical, envelope
 from hecli.formats.canonical import pack, unpack
 from hecli.formats.envelope import Reader
-from hecli.identity import Identity, signer
+from hecli.identity.signatures import Identity, signer
 from tests.support import encrypted, npz, rewritten
 
 scalars = (

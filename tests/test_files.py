@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hecli.cli import files
-from hecli.cli.files import open_input, open_output
 from hecli.errors import HecliError, RefusedError
+from hecli.storage import local as files
+from hecli.storage.local import open_input, open_output
 from tests.support import command
 
 
@@ -261,7 +261,7 @@ def alive(group):
 
 
 def test_a_worker_that_dies_is_said(place, run, monkeypatch):
-    from hecli.crypto.arithmetic import Encryptor
+    from hecli.arithmetic.gmp import Encryptor
 
     np.save(place / "g.npy", np.ones(20_000, np.float32))
     parent = os.getpid()
@@ -346,7 +346,7 @@ def test_an_interrupt_while_workers_start_is_not_lost(place):
 
 
 def test_a_worker_without_memory_is_said(place, run, monkeypatch):
-    from hecli.crypto.arithmetic import Encryptor
+    from hecli.arithmetic.gmp import Encryptor
 
     np.save(place / "g.npy", np.ones(20_000, np.float32))
 

@@ -16,8 +16,8 @@ import hecli
 from hecli.errors import HecliError
 from hecli.formats import envelope
 from hecli.formats.canonical import pack
-from hecli.formats.keys import int_bytes
-from hecli.formats.tensors import open_tensors
+from hecli.formats.tensors.reading import open_tensors
+from hecli.schemes.paillier.key_files import int_bytes
 from tests.support import (
     KEY,
     KEYS,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hecli.crypto.fixedpoint import count_clipped, from_sums, scaled, to_lanes
-from hecli.crypto.packing import pack, unpack
+from hecli.codec.pack import pack, unpack
+from hecli.codec.quantise import count_clipped, from_sums, scaled, to_lanes
 
 widths = st.integers(1, 56)
 

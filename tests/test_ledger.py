@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hecli import ledger
-from hecli.cli import files
-from hecli.cli.files import Folder
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.envelope import Reader
-from hecli.identity import Identity, signer
+from hecli.identity.signatures import Identity, signer
+from hecli.ledger import chain as ledger
+from hecli.storage import local as files
+from hecli.storage.local import Folder
 from tests.support import command
 from tests.test_signed import changed, leaves, with_change
 
@@ -294,9 +294,9 @@ def test_a_ledger_is_begun_once(store):
 
 APPEND = """
 import sys
-from hecli.cli.files import Folder
-from hecli.ledger import append, read_ledger
-from hecli.pipeline.identities import read_identity
+from hecli.storage.local import Folder
+from hecli.ledger.chain import append, read_ledger
+from hecli.identity.people import read_identity
 with open("alice.id", "rb") as stream:
     alice = read_identity(stream, str)
 store = Folder("ledger")
@@ -310,7 +310,7 @@ for each in range(5):
 @pytest.mark.parametrize("links", [True, False])
 def test_twenty_processes_lose_nothing(tmp_path, links):
     """All at once, and all from the same old state; also where the file system has no links."""
-    from hecli.pipeline.identities import write_identity
+    from hecli.identity.people import write_identity
 
     with (tmp_path / "alice.id").open("wb") as out:
         write_identity(ALICE, out)

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hecli
-from hecli.crypto.arithmetic import Decryptor, InvalidCiphertextError, plaintext_size
-from hecli.crypto.masks import RING, Adder, Masks, Pair
-from hecli.crypto.packing import unpack
+from hecli.arithmetic.gmp import Decryptor, InvalidCiphertextError, plaintext_size
+from hecli.codec.pack import unpack
 from hecli.errors import HecliError, MismatchError, RefusedError
 from hecli.formats.cards import Card
-from hecli.identity import Identity
-from hecli.pairs import pairs
-from hecli.plan import Plan
-from hecli.roster import Roster
+from hecli.identity.roster import Roster
+from hecli.identity.signatures import Identity
+from hecli.plan.data import Plan
+from hecli.schemes.masks.pairs import pairs
+from hecli.schemes.masks.streams import RING, Adder, Masks, Pair
 from tests.support import KEY, PUBLIC, body, npz, reader, written
 
 NAMES = ("alice", "bob", "carol", "dora", "emil")

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hecli
-from hecli.crypto import arithmetic
-from hecli.crypto.arithmetic import (
+from hecli.arithmetic import gmp as arithmetic
+from hecli.arithmetic.gmp import (
     Decryptor,
     Encryptor,
     InvalidCiphertextError,
     InvalidModulusError,
     Multiplier,
 )
-from hecli.crypto.paillier import PrivateKey, PublicKey
 from hecli.errors import HecliError
+from hecli.schemes.paillier.keys import PrivateKey, PublicKey
 from tests.support import KEY, PUBLIC, load_key
 
 N = PUBLIC.n

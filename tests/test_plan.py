@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import hecli
 from hecli.errors import FormatError, HecliError, MismatchError
 from hecli.formats import envelope
-from hecli.formats.layout import TensorSpec
-from hecli.plan import Control, Plan, Tensor, default_plan
+from hecli.formats.tensors.layout import TensorSpec
+from hecli.plan.data import Control, Plan, Tensor, default_plan
 from tests.support import PUBLIC, load_key, npz, reader, small_plan
 
 LIKE = {"b": np.array([0.5, -2.0], np.float32), "w": np.full((2, 3), 0.25, np.float64)}

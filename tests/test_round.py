@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import hecli
-from hecli.crypto.arithmetic import Encryptor
+from hecli.arithmetic.gmp import Encryptor
 from hecli.errors import DataError, FormatError, MismatchError, RefusedError
-from hecli.formats.layout import TensorSpec
 from hecli.formats.rounds import Sum
-from hecli.formats.tensor_writer import write_tensors
-from hecli.formats.tensors import open_tensors
+from hecli.formats.tensors.layout import TensorSpec
+from hecli.formats.tensors.reading import open_tensors
+from hecli.formats.tensors.writing import write_tensors
 from tests.support import (
     KEY,
     PUBLIC,

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hecli
-from hecli.cli.uses import remember
-from hecli.crypto.curves import is_weak
 from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.cards import Card, Signature, signed_message
-from hecli.identity import Identity, signer
-from hecli.plan import Plan
-from hecli.roster import Roster
+from hecli.identity.curves import is_weak
+from hecli.identity.roster import Roster
+from hecli.identity.signatures import Identity, signer
+from hecli.plan.data import Plan
+from hecli.storage.uses import remember
 from tests.support import KEY, PUBLIC, body, npz, reader, rewritten, small_plan, written
 
 ANNA, ALICE, BOB, CAROL, MALLORY = (

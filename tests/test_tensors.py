@@ -15,10 +15,10 @@ from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load_file, save_file
 
 from hecli.errors import DataError, FormatError
-from hecli.formats import tensors
-from hecli.formats.layout import TensorSpec
-from hecli.formats.tensor_writer import write_tensors
-from hecli.formats.tensors import PIECE, cast, open_tensors
+from hecli.formats.tensors import reading as tensors
+from hecli.formats.tensors.layout import TensorSpec
+from hecli.formats.tensors.reading import PIECE, cast, open_tensors
+from hecli.formats.tensors.writing import write_tensors
 from tests.support import npy, npz
 
 FLOATS = ("float16", "float32", "float64")

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hecli
-from hecli.crypto.arithmetic import Encryptor, InvalidCiphertextError, ciphertext_size, plaintext_size
-from hecli.crypto.threshold import GROUP, PROOF_RECORDS, Combiner, Sharer, deal, safe_prime
+from hecli.arithmetic.gmp import Encryptor, InvalidCiphertextError, ciphertext_size, plaintext_size
+from hecli.arithmetic.threshold import GROUP, PROOF_RECORDS, Combiner, Sharer, deal, safe_prime
 from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
-from hecli.identity import Identity
-from hecli.pipeline.partials import combine, make_partial
-from hecli.pipeline.shares import (
+from hecli.identity.signatures import Identity
+from hecli.rounds.partials import combine, make_partial
+from hecli.schemes.paillier.shares import (
     Share,
     opens,
     read_share,

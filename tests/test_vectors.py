@@ -13,10 +13,10 @@ import pytest
 import hecli
 from hecli.errors import HecliError
 from hecli.formats.cards import Card
-from hecli.identity import Identity
-from hecli.pipeline.answer import answer
-from hecli.pipeline.partials import combine, make_partial
-from hecli.pipeline.shares import read_share, read_threshold_key
+from hecli.identity.signatures import Identity
+from hecli.rounds.answer import answer
+from hecli.rounds.partials import combine, make_partial
+from hecli.schemes.paillier.shares import read_share, read_threshold_key
 from tests.support import HERE, KEY, aggregated, decrypted, mean_of, reader, written
 
 VECTORS = HERE / "vectors"
@@ -175,7 +175,7 @@ def test_the_mean_is_what_the_specification_says():
 
 
 def test_the_tensors_are_read():
-    from hecli.formats.tensors import open_tensors
+    from hecli.formats.tensors.reading import open_tensors
 
     opened = open_tensors(load("some.tensors"), "file")
     assert [np.concatenate(list(opened.read(spec))).tolist() for spec in opened.specs] == [[1.5], [-1, 7]]

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from hecli.arithmetic.gmp import Encryptor, plaintext_size
+from hecli.arithmetic.threshold import GROUP, Sharer
 from hecli.bench.peers import PEERS, PerValue, installed, sample_values
-from hecli.crypto.arithmetic import Encryptor, plaintext_size
-from hecli.crypto.threshold import GROUP, Sharer
 from hecli.errors import HecliError
-from hecli.pipeline.keys import read_private_key
-from hecli.pipeline.shares import read_share
-from hecli.pipeline.workers import default_jobs
+from hecli.executors.processes import default_jobs
+from hecli.rounds.keys import read_private_key
+from hecli.schemes.paillier.shares import read_share
 
 UPDATES = 10
 REPEATS = 5

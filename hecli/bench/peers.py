@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hecli.crypto.paillier import PrivateKey
+from hecli.schemes.paillier.keys import PrivateKey
 
 T = TypeVar("T")
 Values = npt.NDArray[np.float32]

@@ -7,10 +7,18 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, count, count_bytes
-from hecli.cli.files import STANDARD, allow_open_files, check_output, label, open_input, open_output, size_of
-from hecli.pipeline.aggregate import aggregate as aggregate_files
-from hecli.pipeline.facts import contributor_facts
-from hecli.plan import Plan
+from hecli.plan.data import Plan
+from hecli.rounds.aggregate import aggregate as aggregate_files
+from hecli.rounds.facts import contributor_facts
+from hecli.storage.local import (
+    STANDARD,
+    allow_open_files,
+    check_output,
+    label,
+    open_input,
+    open_output,
+    size_of,
+)
 
 
 @click.command()

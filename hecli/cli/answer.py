@@ -7,11 +7,11 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console
-from hecli.cli.files import check_output, label, open_input, open_output
 from hecli.cli.options import FilesCommand
-from hecli.cli.uses import remember
-from hecli.pipeline.answer import answer as write_answer
-from hecli.plan import Plan
+from hecli.plan.data import Plan
+from hecli.rounds.answer import answer as write_answer
+from hecli.storage.local import check_output, label, open_input, open_output
+from hecli.storage.uses import remember
 
 DANGER = "two answers about different aggregates together may uncover a party: there is no second one"
 

@@ -7,13 +7,13 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, count
-from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
 from hecli.errors import HecliError
-from hecli.formats.tensor_writer import SUFFIXES
-from hecli.pipeline.apply import RULES
-from hecli.pipeline.apply import apply as apply_sum
-from hecli.pipeline.streams import digest_of_file
-from hecli.plan import Plan
+from hecli.formats.tensors.writing import SUFFIXES
+from hecli.plan.data import Plan
+from hecli.rounds.apply import RULES
+from hecli.rounds.apply import apply as apply_sum
+from hecli.rounds.streams import digest_of_file
+from hecli.storage.local import STANDARD, beside, check_output, label, open_input, open_output
 
 
 @click.command()

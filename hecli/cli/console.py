@@ -52,9 +52,9 @@ class Console:
             yield lambda _done, _total: None
             return
         # Rich takes long to import, and most runs have no terminal.
-        from rich.console import Console as RichConsole  # noqa: PLC0415, TID251
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415, TID251
-        from rich.progress import TimeRemainingColumn as Remaining  # noqa: PLC0415, TID251
+        from rich.console import Console as RichConsole  # noqa: PLC0415
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415
+        from rich.progress import TimeRemainingColumn as Remaining  # noqa: PLC0415
 
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), Remaining())
         bar = Progress(*columns, console=RichConsole(stderr=True), transient=True)
@@ -76,7 +76,7 @@ class Console:
         if self.quiet or self.json or sys.stderr is None or not sys.stderr.isatty():
             yield
             return
-        from rich.console import Console as RichConsole  # noqa: PLC0415, TID251
+        from rich.console import Console as RichConsole  # noqa: PLC0415
 
         with RichConsole(stderr=True).status(what):
             yield
@@ -104,9 +104,9 @@ def _one_line(text: str) -> str:
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: bool = False) -> None:
     """A table on standard output; all columns but the first to the right, unless `left`."""
-    from rich.console import Console as RichConsole  # noqa: PLC0415, TID251
-    from rich.table import Table  # noqa: PLC0415, TID251
-    from rich.text import Text  # noqa: PLC0415, TID251
+    from rich.console import Console as RichConsole  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     table = Table(show_edge=False, pad_edge=False)
     for at, column in enumerate(columns):

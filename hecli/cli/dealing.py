@@ -3,13 +3,13 @@
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from hecli.arithmetic.threshold import deal
 from hecli.cli import options
 from hecli.cli.console import Console
-from hecli.cli.files import check_output, open_output
-from hecli.crypto.paillier import PublicKey
-from hecli.crypto.threshold import deal
 from hecli.errors import HecliError
-from hecli.pipeline.shares import Share, write_share, write_threshold_key
+from hecli.schemes.paillier.keys import PublicKey
+from hecli.schemes.paillier.shares import Share, write_share, write_threshold_key
+from hecli.storage.local import check_output, open_output
 
 if TYPE_CHECKING:
     from hecli.formats.cards import Card

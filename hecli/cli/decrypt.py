@@ -10,16 +10,16 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, count
-from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output
 from hecli.cli.options import FilesCommand, FilesOption
-from hecli.cli.uses import remember
-from hecli.identity import Identity
-from hecli.pipeline.decrypt import Opened, needs_key
-from hecli.pipeline.decrypt import decrypt as decrypt_aggregate
-from hecli.pipeline.facts import contributor_facts
-from hecli.pipeline.partials import combine, make_partial
-from hecli.pipeline.shares import read_share, read_threshold_key
-from hecli.plan import Plan
+from hecli.identity.signatures import Identity
+from hecli.plan.data import Plan
+from hecli.rounds.decrypt import Opened, needs_key
+from hecli.rounds.decrypt import decrypt as decrypt_aggregate
+from hecli.rounds.facts import contributor_facts
+from hecli.rounds.partials import combine, make_partial
+from hecli.schemes.paillier.shares import read_share, read_threshold_key
+from hecli.storage.local import STANDARD, check_output, default_output, label, open_input, open_output
+from hecli.storage.uses import remember
 
 DANGER = (
     "the difference of two sums of one round shows what single parties sent: make a plan for each round, "

@@ -4,10 +4,10 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, count
-from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output
-from hecli.pipeline.encode import Update, open_update, write_encoded
-from hecli.pipeline.streams import check_key
-from hecli.plan import Plan
+from hecli.plan.data import Plan
+from hecli.rounds.encode import Update, open_update, write_encoded
+from hecli.rounds.streams import check_key
+from hecli.storage.local import STANDARD, check_output, default_output, label, open_input, open_output
 
 
 @click.command()

@@ -8,11 +8,19 @@ import click
 from hecli.cli import options
 from hecli.cli.console import Console, count, count_bytes
 from hecli.cli.encode import say_clipped, update_facts
-from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output, size_of
 from hecli.cli.options import FilesCommand
-from hecli.cli.uses import remember
-from hecli.pipeline.encrypt import encrypt as encrypt_update
-from hecli.plan import Plan
+from hecli.plan.data import Plan
+from hecli.rounds.encrypt import encrypt as encrypt_update
+from hecli.storage.local import (
+    STANDARD,
+    check_output,
+    default_output,
+    label,
+    open_input,
+    open_output,
+    size_of,
+)
+from hecli.storage.uses import remember
 
 DANGER = (
     "two updates under the same masks show how they differ: make a new plan, "

@@ -6,10 +6,10 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console
-from hecli.cli.files import check_output, label, open_output
 from hecli.errors import RefusedError
-from hecli.pipeline.dropouts import enroll as write_enrollment
-from hecli.plan import Plan
+from hecli.plan.data import Plan
+from hecli.rounds.dropouts import enroll as write_enrollment
+from hecli.storage.local import check_output, label, open_output
 
 
 @click.command()

@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from hecli.cli.console import count_bytes, printable, show_error
-from hecli.cli.files import open_input
 from hecli.errors import HecliError
-from hecli.pipeline.facts import Facts
-from hecli.pipeline.inspect import inspect as inspect_file
+from hecli.rounds.facts import Facts
+from hecli.rounds.inspect import inspect as inspect_file
+from hecli.storage.local import open_input
 
 SHOWN = 12
 

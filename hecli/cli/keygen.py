@@ -7,11 +7,11 @@ import click
 from hecli.cli import options
 from hecli.cli.console import Console
 from hecli.cli.dealing import write_shares
-from hecli.cli.files import STANDARD, check_output, open_input, open_output
-from hecli.crypto.paillier import DEFAULT_BITS, PrivateKey, PublicKey
-from hecli.identity import Identity
-from hecli.pipeline import keys
-from hecli.pipeline.identities import write_card, write_identity
+from hecli.identity.people import write_card, write_identity
+from hecli.identity.signatures import Identity
+from hecli.rounds import keys
+from hecli.schemes.paillier.keys import DEFAULT_BITS, PrivateKey, PublicKey
+from hecli.storage.local import STANDARD, check_output, open_input, open_output
 
 KEEP_IDENTITY = "name the files with -o; rosters know the old identity, and nobody else can sign for it"
 KEEP = "name the new key with -o; without the old private key nothing under it can be opened"

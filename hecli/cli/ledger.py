@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from hecli import ledger as book
 from hecli.cli import options
 from hecli.cli.console import Console, count, printable, show_error, show_table
-from hecli.cli.files import Folder, open_input
 from hecli.errors import HecliError, RefusedError
-from hecli.identity import Identity
-from hecli.pipeline.facts import entry_facts
-from hecli.pipeline.streams import digest_of_file
+from hecli.identity.signatures import Identity
+from hecli.ledger import chain as book
+from hecli.rounds.facts import entry_facts
+from hecli.rounds.streams import digest_of_file
+from hecli.storage.local import Folder, open_input
 
 
 @click.group()

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hecli.cli.console import Console
-from hecli.cli.files import STANDARD, Folder, allow_open_files, open_input, warn_if_readable
 from hecli.errors import HecliError, RefusedError
-from hecli.ledger import append, read_ledger
-from hecli.pipeline.identities import read_card, read_identity
-from hecli.pipeline.keys import read_private_key, read_public_key
-from hecli.pipeline.plans import read_plan
-from hecli.pipeline.streams import open_reader
+from hecli.identity.people import read_card, read_identity
+from hecli.ledger.chain import append, read_ledger
+from hecli.plan.files import read_plan
+from hecli.rounds.keys import read_private_key, read_public_key
+from hecli.rounds.streams import open_reader
+from hecli.storage.local import STANDARD, Folder, allow_open_files, open_input, warn_if_readable
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
     from typing import BinaryIO
 
-    from hecli.crypto.paillier import PrivateKey, PublicKey
     from hecli.formats.cards import Card
-    from hecli.formats.shares import Opens
-    from hecli.identity import Identity
-    from hecli.plan import Plan
+    from hecli.identity.signatures import Identity
+    from hecli.plan.data import Plan
+    from hecli.schemes.paillier.keys import PrivateKey, PublicKey
+    from hecli.schemes.paillier.share_files import Opens
 
 Command = Callable[..., Any]
 
@@ -218,7 +218,7 @@ def load_public_key(path: str | None) -> "PublicKey":
 def load_plan_key(path: str | None) -> "tuple[PublicKey, Opens | None]":
     """The public key at `path`, or hecli.pub, and what a plan says of it where it is in shares."""
     # Imported here: most commands have nothing to do with shares.
-    from hecli.pipeline.shares import opens, threshold_key  # noqa: PLC0415
+    from hecli.schemes.paillier.shares import opens, threshold_key  # noqa: PLC0415
 
     with open_input(key_path(path, ".pub")) as stream:
         public = read_public_key(stream)

@@ -4,15 +4,15 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, count, count_bytes
-from hecli.cli.files import STANDARD, check_output, label, open_input, open_output
-from hecli.crypto.paillier import RANDOMNESS
 from hecli.errors import RefusedError
-from hecli.identity import Identity
-from hecli.pipeline import planning
-from hecli.pipeline.facts import plan_facts
-from hecli.pipeline.plans import write_plan
-from hecli.plan import MAX_LANE_BITS, ROUNDINGS, SCHEMES, Plan
-from hecli.roster import Roster
+from hecli.identity.roster import Roster
+from hecli.identity.signatures import Identity
+from hecli.plan.data import MAX_LANE_BITS, ROUNDINGS, SCHEMES, Plan
+from hecli.plan.files import write_plan
+from hecli.rounds import plan as planning
+from hecli.rounds.facts import plan_facts
+from hecli.schemes.paillier.keys import RANDOMNESS
+from hecli.storage.local import STANDARD, check_output, label, open_input, open_output
 
 SHOWN = 6
 

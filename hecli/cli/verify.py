@@ -7,12 +7,12 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, count, printable, show_error
-from hecli.cli.files import open_input
 from hecli.cli.options import FilesCommand
 from hecli.errors import HecliError
-from hecli.pipeline.facts import Facts, contributor_facts
-from hecli.pipeline.recompute import verify_aggregate
-from hecli.plan import Plan
+from hecli.plan.data import Plan
+from hecli.rounds.facts import Facts, contributor_facts
+from hecli.rounds.recompute import verify_aggregate
+from hecli.storage.local import open_input
 
 
 @click.command(cls=FilesCommand)
@@ -46,7 +46,7 @@ def verify(
         _recompute(files[0], updates, plan, jobs, console)
         return 0
     # Imported here: looking at any kind of file needs numpy, recomputing does not.
-    from hecli.pipeline.verify import verify as verify_file  # noqa: PLC0415
+    from hecli.rounds.verify import verify as verify_file  # noqa: PLC0415
 
     found = []
     status = 0

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgpack  # noqa: TID251 - the one importer
+import msgpack
 
 from hecli.errors import FormatError
 

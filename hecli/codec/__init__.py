@@ -1,0 +1,1 @@
+"""Tensors to lanes, and lane sums to means."""

@@ -1,1 +1,0 @@
-"""Fixed point, packing, and the Paillier cryptosystem. Knows nothing of files."""

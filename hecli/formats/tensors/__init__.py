@@ -1,0 +1,1 @@
+"""Tensor files, read and written in pieces."""

@@ -1,0 +1,1 @@
+"""Who somebody is: cards, signatures, rosters, and secrets sealed to a card."""

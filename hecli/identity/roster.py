@@ -1,0 +1,171 @@
+"""The roster of a plan: who takes part, and who may make which file."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from hecli.errors import FormatError, HecliError, RefusedError
+from hecli.formats.canonical import Map, fields
+from hecli.formats.cards import Card, Signature
+from hecli.formats.rounds import Contributor
+from hecli.identity.signatures import FORGED, Identity, check_signature
+
+DUTIES = {
+    "update": "send an update",
+    "enrollment": "enroll",
+    "answer": "answer",
+    "aggregate": "aggregate",
+    "partial": "make a partial",
+    "sum": "open sums",
+}
+
+
+@dataclass(frozen=True)
+class Roster:
+    """Who takes part in a round.
+
+    `members` are all cards, sorted by name; the others are names of members,
+    sorted: those who send updates, those who may aggregate and those who may
+    open sums (any member, where none is named). The coordinator signs the plan.
+    """
+
+    members: tuple[Card, ...]
+    parties: tuple[str, ...]
+    aggregators: tuple[str, ...]
+    keyholders: tuple[str, ...]
+    coordinator: str
+
+    @classmethod
+    def of(
+        cls,
+        parties: Iterable[Card],
+        aggregators: Iterable[Card] = (),
+        keyholders: Iterable[Card] = (),
+        *,
+        coordinator: Card,
+    ) -> "Roster":
+        """The roster of these cards; raises HecliError where two people share a name or a key."""
+        groups = [list(each) for each in (parties, aggregators, keyholders)]
+        if len(set(groups[0])) != len(groups[0]):
+            raise HecliError("a party is given twice", "give each card once")
+        members = {coordinator, *(card for group in groups for card in group)}
+        names = [tuple(sorted({card.name for card in group})) for group in groups]
+        roster = cls(
+            members=tuple(sorted(members)),
+            parties=names[0],
+            aggregators=names[1],
+            keyholders=names[2],
+            coordinator=coordinator.name,
+        )
+        roster.check()
+        return roster
+
+    def check(self) -> None:
+        """Raise HecliError unless every member is one person, and every name a member's."""
+        for what, values in (
+            ("name", [card.name for card in self.members]),
+            ("key", [card.sign for card in self.members]),
+            ("key", [card.agree for card in self.members]),
+        ):
+            if len(set(values)) != len(values):
+                raise HecliError(f"two members of the roster have the same {what}", "one card a person")
+        named = {*self.parties, *self.aggregators, *self.keyholders, self.coordinator}
+        if named != {card.name for card in self.members}:
+            raise HecliError("the roster's names are not those of its cards")
+        for names in (self.parties, self.aggregators, self.keyholders):
+            if list(names) != sorted(set(names)):
+                raise HecliError("the roster's names are out of order")
+        if list(self.members) != sorted(self.members):
+            raise HecliError("the roster's cards are out of order")
+
+    def to_map(self) -> Map:
+        """The roster as it stands in a plan."""
+        return {
+            "members": [list(card) for card in self.members],
+            "parties": list(self.parties),
+            "aggregators": list(self.aggregators),
+            "keyholders": list(self.keyholders),
+            "coordinator": self.coordinator,
+        }
+
+    @classmethod
+    def from_map(cls, value: Map, file: str) -> "Roster":
+        """The roster in a plan; raises FormatError."""
+        types: dict[str, type | tuple[type, ...]] = {
+            "members": list,
+            "parties": list,
+            "aggregators": list,
+            "keyholders": list,
+            "coordinator": str,
+        }
+        fields(value, file, "its roster", types)
+        lists = {key: tuple(value[key]) for key in ("parties", "aggregators", "keyholders")}
+        if not all(isinstance(name, str) for names in lists.values() for name in names):
+            raise FormatError(f"{file}: its roster is malformed")
+        members = tuple(Card.parse(item, file) for item in value["members"])
+        roster = cls(members=members, coordinator=value["coordinator"], **lists)
+        try:
+            roster.check()
+        except HecliError as error:
+            raise FormatError(f"{file}: {error.message}") from error
+        return roster
+
+    @cached_property
+    def cards(self) -> dict[str, Card]:
+        """The members by name."""
+        return {card.name: card for card in self.members}
+
+    @cached_property
+    def makers(self) -> dict[str, frozenset[str]]:
+        """The names of those who may make files of each kind."""
+        named = {
+            "update": self.parties,
+            "enrollment": self.parties,
+            "answer": self.parties,
+            "aggregate": self.aggregators,
+            "partial": self.keyholders,
+            "sum": self.keyholders,
+        }
+        return {kind: frozenset(names or self.cards) for kind, names in named.items()}
+
+    def check_identity(self, identity: Identity | None, kind: str) -> None:
+        """Raise RefusedError unless this identity may make a file of this kind."""
+        if identity is None:
+            raise RefusedError(
+                f"the plan has a roster: whoever wants to {DUTIES[kind]} has to sign",
+                "pass --identity, your .id file (or set HECLI_IDENTITY)",
+            )
+        self._check_card(identity.card, kind, f"the identity {identity.card.name}")
+
+    def check_signer(self, card: Card | None, kind: str, file: str) -> None:
+        """Raise RefusedError unless whoever signed a file of this kind may make one."""
+        if card is None:
+            raise RefusedError(
+                f"{file} is not signed, and its plan has a roster",
+                "whoever made it has to make it again with --identity",
+            )
+        self._check_card(card, kind, f"{file} is signed by {card.name}, who")
+
+    def check_contributors(self, contributors: Iterable[Contributor], plan: bytes, file: str) -> None:
+        """Raise FormatError unless every contributor is a party and signed the update it is listed with."""
+        for each in contributors:
+            if each.party not in self.makers["update"] or each.signature is None:
+                raise FormatError(f"{file}: lists {each}, which is no signed update of a party", FORGED)
+            signature = Signature(self.cards[each.party], each.signature)
+            check_signature(signature, "update", plan, each.digest, f"{file}: the signature under the update")
+
+    def _check_card(self, card: Card, kind: str, who: str) -> None:
+        known = self.cards.get(card.name)
+        if known is None:
+            raise RefusedError(f"{who} is not on the plan's roster", "only those on it take part")
+        if known != card:
+            raise RefusedError(
+                f"{who} has the card {card.fingerprint}, the plan's roster has {known.fingerprint}",
+                "somebody goes by another's name, or has made a new identity since: ask them",
+            )
+        if card.name not in self.makers[kind]:
+            names = sorted(self.makers[kind])
+            raise RefusedError(
+                f"{who} may not {DUTIES[kind]} by the plan's roster",
+                f"that is for {', '.join(names[:5])}{' and others' if len(names) > 5 else ''}",
+            )

@@ -1,0 +1,1 @@
+"""What happened: a chain of signed entries."""

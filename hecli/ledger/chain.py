@@ -1,0 +1,338 @@
+"""The ledger: a record of a whole training that cannot be rewritten unnoticed.
+
+Entries are files, chained by digests and signed. Nobody is in charge: whoever
+adds one creates the file of the next number, which only one can. Where the
+files lie is a Store's business.
+"""
+
+import io
+import os
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from hecli.errors import FormatError, HecliError, RefusedError
+from hecli.formats import envelope
+from hecli.formats.canonical import CUT_SHORT
+from hecli.formats.cards import Card
+from hecli.formats.envelope import DIGEST_SIZE, Reader
+from hecli.identity.signatures import FORGED, Identity, signer, signer_of
+from hecli.ledger.entries import TIME, Entry
+
+SUFFIX = ".entry"
+PATIENCE = 5.0
+"""Seconds to wait for an entry that somebody is still writing, where files do not appear whole."""
+
+BROKEN = (
+    "see all of it with hecli ledger verify; the storage, or somebody with access to it, is not to be trusted"
+)
+
+
+class Store(Protocol):
+    """Where the entries lie, by file name."""
+
+    def names(self) -> list[str]:
+        """The names of all files there that end in SUFFIX."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """A file's content; raises HecliError where there is none."""
+        ...
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Make a file that is not there yet; False where it is."""
+        ...
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry as it was found: in which file, with which digest, signed by whom."""
+
+    file: str
+    entry: Entry
+    digest: bytes
+    signer: Card
+
+    def __str__(self) -> str:
+        return f"entry {self.entry.number} ({self.entry.event} by {self.entry.party})"
+
+    @property
+    def head(self) -> str:
+        """The line that stands for this entry and all before it."""
+        return f"{self.entry.number}:{self.digest.hex()}"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All entries by number, whom they bring onto the roster, and what is wrong with them."""
+
+    links: tuple[Link, ...]
+    members: frozenset[Card]
+    problems: tuple[str, ...]
+
+    @property
+    def last(self) -> Link:
+        """The last entry."""
+        return self.links[-1]
+
+    def require_sound(self, name: str) -> None:
+        """Raise FormatError, naming the first problem, where there is one."""
+        if self.problems:
+            raise FormatError(f"the ledger {name} is broken: {self.problems[0]}", BROKEN)
+
+    def check_member(self, card: Card, name: str) -> None:
+        """Raise RefusedError unless this card is on the ledger's roster."""
+        if card not in self.members:
+            raise RefusedError(
+                f"{card.name} ({card.fingerprint}) is not on the roster of the ledger {name}",
+                f"{self.links[0].signer.name}, who founded it, has to record a plan with this card",
+            )
+
+    def check_head(self, head: str) -> list[str]:
+        """What contradicts a published head; raises HecliError for what is no head."""
+        match = re.fullmatch(r"([0-9]{1,8}):([0-9a-f]{64})", head.strip())
+        if match is None:
+            raise HecliError(
+                f"{head[:80]!r} is no head of a ledger", "give the line that hecli ledger head printed"
+            )
+        number, digest = match.groups()
+        here = [link for link in self.links if link.entry.number == int(number)]
+        if any(link.digest.hex() == digest for link in here):
+            return []
+        if not here and int(number) > self.last.entry.number:
+            return [f"the tail was cut off: entry {number} was published, the last one here is {self.last}"]
+        shown = (
+            " and ".join(f"{link} with the digest {link.digest.hex()[:16]}" for link in here)
+            or "no such entry"
+        )
+        return [f"history was rewritten: entry {number} was published as {digest[:16]}, here is {shown}"]
+
+    def check_files(self, digests: Iterable[tuple[str, bytes]]) -> tuple[list[str], list[str]]:
+        """Compare files, by name and digest, with their records: what differs, and what is worth a note."""
+        recorded: dict[str, list[tuple[bytes, Link]]] = defaultdict(list)
+        for link in self.links:
+            for name, digest in link.entry.files:
+                recorded[name].append((digest, link))
+        problems, notes, missing = [], [], set(recorded)
+        for name, digest in digests:
+            if name not in recorded:
+                continue
+            missing.discard(name)
+            found = [link for known, link in recorded[name] if known == digest]
+            others = [link for known, link in recorded[name] if known != digest]
+            if not found:
+                problems.append(f"{name} differs from its record in {others[-1]}")
+            elif others and others[-1].entry.number > found[-1].entry.number:
+                notes.append(f"{name} is that of {found[-1]}; {others[-1]} has a newer one")
+            elif any(link.signer != found[-1].signer for link in others):
+                notes.append(f"{name} is that of {found[-1]}, which {others[-1]} contradicts")
+        if missing:
+            names = ", ".join(sorted(missing)[:5]) + (" ..." if len(missing) > 5 else "")
+            one = len(missing) == 1
+            files = "recorded file is" if one else "recorded files are"
+            notes.append(f"{len(missing):,} {files} not there: {names}")
+        return problems, notes
+
+    @property
+    def notes(self) -> list[str]:
+        """What is sound, yet worth a look: two aggregates opened or two updates of a party, of one plan."""
+        first: dict[tuple[str, bytes, str], Link] = {}
+        notes = []
+        for link in self.links:
+            entry = link.entry
+            if entry.event not in ("opened", "update") or not entry.files or not entry.plan:
+                continue
+            who = entry.party if entry.event == "update" else ""
+            earlier = first.setdefault((entry.event, entry.plan, who), link)
+            if earlier.entry.files[0][1] != entry.files[0][1]:
+                what = "opened different aggregates" if entry.event == "opened" else "are different updates"
+                notes.append(f"{earlier} and {link} {what} of one plan")
+        return notes
+
+
+def read_ledger(store: Store, name: str) -> Ledger:
+    """All entries in a store, with all that is wrong with them; raises HecliError where there are none."""
+    links, problems = [], []
+    files = sorted(store.names())
+    for file in files:
+        try:
+            # Somebody may still be writing the last one.
+            links.append(_patiently(store, file) if file == files[-1] else _open(file, store.read(file)))
+        except HecliError as error:
+            problems.append(error.message)
+    # A copy under another name, as some storage makes them, is nothing new.
+    copies = {
+        link.digest: link
+        for link in sorted(links, key=lambda link: link.file == _file_name(link.entry.number))
+    }
+    links = sorted(copies.values(), key=lambda link: (link.entry.number, link.file))
+    if not links:
+        raise HecliError(
+            problems[0] if problems else f"{name} holds no ledger",
+            "check the path; hecli ledger init begins a new one",
+        )
+    by_number: dict[int, list[Link]] = defaultdict(list)
+    for link in links:
+        by_number[link.entry.number].append(link)
+    members: set[Card] = set()
+    before = 0
+    for number, here in by_number.items():
+        if number > before + 1:
+            gap = (
+                f"entry {before + 1} is"
+                if number == before + 2
+                else f"entries {before + 1:,} to {number - 1:,} are"
+            )
+            problems.append(f"{gap} missing: removed, or damaged")
+        problems += _problems(here, by_number.get(number - 1, []))
+        founder = by_number[1][0].signer if 1 in by_number else None
+        for link in here:
+            members |= _brought_in(link, founder)
+            problems += _intruder(link, members)
+        before = number
+    return Ledger(tuple(links), frozenset(members), tuple(problems))
+
+
+def begin(store: Store, identity: Identity, cards: Iterable[Card], name: str) -> Link:
+    """Write the first entry, with those who may add to the ledger; raises RefusedError where there is one."""
+    # Random, so that no entry of one ledger fits into another.
+    entry = _entry(1, os.urandom(DIGEST_SIZE), "founded", identity, cards=cards)
+    link, data = _signed(entry, identity)
+    if store.names() or not store.create(link.file, data):
+        raise RefusedError(
+            f"{name} holds a ledger already", "add to it with --ledger, or name another folder"
+        )
+    return link
+
+
+def append(
+    store: Store,
+    ledger: Ledger,
+    identity: Identity,
+    event: str,
+    *,
+    name: str,
+    plan: bytes = b"",
+    files: Sequence[tuple[str, bytes]] = (),
+    cards: Iterable[Card] = (),
+    text: str = "",
+) -> Link:
+    """Add an entry behind all that others have added since `ledger` was read.
+
+    `name` is the ledger's, for errors. Raises FormatError where the ledger or
+    the entry is not sound, RefusedError for one who is not on its roster.
+    """
+    ledger.require_sound(name)
+    ledger.check_member(identity.card, name)
+    last, members = ledger.last, ledger.members
+    while True:
+        number = last.entry.number + 1
+        entry = _entry(number, last.digest, event, identity, plan=plan, files=files, cards=cards, text=text)
+        link, data = _signed(entry, identity)
+        if store.create(link.file, data):
+            return link
+        # Somebody was quicker: go on behind what they wrote.
+        last = _follower(store, last)
+        members |= _brought_in(last, ledger.links[0].signer)
+        if problems := _intruder(last, members):
+            raise FormatError(problems[0], BROKEN)
+
+
+def entry_signer(reader: Reader, entry: Entry) -> Card:
+    """Who signed an entry; raises FormatError unless it is whom it names."""
+    signer = signer_of(reader, entry.plan)
+    if signer is None or signer.name != entry.party:
+        raise FormatError(f"{reader.name}: is not signed by {entry.party}", FORGED)
+    return signer
+
+
+def _follower(store: Store, last: Link) -> Link:
+    """The entry behind `last`, which is there."""
+    link = _patiently(store, _file_name(last.entry.number + 1))
+    if problems := _problems([link], [last]):
+        raise FormatError(problems[0], BROKEN)
+    return link
+
+
+def _patiently(store: Store, file: str) -> Link:
+    """The entry in a file that may still be being written, where files do not appear whole."""
+    patience = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return _open(file, store.read(file))
+        except FormatError as error:
+            if error.hint != CUT_SHORT or time.monotonic() > patience:
+                raise
+        time.sleep(0.05)
+
+
+def _brought_in(link: Link, founder: Card | None) -> set[Card]:
+    """Whom an entry puts on the roster: only the founder's do."""
+    return {link.signer, *link.entry.cards} if link.signer == founder else set()
+
+
+def _intruder(link: Link, members: AbstractSet[Card]) -> list[str]:
+    if link.signer in members:
+        return []
+    return [f"{link} is signed by {link.signer.name}, who is on no roster of this ledger"]
+
+
+def _problems(here: Sequence[Link], before: Sequence[Link]) -> list[str]:
+    """What is wrong with the entries of one number, given those of the number before."""
+    problems = []
+    parents = {each.digest for each in before}
+    for link in here:
+        if link.file != _file_name(link.entry.number) and len(here) == 1:
+            problems.append(f"{link.file} holds {link}: reordered or renamed")
+        if before and link.entry.previous not in parents:
+            problems.append(
+                f"{link} does not follow {before[0]}: one of them was changed, inserted or reordered"
+            )
+    if len(here) > 1:
+        one_parent = len({link.entry.previous for link in here}) == 1
+        what = "a fork: two entries with one parent" if one_parent else "two entries with one number"
+        both = " and ".join(
+            f"{link.file}, {link.entry.event} signed by {link.signer.name}, digest {link.digest.hex()[:16]}"
+            for link in here
+        )
+        problems.append(f"{what}: {both}")
+    return problems
+
+
+def _entry(
+    number: int,
+    previous: bytes,
+    event: str,
+    identity: Identity,
+    *,
+    plan: bytes = b"",
+    files: Sequence[tuple[str, bytes]] = (),
+    cards: Iterable[Card] = (),
+    text: str = "",
+) -> Entry:
+    now = datetime.now(UTC).strftime(TIME)
+    whom = tuple(sorted(set(cards)))
+    entry = Entry(number, previous, event, identity.card.name, now, plan, tuple(files), whom, text)
+    entry.check()
+    return entry
+
+
+def _signed(entry: Entry, identity: Identity) -> tuple[Link, bytes]:
+    out = io.BytesIO()
+    digest = envelope.write(out, "entry", entry.header(), sign=signer(identity, "entry", entry.plan))
+    return Link(_file_name(entry.number), entry, digest, identity.card), out.getvalue()
+
+
+def _open(file: str, data: bytes) -> Link:
+    reader = Reader(io.BytesIO(data), file)
+    entry = Entry.parse(reader)
+    return Link(file, entry, reader.digest, entry_signer(reader, entry))
+
+
+def _file_name(number: int) -> str:
+    return f"{number:08}{SUFFIX}"

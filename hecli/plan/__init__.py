@@ -1,0 +1,1 @@
+"""What all parties of a round agree on before it."""

@@ -1,0 +1,1 @@
+"""One function a command: streams in, streams out, no terminal, no paths."""

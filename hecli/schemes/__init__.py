@@ -1,0 +1,1 @@
+"""What happens to packed plaintexts between the parties and the sum."""

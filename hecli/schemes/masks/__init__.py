@@ -1,0 +1,1 @@
+"""Masks: what hides an update and cancels in the sum."""
