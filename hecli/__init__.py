@@ -1,13 +1,17 @@
 """Encrypted averaging in plain files: what the commands do, for Python.
 
-Every function takes and gives binary streams; those it reads must be
-seekable. All errors are `HecliError`s.
+Every function takes paths or binary streams; those for tensors also take a
+mapping of names to arrays. All errors are `HecliError`s; a wrong type is a
+`TypeError`.
 
     import hecli
 
     key = hecli.keygen()
-    with open("grads.npz", "rb") as grads, open("grads.enc", "wb") as out:
-        hecli.encrypt(grads, out, key.public)
+    for party, grads in updates.items():
+        hecli.encrypt(grads, f"{party}.enc", key.public, party=party)
+    hecli.aggregate([f"{party}.enc" for party in updates], "round.agg")
+    hecli.decrypt("round.agg", "round.sum", key)
+    mean = hecli.mean("round.sum")
 
 Names are imported when they are first used, so that importing hecli costs
 nothing.
@@ -17,32 +21,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hecli.api import (
+        aggregate,
+        answer,
+        apply,
+        combine,
+        decrypt,
+        encode,
+        encrypt,
+        enroll,
+        inspect,
+        make_plan,
+        mean,
+        next_model,
+        partial,
+        read_card,
+        read_identity,
+        read_jwk,
+        read_plan,
+        read_private_key,
+        read_public_key,
+        read_share,
+        verify,
+        verify_aggregate,
+        write_card,
+        write_identity,
+        write_jwk,
+        write_plan,
+        write_private_key,
+        write_public_key,
+        write_share,
+    )
     from hecli.errors import HecliError
-    from hecli.formats.cards import Card
-    from hecli.identity.people import read_card, read_identity, write_card, write_identity
+    from hecli.identity.cards import Card
     from hecli.identity.roster import Roster
     from hecli.identity.signatures import Identity
     from hecli.plan.data import Plan
-    from hecli.plan.files import read_plan, write_plan
-    from hecli.rounds.aggregate import aggregate
-    from hecli.rounds.apply import apply
-    from hecli.rounds.decrypt import decrypt
-    from hecli.rounds.encode import encode
-    from hecli.rounds.encrypt import encrypt
-    from hecli.rounds.inspect import inspect
-    from hecli.rounds.keys import (
-        keygen,
-        read_jwk,
-        read_private_key,
-        read_public_key,
-        write_jwk,
-        write_private_key,
-        write_public_key,
-    )
-    from hecli.rounds.plan import make_plan
-    from hecli.rounds.recompute import verify_aggregate
-    from hecli.rounds.verify import verify
-    from hecli.schemes.paillier.keys import PrivateKey, PublicKey
+    from hecli.schemes.masks.masking import Masking
+    from hecli.schemes.masks.scheme import Masks
+    from hecli.schemes.paillier.dealing import deal
+    from hecli.schemes.paillier.key_files import Share
+    from hecli.schemes.paillier.keys import PrivateKey, PublicKey, keygen
+    from hecli.schemes.paillier.scheme import Paillier
 
 __version__ = "0.1.0"
 
@@ -50,25 +70,37 @@ __all__ = [
     "Card",
     "HecliError",
     "Identity",
+    "Masking",
+    "Masks",
+    "Paillier",
     "Plan",
     "PrivateKey",
     "PublicKey",
     "Roster",
+    "Share",
     "__version__",
     "aggregate",
+    "answer",
     "apply",
+    "combine",
+    "deal",
     "decrypt",
     "encode",
     "encrypt",
+    "enroll",
     "inspect",
     "keygen",
     "make_plan",
+    "mean",
+    "next_model",
+    "partial",
     "read_card",
     "read_identity",
     "read_jwk",
     "read_plan",
     "read_private_key",
     "read_public_key",
+    "read_share",
     "verify",
     "verify_aggregate",
     "write_card",
@@ -77,39 +109,25 @@ __all__ = [
     "write_plan",
     "write_private_key",
     "write_public_key",
+    "write_share",
 ]
 
 _HOMES = {
-    "Card": "formats.cards",
+    "Card": "identity.cards",
     "HecliError": "errors",
     "Identity": "identity.signatures",
+    "Masking": "schemes.masks.masking",
+    "Masks": "schemes.masks.scheme",
+    "Paillier": "schemes.paillier.scheme",
     "Plan": "plan.data",
     "PrivateKey": "schemes.paillier.keys",
     "PublicKey": "schemes.paillier.keys",
     "Roster": "identity.roster",
-    "aggregate": "rounds.aggregate",
-    "apply": "rounds.apply",
-    "decrypt": "rounds.decrypt",
-    "encode": "rounds.encode",
-    "encrypt": "rounds.encrypt",
-    "inspect": "rounds.inspect",
-    "keygen": "rounds.keys",
-    "make_plan": "rounds.plan",
-    "read_card": "identity.people",
-    "read_identity": "identity.people",
-    "read_jwk": "rounds.keys",
-    "read_plan": "plan.files",
-    "read_private_key": "rounds.keys",
-    "read_public_key": "rounds.keys",
-    "verify": "rounds.verify",
-    "verify_aggregate": "rounds.recompute",
-    "write_card": "identity.people",
-    "write_identity": "identity.people",
-    "write_jwk": "rounds.keys",
-    "write_plan": "plan.files",
-    "write_private_key": "rounds.keys",
-    "write_public_key": "rounds.keys",
+    "Share": "schemes.paillier.key_files",
+    "deal": "schemes.paillier.dealing",
+    "keygen": "schemes.paillier.keys",
 }
+"""Where names are that are not in `hecli.api`."""
 
 
 def __dir__() -> list[str]:
@@ -117,9 +135,9 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'api')}"), name)
     # Found at once the next time.
     globals()[name] = value
     return value

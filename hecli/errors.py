@@ -9,7 +9,9 @@ and where there is one a hint that says what to do.
 class HecliError(Exception):
     """Something the user can understand and act on.
 
-    `message` is lower case without a full stop; `hint` likewise, or None.
+    Args:
+        message: What is wrong, in lower case without a full stop.
+        hint: What to do about it, likewise, or None.
     """
 
     def __init__(self, message: str, hint: str | None = None) -> None:
@@ -19,7 +21,12 @@ class HecliError(Exception):
 
 
 class FormatError(HecliError):
-    """A file is not what it should be: another kind, cut short, altered, or not canonical."""
+    """A file is not what it should be: another kind, cut short, altered, or not canonical.
+
+    Args:
+        message: What is wrong.
+        hint: What to do about it.
+    """
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message, hint or "it was altered, damaged or made by something else; get it again")

@@ -50,15 +50,15 @@ done
 
 say "Two of the three share holders make their partials."
 for party in 1 3; do
-  run hecli decrypt round.agg --share "hecli-$party.share" --identity "party-$party.id"
+  run hecli partial round.agg --share "hecli-$party.share" --identity "party-$party.id"
 done
 
 say "One partial alone opens nothing."
-run hecli decrypt round.agg --partial round-1.part --enroll '*.enroll' --answers '*.ans' --identity party-2.id ||
+run hecli combine round.agg round-1.part --enroll '*.enroll' --answers '*.ans' --identity party-2.id ||
   echo "[exit status $?]"
 
 say "Both together open the sum, and the answers take the masks off."
-run hecli decrypt round.agg --partial round-1.part round-3.part --enroll '*.enroll' --answers '*.ans' \
+run hecli combine round.agg round-1.part round-3.part --enroll '*.enroll' --answers '*.ans' \
   --identity party-2.id
 
 say "The model moves by the mean of the three."

@@ -9,26 +9,25 @@ import sys
 from pathlib import Path
 
 from hecli.formats import envelope
-from hecli.formats.envelope import Reader
-from hecli.identity.people import read_identity
+from hecli.formats.reader import Reader
+from hecli.identity.files import read_identity
 from hecli.identity.signatures import signer
-from hecli.plan.data import Plan
+from hecli.plan.files import parse_plan
 
 
 def _write(reader, header, body, out, identity):
-    plan = Plan.from_map(header["plan"], reader.name)
+    plan = parse_plan(header["plan"], reader.name)
     sign = None
     if identity:
         with Path(identity[0]).open("rb") as stream:
-            sign = signer(read_identity(stream, str), reader.kind, plan.digest)
+            sign = signer(read_identity(Reader(stream, identity[0]), str), reader.kind, plan.digest)
     with Path(out).open("wb") as stream:
         envelope.write(
             stream,
             reader.kind,
             header,
-            record_size=body.prelude.record_size,
-            count=body.count,
-            blocks=[body.read(body.count)],
+            body.prelude.sections,
+            [body.section(each.name).read(each.records) for each in body.prelude.sections],
             sign=sign,
         )
 

@@ -1,17 +1,24 @@
 """What many tests need: keys, tensors, whole rounds in memory, and commands."""
 
+import copy
+import functools
 import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 import hecli
+from hecli.arithmetic.engines import decryptor
+from hecli.codec import bits
+from hecli.codec.chain import Codec
 from hecli.formats import envelope
-from hecli.formats.envelope import Reader
-from hecli.plan.data import Plan
+from hecli.formats.reader import Reader
+from hecli.plan.files import parse_plan
+from hecli.rounds.headers import open_sum
 
 HERE = Path(__file__).parent
 KEYS = HERE / "keys"
@@ -55,7 +62,31 @@ def written(function, *arguments, **options):
 
 def small_plan(like=None, parties=8, **options):
     like = like if like is not None else npz(w=np.ones((3, 4), np.float32))
-    return hecli.make_plan(like, PUBLIC, parties, **options)
+    dropouts, randomness = options.pop("dropouts", None), options.pop("randomness", "short")
+    masking = None if dropouts is None else hecli.Masking(dropouts)
+    scheme = options.pop("scheme", None) or hecli.Paillier.of(PUBLIC, randomness, masking)
+    return hecli.make_plan(like, scheme, parties, **options)
+
+
+def scheme_for(key, dropouts=None):
+    """Paillier under a key, or masks alone without one."""
+    masking = None if dropouts is None else hecli.Masking(dropouts)
+    return hecli.Masks(masking) if key is None else hecli.Paillier.of(key, masking=masking)
+
+
+def quantised_with(plan, **changes):
+    """The same plan with another first step of its codec."""
+    quantise = replace(plan.codec.quantise, **changes)
+    return replace(plan, codec=Codec((quantise,), plan.codec.pack))
+
+
+def steps_of(plan):
+    return plan.codec.quantise.steps
+
+
+def sum_of(stream):
+    """What a sum file says of itself."""
+    return open_sum(reader(stream))
 
 
 def encrypted(source, plan=None, **options):
@@ -97,23 +128,27 @@ def reader(stream, name="file"):
 
 
 def body(stream):
-    """All records of a file as one byte string."""
+    """All records of a file, by section."""
     opened = reader(stream)
-    return opened.read(opened.count)
+    return {each.name: opened.section(each.name).read(each.records) for each in opened.prelude.sections}
 
 
-def rewritten(stream, header=None, body=None, kind=None, sign=None):
-    """The same file with other contents and true digests: what a forger makes."""
+def rewritten(stream, header=None, body=None, kind=None, sign=None, sections=None):
+    """The same file with other contents and true digests: what a forger makes.
+
+    `body` replaces sections by name, `sections` their layout.
+    """
     opened = reader(stream)
-    old_body = opened.read(opened.count)
+    contents = {
+        each.name: opened.section(each.name).read(each.records) for each in opened.prelude.sections
+    } | (body or {})
     out = io.BytesIO()
     envelope.write(
         out,
         kind or opened.kind,
         opened.header if header is None else header,
-        record_size=opened.prelude.record_size,
-        count=opened.count,
-        blocks=[old_body if body is None else body],
+        opened.prelude.sections if sections is None else sections,
+        contents.values(),
         sign=sign,
     )
     out.seek(0)
@@ -121,7 +156,70 @@ def rewritten(stream, header=None, body=None, kind=None, sign=None):
 
 
 def plan_of(stream):
-    return Plan.from_map(reader(stream).header["plan"], "file")
+    return parse_plan(reader(stream).header["plan"], "file")
+
+
+def leaves(value, path=()):
+    """The paths of all values in a header that hold no others."""
+    if isinstance(value, dict | list) and value:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in items:
+            yield from leaves(inner, (*path, key))
+    else:
+        yield path
+
+
+def lanes_of(plan, file):
+    """What the keyholder reads in one party's file, with a tool that asks no questions."""
+    content = body(file)["lanes"]
+    return lanes_in(plan, decryptor(KEY.p, KEY.q)(content) if "key" in plan.scheme.to_open else content)
+
+
+def lanes_in(plan, plaintexts):
+    packing = plan.geometry.packing
+    lanes, _ = bits.unpack(plaintexts, packing.width, packing.lanes, packing.size)
+    # The first lanes lie in the highest bits, where a residue below n is not uniform.
+    return lanes[:, 2:].reshape(-1)
+
+
+def chi_square(lanes, width):
+    """Of the eight highest bits of lanes against uniform, 255 degrees of freedom."""
+    counts = np.bincount((lanes >> np.uint64(width - 8)).astype(int), minlength=256)
+    expected = len(lanes) / 256
+    return float(((counts - expected) ** 2 / expected).sum())
+
+
+@functools.cache
+def dealt_shares():
+    """The five shares of the key in tests/keys."""
+    return [hecli.read_share(KEYS / f"dealt-{index}.share", no_passphrase) for index in range(1, 6)]
+
+
+def changed(value):
+    """Another value of the same type."""
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case float():
+            return value * 2
+        case str():
+            return value + "x"
+        case bytes() if value:
+            return bytes([value[0] ^ 1]) + value[1:]
+        case None:
+            return "x"
+    return [0]
+
+
+def with_change(header, path):
+    altered = copy.deepcopy(header)
+    inner = altered
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = changed(inner[path[-1]])
+    return altered
 
 
 def command(*arguments, cwd, stdin=b"", env=None, check=True):

@@ -106,7 +106,7 @@ def test_summaries_for_scripts(grads, run):
 def test_json_does_not_get_between_the_data(grads):
     result = command("encrypt", "a.npy", "-o", "-", "--json", cwd=grads)
     assert json.loads(result.stderr)["values"] == 2
-    assert result.stdout.startswith(b"\x96\xa5hecli")
+    assert result.stdout[1:7] == b"\xa5hecli"
 
 
 def test_quiet_says_nothing(grads, run):
@@ -367,11 +367,11 @@ def test_what_comes_from_a_pipe_goes_to_a_pipe(grads, ok):
         ok("encrypt", f"{party}.npy")
     one = (grads / "a.enc").read_bytes()
     aggregate = command("aggregate", "-", "b.enc", cwd=grads, stdin=one).stdout
-    assert aggregate.startswith(b"\x96\xa5hecli")
+    assert aggregate[1:7] == b"\xa5hecli"
     total = command("decrypt", "-", cwd=grads, stdin=aggregate).stdout
     assert command("apply", "-", "model.npy", cwd=grads, stdin=total).stdout.startswith(b"\x93NUMPY")
     plan = command("plan", "--like", "-", "--parties", "2", cwd=grads, stdin=(grads / "a.npy").read_bytes())
-    assert plan.stdout.startswith(b"\x96\xa5hecli")
+    assert plan.stdout[1:7] == b"\xa5hecli"
 
 
 def test_a_suffix_that_is_no_format_is_refused(grads, ok, fails):
@@ -399,7 +399,7 @@ def test_safetensors_come_through_pipes_too(grads):
     save_file({"w": np.ones(3, np.float32)}, grads / "w.safetensors")
     data = (grads / "w.safetensors").read_bytes()
     result = command("encrypt", "-", cwd=grads, stdin=data)
-    assert result.stdout.startswith(b"\x96\xa5hecli")
+    assert result.stdout[1:7] == b"\xa5hecli"
 
 
 def test_keys_that_others_can_read_are_warned_of_everywhere(place, run):

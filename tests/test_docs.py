@@ -1,9 +1,10 @@
 """The documentation says what the code does."""
 
+import ast
 import importlib.util
+import inspect
 import re
 import shutil
-from pathlib import Path
 
 import click
 import numpy as np
@@ -38,6 +39,16 @@ def test_a_command_is_summed_up_by_its_first_line(name):
         explained(inner, f"hecli {name} {inner.name}")
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_80_columns(name):
+    command = cli.get_command(click.Context(cli), name)
+    for each, words in [(command, f"hecli {name}")] + [
+        (inner, f"hecli {name} {inner.name}") for inner in getattr(command, "commands", {}).values()
+    ]:
+        text = each.get_help(click.Context(each, info_name=words, terminal_width=80))
+        assert max(map(len, text.splitlines())) <= 80
+
+
 def explained(command, words):
     # With an example, for short help is for those who know already.
     assert words in command.help
@@ -63,18 +74,69 @@ def test_the_readme_s_python_runs(tmp_path, monkeypatch):
 
 def test_the_package_s_own_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    np.savez("grads.npz", w=np.ones(3, np.float32))
+    updates = {party: {"w": np.full(3, value, np.float32)} for party, value in (("a", 1), ("b", 2))}
     example = re.search(r"\n\n((?:    .*\n|\n)+)", hecli.__doc__).group(1)
-    exec(re.sub(r"^    ", "", example, flags=re.MULTILINE), {})
-    assert Path("grads.enc").exists()
+    exec(re.sub(r"^    ", "", example, flags=re.MULTILINE), found := {"updates": updates})
+    assert found["mean"]["w"].tolist() == [1.5] * 3
 
 
 def test_everything_public_is_there_and_explained():
-    assert set(hecli._HOMES) | {"__version__"} == set(hecli.__all__)
-    for name in hecli._HOMES:
-        assert getattr(hecli, name).__doc__, name
+    for name in set(hecli.__all__) - {"__version__"}:
+        value = getattr(hecli, name)
+        text = value.__doc__
+        assert text, name
+        parameters = (
+            []
+            if inspect.isclass(value) and issubclass(value, Exception)
+            else inspect.signature(value).parameters
+        )
+        for parameter in parameters:
+            assert re.search(rf"^ +{parameter}: ", text, re.MULTILINE), f"{name} does not explain {parameter}"
     with pytest.raises(AttributeError, match="nonsense"):
         hecli.nonsense  # noqa: B018
+
+
+MODULES = sorted(path for path in (ROOT / "hecli").rglob("*.py") if path.parent.name != "cli")
+IMPLEMENTATIONS = (
+    "codec/quantise.py",
+    "codec/pack.py",
+    "schemes/masks/scheme.py",
+    "schemes/paillier/s",
+    "local.py",
+)
+"""Where methods do what an interface explains."""
+
+
+def public_parts(body, inside=None):
+    """Every public class and function of a module or class, and the class it is in."""
+    for each in body:
+        if isinstance(each, ast.ClassDef | ast.FunctionDef) and not each.name.startswith("_"):
+            yield each, inside
+            if isinstance(each, ast.ClassDef):
+                yield from public_parts(each.body, each)
+
+
+def arguments(part):
+    if isinstance(part, ast.FunctionDef):
+        found = part.args.posonlyargs + part.args.args + part.args.kwonlyargs
+        return [each.arg for each in found if each.arg not in ("self", "cls")]
+    fields = [each for each in part.body if isinstance(each, ast.AnnAssign)]
+    return [
+        each.target.id
+        for each in fields
+        if "ClassVar" not in ast.unparse(each.annotation) and not each.target.id.startswith("_")
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_all_arguments_of_all_that_is_public_are_explained(path):
+    for part, inside in public_parts(ast.parse(path.read_text()).body):
+        text = ast.get_docstring(part) or ""
+        implements = inside is not None and any(each in str(path) for each in IMPLEMENTATIONS)
+        if implements and "Args:" not in text:
+            continue
+        for name in arguments(part):
+            assert f"{name}: " in text, f"{part.name} does not explain {name}"
 
 
 def test_the_version_is_the_same_everywhere():

@@ -3,6 +3,7 @@
 import io
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,14 +14,28 @@ import hecli
 from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity, signer
-from hecli.rounds.answer import answer
-from hecli.rounds.dropouts import enroll, open_enrollments, unmasking
-from hecli.rounds.partials import combine, make_partial
+from hecli.rounds.enrollments import open_answers, open_enrollments
+from hecli.rounds.headers import open_blocks
 from hecli.schemes.masks import shamir
 from hecli.schemes.masks.files import Answer
-from hecli.storage.uses import remember
-from tests import test_masks, test_threshold
-from tests.support import KEY, PUBLIC, body, npz, reader, rewritten, written
+from hecli.schemes.round import Opener
+from hecli.storage.use_record import remember
+from tests.support import (
+    KEY,
+    KEYS,
+    PUBLIC,
+    body,
+    chi_square,
+    dealt_shares,
+    lanes_in,
+    lanes_of,
+    npz,
+    plan_of,
+    reader,
+    rewritten,
+    scheme_for,
+    written,
+)
 
 NAMES = [f"party-{at}" for at in range(10)]
 PEOPLE = {name: Identity.generate(name) for name in NAMES}
@@ -31,11 +46,11 @@ VALUES = 40
 
 def a_plan(key=PUBLIC, dropouts=2, values=VALUES, **options):
     like = npz(w=np.ones(values, np.float32))
-    return hecli.make_plan(like, key, roster=ROSTER, dropouts=dropouts, value_range=16.0, **options)
+    return hecli.make_plan(like, scheme_for(key, dropouts), roster=ROSTER, value_range=16.0, **options)
 
 
 def enrolled(plan, names=NAMES):
-    return {name: written(lambda out, who=name: enroll(out, plan, PEOPLE[who])) for name in names}
+    return {name: written(lambda out, who=name: hecli.enroll(out, plan, PEOPLE[who])) for name in names}
 
 
 def rewound(files):
@@ -50,7 +65,7 @@ def update(plan, name, enrollments, values=VALUES):
         lambda out: hecli.encrypt(
             source,
             out,
-            plan.key if plan.has_key else None,
+            plan.scheme.key if "key" in plan.scheme.to_encrypt else None,
             plan=plan,
             identity=PEOPLE[name],
             enrollments=rewound(enrollments.values()),
@@ -66,7 +81,7 @@ def aggregate(files):
 def answered(made, names, enrollments, **options):
     return {
         name: written(
-            lambda out, who=name: answer(
+            lambda out, who=name: hecli.answer(
                 rewound([made])[0], out, PEOPLE[who], rewound(enrollments.values()), **options
             )
         )
@@ -79,7 +94,7 @@ def opened(plan, made, enrollments, answers):
     hecli.decrypt(
         rewound([made])[0],
         out,
-        KEY if plan.has_key else None,
+        KEY if "key" in plan.scheme.to_open else None,
         identity=ANNA,
         enrollments=rewound(enrollments.values()),
         answers=rewound(answers.values()),
@@ -101,25 +116,31 @@ def without(*names):
     return [name for name in NAMES if name not in names]
 
 
-PLAN = a_plan()
-ENROLLMENTS = enrolled(PLAN)
-UPDATES = {name: update(PLAN, name, ENROLLMENTS) for name in NAMES}
+@pytest.fixture(scope="session")
+def ten():
+    """A round among ten, of whom two may drop out: its plan, everybody's enrollment and update."""
+    plan = a_plan()
+    enrollments = enrolled(plan)
+    updates = {name: update(plan, name, enrollments) for name in NAMES}
+    return SimpleNamespace(plan=plan, enrollments=enrollments, updates=updates)
 
 
 @pytest.mark.parametrize("gone", list(itertools.combinations(NAMES, 2))[::5])
-def test_any_two_that_send_no_update(gone):
+def test_any_two_that_send_no_update(ten, gone):
     """And the same two answer nothing."""
     here = without(*gone)
-    made = aggregate([UPDATES[name] for name in here])
-    check_mean(opened(PLAN, made, ENROLLMENTS, answered(made, here, ENROLLMENTS)), here)
+    made = aggregate([ten.updates[name] for name in here])
+    check_mean(opened(ten.plan, made, ten.enrollments, answered(made, here, ten.enrollments)), here)
 
 
 @pytest.mark.parametrize("gone", list(itertools.combinations(NAMES, 2))[2::9])
-def test_any_two_that_do_not_answer(gone):
-    made = aggregate(UPDATES.values())
-    check_mean(opened(PLAN, made, ENROLLMENTS, answered(made, without(*gone), ENROLLMENTS)), NAMES)
-    with pytest.raises(RefusedError, match="7 of the 8 answers it takes: 1 more"):
-        opened(PLAN, made, ENROLLMENTS, answered(made, without(*gone)[1:], ENROLLMENTS))
+def test_any_two_that_do_not_answer(ten, gone):
+    made = aggregate(ten.updates.values())
+    check_mean(
+        opened(ten.plan, made, ten.enrollments, answered(made, without(*gone), ten.enrollments)), NAMES
+    )
+    with pytest.raises(RefusedError, match="7 answers given, 8 required"):
+        opened(ten.plan, made, ten.enrollments, answered(made, without(*gone)[1:], ten.enrollments))
 
 
 @pytest.mark.parametrize("gone", [("party-0", "party-9"), ("party-3", "party-4")])
@@ -143,17 +164,18 @@ def test_different_ones_at_each_stage(key):
     check_mean(opened(plan, made, enrollments, answers), sent)
 
 
-def test_three_are_too_many():
+def test_three_are_too_many(ten):
     here = without("party-0", "party-1", "party-2")
-    made = aggregate([UPDATES[name] for name in here])
+    made = aggregate([ten.updates[name] for name in here])
     for function in (
-        lambda: answered(made, ["party-3"], ENROLLMENTS),
-        lambda: opened(PLAN, made, ENROLLMENTS, {}),
+        lambda: answered(made, ["party-3"], ten.enrollments),
+        lambda: opened(ten.plan, made, ten.enrollments, {}),
     ):
         with pytest.raises(RefusedError, match="lacks party-0, party-1, party-2"):
             function()
-    with pytest.raises(RefusedError, match="7 of the 8 parties enrolled"):
-        open_enrollments(rewound(list(ENROLLMENTS.values())[:7]), PLAN)
+    seven = dict(list(ten.enrollments.items())[:7])
+    with pytest.raises(RefusedError, match="7 enrollments given, 8 required"):
+        update(ten.plan, "party-0", seven)
 
 
 def test_a_late_update_stays_masked_though_its_round_key_is_known():
@@ -164,75 +186,63 @@ def test_a_late_update_stays_masked_though_its_round_key_is_known():
     sent = {name: update(plan, name, enrollments, 4000) for name in NAMES}
     made = aggregate([sent[name] for name in without(late)])
     answers = answered(made, without(late), enrollments)
-    opened_enrollments = open_enrollments(rewound(enrollments.values()), plan)
     # All that the answers reveal, turned against the late update.
-    contributors = tuple(each for each in reader(made).header["contributors"])
-    present = [name for name, *_ in contributors]
-    assert late not in present
-    take_off = unmasking(
-        plan,
-        reader(made),
-        tuple(hecli_contributor(each) for each in contributors),
-        opened_enrollments,
-        rewound(answers.values()),
+    blocks = open_blocks(reader(made))
+    assert late not in [each.party for each in blocks.contributors]
+    opener = Opener(
+        None,
+        blocks.contributors,
+        open_enrollments(rewound(enrollments.values()), plan),
+        open_answers(rewound(answers.values()), plan, reader(made)),
     )
-    lanes = test_masks.lanes_of(plan, sent[late])
-    assert test_masks.chi_square(lanes, plan.lane_width) < 400
-    whole = body(aggregate(sent.values()))
-    uncovered = take_off(whole)
-    rows = np.frombuffer(uncovered, np.uint8)
-    from hecli.codec.pack import unpack
-
-    found, _ = unpack(uncovered[plan.plaintext_size :], plan.lane_width, plan.lanes, plan.plaintext_size)
-    assert test_masks.chi_square(found[:, 2:].reshape(-1), plan.lane_width) < 400
-    assert len(rows) == len(whole)
+    width = plan.geometry.packing.width
+    assert chi_square(lanes_of(plan, sent[late]), width) < 400
+    whole = body(aggregate(sent.values()))["lanes"]
+    (uncovered,) = plan.scheme.unmasked(lambda batches, _: iter(batches), plan.round, opener)([whole], 0)
+    assert len(uncovered) == len(whole)
+    assert uncovered != whole
+    assert chi_square(lanes_in(plan, uncovered), width) < 400
 
 
-def hecli_contributor(item):
-    from hecli.formats.rounds import Contributor
-
-    return Contributor(*item)
-
-
-def test_nobody_answers_about_two_sets(place):
+def test_nobody_answers_about_two_sets(ten, place):
     """The majority that one set needs leaves too few for another."""
     Path("party-3.id").write_bytes(b"x")
     record = remember("party-3.id", "answered", "danger", again=False)
-    first = aggregate([UPDATES[name] for name in without("party-0")])
-    second = aggregate([UPDATES[name] for name in without("party-1")])
-    answered(first, ["party-3"], ENROLLMENTS, record=record)
+    first = aggregate([ten.updates[name] for name in without("party-0")])
+    second = aggregate([ten.updates[name] for name in without("party-1")])
+    answered(first, ["party-3"], ten.enrollments, record=record)
     with pytest.raises(RefusedError, match="another aggregate of this plan was answered before"):
-        answered(second, ["party-3"], ENROLLMENTS, record=record)
-    assert answered(first, ["party-3"], ENROLLMENTS, record=record)
-    assert 2 * PLAN.answers > len(NAMES)
+        answered(second, ["party-3"], ten.enrollments, record=record)
+    assert answered(first, ["party-3"], ten.enrollments, record=record)
+    assert 2 * ten.plan.scheme.masking.needed(len(NAMES)) > len(NAMES)
     assert place
 
 
-def test_an_answer_never_holds_both_secrets_of_one_party():
-    made = aggregate([UPDATES[name] for name in without("party-2")])
-    found = Answer.parse(reader(answered(made, ["party-5"], ENROLLMENTS)["party-5"]))
+def test_an_answer_never_holds_both_secrets_of_one_party(ten):
+    made = aggregate([ten.updates[name] for name in without("party-2")])
+    found = Answer.parse(reader(answered(made, ["party-5"], ten.enrollments)["party-5"]))
     assert [owner for owner, _ in found.self_shares] == without("party-2")
     assert [owner for owner, _ in found.mask_shares] == ["party-2"]
     both = Answer(found.plan, found.party, found.aggregate, found.self_shares, (("party-3", 1),))
     out = io.BytesIO()
-    file = answered(made, ["party-5"], ENROLLMENTS)["party-5"]
+    file = answered(made, ["party-5"], ten.enrollments)["party-5"]
     with pytest.raises(FormatError, match="shares of both secrets of one party"):
         Answer.parse(reader(rewritten(file, header=both.header())))
     assert out.getvalue() == b""
 
 
-def test_a_request_to_recover_somebody_who_is_present_reveals_nothing_usable():
+def test_a_request_to_recover_somebody_who_is_present_reveals_nothing_usable(ten):
     """A dishonest aggregator leaves party-2 out of the list, and its update in the product."""
     here = without("party-2")
-    honest, forged = aggregate(UPDATES.values()), aggregate([UPDATES[name] for name in here])
+    honest, forged = aggregate(ten.updates.values()), aggregate([ten.updates[name] for name in here])
     header = reader(forged).header
-    lying = rewritten(honest, header=header, sign=signer(PEOPLE["party-0"], "aggregate", PLAN.digest))
-    answers = answered(lying, here, ENROLLMENTS)
+    lying = rewritten(honest, header=header, sign=signer(PEOPLE["party-0"], "aggregate", ten.plan.digest))
+    answers = answered(lying, here, ten.enrollments)
     with pytest.raises(FormatError, match="control block"):
-        opened(PLAN, lying, ENROLLMENTS, answers)
-    files = rewound([UPDATES[name] for name in here])
+        opened(ten.plan, lying, ten.enrollments, answers)
+    files = rewound([ten.updates[name] for name in here])
     with pytest.raises(MismatchError, match="is not the product"):
-        answered(lying, ["party-4"], ENROLLMENTS, sources=files)
+        answered(lying, ["party-4"], ten.enrollments, sources=files)
 
 
 def test_one_share_less_than_it_takes_tells_nothing():
@@ -265,12 +275,13 @@ def test_a_published_example_of_shamir_s():
 def relisted(file, **changes):
     """An answer with other content, signed again by its party."""
     header = reader(file).header | changes
-    return rewritten(file, header=header, sign=signer(PEOPLE[header["party"]], "answer", PLAN.digest))
+    digest = plan_of(file).digest
+    return rewritten(file, header=header, sign=signer(PEOPLE[header["party"]], "answer", digest))
 
 
-def test_a_lying_answer_is_named():
-    made = aggregate([UPDATES[name] for name in without("party-2")])
-    answers = answered(made, without("party-2"), ENROLLMENTS)
+def test_a_lying_answer_is_named(ten):
+    made = aggregate([ten.updates[name] for name in without("party-2")])
+    answers = answered(made, without("party-2"), ten.enrollments)
     true = reader(answers["party-7"]).header
     lie = [[owner, bytes(66)] for owner, _ in true["self_shares"]]
     for changes, says in (
@@ -281,21 +292,21 @@ def test_a_lying_answer_is_named():
     ):
         lying = answers | {"party-7": relisted(answers["party-7"], **changes)}
         with pytest.raises(FormatError, match=says):
-            opened(PLAN, made, ENROLLMENTS, lying)
+            opened(ten.plan, made, ten.enrollments, lying)
     del answers["party-7"]
-    check_mean(opened(PLAN, made, ENROLLMENTS, answers), without("party-2"))
-    replayed = {"party-8": answered(aggregate(UPDATES.values()), ["party-8"], ENROLLMENTS)["party-8"]}
+    check_mean(opened(ten.plan, made, ten.enrollments, answers), without("party-2"))
+    replayed = {"party-8": answered(aggregate(ten.updates.values()), ["party-8"], ten.enrollments)["party-8"]}
     with pytest.raises(MismatchError, match="another aggregate"):
-        opened(PLAN, made, ENROLLMENTS, answers | replayed)
+        opened(ten.plan, made, ten.enrollments, answers | replayed)
     header = reader(answers["party-8"]).header | {"party": "party-9"}
     forged = rewritten(
-        answers["party-8"], header=header, sign=signer(PEOPLE["party-8"], "answer", PLAN.digest)
+        answers["party-8"], header=header, sign=signer(PEOPLE["party-8"], "answer", ten.plan.digest)
     )
     with pytest.raises(HecliError, match="is not signed by party-9"):
-        opened(PLAN, made, ENROLLMENTS, answers | {"party-8": forged})
+        opened(ten.plan, made, ten.enrollments, answers | {"party-8": forged})
     twice = answers | {"again": answers["party-8"]}
     with pytest.raises(RefusedError, match="party-8 answers twice"):
-        opened(PLAN, made, ENROLLMENTS, twice)
+        opened(ten.plan, made, ten.enrollments, twice)
 
 
 def test_a_dishonest_enrollment_is_named_before_anybody_encrypts():
@@ -318,7 +329,7 @@ def test_a_dishonest_enrollment_is_named_before_anybody_encrypts():
         update(plan, "party-0", enrollments | {"party-4": by_another})
 
 
-def test_everybody_has_to_mask_with_the_same_people():
+def test_everybody_has_to_mask_with_the_same_people(ten):
     plan = a_plan()
     enrollments = enrolled(plan)
     fewer = {name: file for name, file in enrollments.items() if name != "party-9"}
@@ -333,32 +344,28 @@ def test_everybody_has_to_mask_with_the_same_people():
     with pytest.raises(RefusedError, match="not among those who enrolled"):
         update(plan, "party-9", fewer)
     with pytest.raises(MismatchError, match="different plans"):
-        update(PLAN, "party-0", enrollments)
+        update(ten.plan, "party-0", enrollments)
 
 
 def test_with_a_key_in_shares_too():
-    plan = hecli.make_plan(
-        npz(w=np.ones(VALUES, np.float32)),
-        test_threshold.PUBLIC,
-        roster=Roster.of([each.card for each in PEOPLE.values()], coordinator=ANNA.card),
-        dropouts=2,
-        value_range=16.0,
-        opens=test_threshold.opens(test_threshold.KEY),
-    )
+    roster = Roster.of([each.card for each in PEOPLE.values()], coordinator=ANNA.card)
+    dealt = hecli.read_public_key(KEYS / "dealt.pub")
+    like = npz(w=np.ones(VALUES, np.float32))
+    plan = hecli.make_plan(like, scheme_for(dealt, 2), roster=roster, value_range=16.0)
     enrollments = enrolled(plan)
     here = without("party-4", "party-6")
     made = aggregate([update(plan, name, enrollments) for name in here])
     answers = answered(made, here, enrollments)
     parts = [
-        written(lambda out, share=each: make_partial(rewound([made])[0], out, share, identity=ANNA, jobs=1))
-        for each in test_threshold.SHARES[1:4]
+        written(lambda out, share=each: hecli.partial(rewound([made])[0], out, share, identity=ANNA, jobs=1))
+        for each in dealt_shares()[1:4]
     ]
     total = io.BytesIO()
-    combine(
+    hecli.combine(
         rewound([made])[0],
         parts,
         total,
-        test_threshold.KEY,
+        dealt,
         identity=ANNA,
         enrollments=rewound(enrollments.values()),
         answers=rewound(answers.values()),
@@ -372,12 +379,12 @@ def test_with_a_key_in_shares_too():
         check_mean(file["w"], here)
 
 
-def test_plans_without_dropouts_want_no_enrollments():
+def test_plans_without_dropouts_want_no_enrollments(ten):
     plan = a_plan(dropouts=0)
     with pytest.raises(RefusedError, match="allows for no dropouts"):
-        enroll(io.BytesIO(), plan, PEOPLE["party-0"])
+        hecli.enroll(io.BytesIO(), plan, PEOPLE["party-0"])
     with pytest.raises(RefusedError, match="allows for no dropouts"):
-        update(plan, "party-0", ENROLLMENTS)
+        update(plan, "party-0", ten.enrollments)
     for dropouts in (5, -1, 10):
         with pytest.raises(HecliError, match="too many to drop out"):
             a_plan(dropouts=dropouts)
@@ -417,7 +424,7 @@ def test_the_commands(place, ok, fails):
     )
     common = ("--plan", "round.plan", "--ledger", "ledger")
     for name in names[1:]:
-        assert "1 of 3 may drop out" in ok("enroll", "--identity", f"{name}.id", *common)
+        assert "2 updates and 2 answers are needed" in ok("enroll", "--identity", f"{name}.id", *common)
     for name in names[1:3]:
         ok("encrypt", f"{name}.npy", "--identity", f"{name}.id", "--enroll", "*.enroll", *common)
     ok("aggregate", "alice.enc", "bob.enc", "--identity", "bob.id", *common)

@@ -10,7 +10,8 @@ from tests.support import KEYS, SAMPLES, command
 
 
 def listing(folder):
-    return {path.name: path.stat().st_size for path in folder.iterdir()}
+    """The names of a folder's files, and what is in them."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def round_(place, ok):
 
 @pytest.fixture
 def unchanged(round_):
-    """Check at the end that a test's failures left no file behind and changed none."""
+    """Check at the end that a test's failures left no file behind and changed no byte of any."""
     before = listing(round_)
     yield round_
     assert listing(round_) == before
@@ -66,19 +67,16 @@ B = np.ones(2, np.float32)
 )
 @pytest.mark.parametrize("verb", ["encode", "encrypt"])
 def test_tensors_that_do_not_fit(unchanged, elsewhere, fails, verb, arrays, says):
-    assert unchanged
     fails(verb, save(elsewhere, **arrays), "--plan", "round.plan", says=says)
     assert listing(elsewhere).keys() == {"other.npz"}
 
 
 def test_integers_that_overflow(unchanged, elsewhere, fails):
-    assert unchanged
     path = save(elsewhere, w=np.array([2**60]))
     fails("encrypt", path, says="tensor w[0] is 1152921504606846976, integer overflow")
 
 
 def test_the_wrong_key(unchanged, fails):
-    assert unchanged
     for key, verb in ((".pub", "encrypt"), (".key", "decrypt")):
         target = "a.npz" if verb == "encrypt" else "round.agg"
         options = ("--plan", "round.plan") if verb == "encrypt" else ()
@@ -100,13 +98,11 @@ def test_both_fingerprints_are_shown(round_, run):
     own, other = (
         run("inspect", path)[1].split("key          ")[1][:49] for path in ("hecli.pub", KEYS / "full.pub")
     )
-    assert round_
     assert own in errors
     assert other in errors
 
 
 def test_the_wrong_half_of_a_key(unchanged, fails):
-    assert unchanged
     fails(
         "encrypt",
         "a.npz",
@@ -130,7 +126,6 @@ def test_the_wrong_half_of_a_key(unchanged, fails):
 
 
 def test_keys_that_are_not_there(unchanged, fails, monkeypatch):
-    assert unchanged
     fails("decrypt", "round.agg", "--key", "no.key", "-o", "x", says="cannot read no.key: no such file")
     monkeypatch.setenv("HECLI_KEY", "gone.pub")
     fails("encrypt", "a.npz", "-o", "x", says="cannot read gone.pub")
@@ -147,7 +142,6 @@ def test_keys_that_are_not_there(unchanged, fails, monkeypatch):
 
 
 def test_a_passphrase_that_is_wrong(unchanged, fails, monkeypatch):
-    assert unchanged
     sealed = KEYS / "sealed.key"
     monkeypatch.setenv("HECLI_PASSPHRASE", "battery staple")
     fails("decrypt", "round.agg", "--key", sealed, "-o", "x", says="wrong passphrase")
@@ -195,7 +189,6 @@ def test_a_passphrase_that_cannot_be_asked_for(unchanged):
     ],
 )
 def test_a_file_of_another_kind(unchanged, fails, arguments, says):
-    assert unchanged
     options = ("-o", "x") if arguments[0] != "inspect" else ()
     fails(*arguments, *options, says=says)
 
@@ -227,7 +220,6 @@ def test_two_rounds_mixed_up(unchanged, elsewhere, ok, fails):
     )
     ok("encode", "a.npz", "--plan", elsewhere / "other.plan", "-o", elsewhere / "a.int")
     fails("encrypt", elsewhere / "a.int", "--plan", "round.plan", "-o", "x", says="follow different plans")
-    assert unchanged
 
 
 def test_two_parties_with_different_shapes(unchanged, elsewhere, ok, fails):
@@ -236,7 +228,6 @@ def test_two_parties_with_different_shapes(unchanged, elsewhere, ok, fails):
     ok("encrypt", "a.npz", "-o", elsewhere / "a.enc")
     says = "tensor w has shape [3, 2]"
     fails("aggregate", elsewhere / "a.enc", elsewhere / "other.enc", "-o", "x", says=says)
-    assert unchanged
 
 
 def test_the_same_update_twice(unchanged, elsewhere, ok, fails):
@@ -259,7 +250,6 @@ def test_the_same_update_twice(unchanged, elsewhere, ok, fails):
     )
     ok("encrypt", "b.npz", "--plan", "round.plan", "--party", "a", "-o", elsewhere / "a.enc")
     fails("aggregate", "a.enc", elsewhere / "a.enc", "-o", "x", says="a would be counted twice")
-    assert unchanged
 
 
 def test_one_party_is_not_opened(unchanged, elsewhere, ok, fails):
@@ -273,7 +263,6 @@ def test_one_party_is_not_opened(unchanged, elsewhere, ok, fails):
             says="holds 1 contributor, the plan opens no fewer than 2",
             hint="more parties",
         )
-    assert unchanged
 
 
 def test_output_that_exists(unchanged, ok, fails):
@@ -291,7 +280,6 @@ def test_output_that_exists(unchanged, ok, fails):
             says="exists",
             hint="without the old private key" if arguments == ("keygen",) else "--force",
         )
-    assert unchanged
     ok("decrypt", "round.agg", "--force")
 
 
@@ -301,7 +289,6 @@ def test_inputs_and_outputs_that_are_no_files(unchanged, elsewhere, fails):
     fails("decrypt", "round.agg", "-o", elsewhere, says=f"cannot write {elsewhere}: it is a folder")
     fails("decrypt", "round.agg", "-o", elsewhere / "no" / "x", says="no such file or folder")
     fails("decrypt", "no.agg", says="cannot read no.agg: no such file or folder")
-    assert unchanged
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root may write anywhere")
@@ -360,12 +347,10 @@ def test_a_private_key_that_others_can_read(round_, run):
     ],
 )
 def test_a_wrong_command_line(unchanged, fails, arguments, says):
-    assert unchanged
     fails(*arguments, says=says, hint="--help", status=2)
 
 
 def test_values_no_plan_or_key_can_have(unchanged, fails):
-    assert unchanged
     plan = ("plan", "--like", "a.npz", "-o", "x")
     fails(*plan, "--parties", 1, says="the number of parties must be from 2")
     fails(*plan, "--parties", 3, "--min-parties", 1, says="the fewest parties must be from 2")
@@ -381,7 +366,6 @@ def test_a_model_that_does_not_fit(unchanged, elsewhere, fails):
     path = save(elsewhere, w=W, b=np.ones(3, np.float32))
     fails("apply", "round.sum", path, says="tensor b has shape [3], the sum calls for [2]", hint="the model")
     fails("apply", "round.sum", "a.npz", "-o", "x.npy", says="holds one tensor, here are 2")
-    assert unchanged
     assert listing(elsewhere).keys() == {"other.npz"}
 
 
@@ -410,7 +394,6 @@ def test_the_sample_data_is_no_pickle(place):
 def test_an_output_that_would_be_the_input(unchanged, fails):
     fails("encrypt", "a.enc", says="a.enc would be written over itself", hint="-o")
     fails("decrypt", "round.sum", says="round.sum would be written over itself", hint="-o")
-    assert unchanged
 
 
 def test_weights_without_a_plan(unchanged, fails):
@@ -424,4 +407,3 @@ def test_weights_without_a_plan(unchanged, fails):
         says="weight 100 is not from 1 to 1",
         hint="--max-weight",
     )
-    assert unchanged

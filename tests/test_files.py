@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hecli.cli.files import open_input, open_output, open_stream
 from hecli.errors import HecliError, RefusedError
 from hecli.storage import local as files
-from hecli.storage.local import open_input, open_output
+from hecli.storage.local import LOCAL
 from tests.support import command
 
 
@@ -136,6 +137,81 @@ def test_pipes_are_read_whole_before_they_are_used(tmp_path):
         stream.seek(-10, 2)
         assert stream.read() == data[-10:]
     writer.join()
+
+
+def test_a_stream_is_not_read_before_it_is_asked_for(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    def answer_before_the_end():
+        with path.open("wb", buffering=0) as out:
+            out.write(b"first")
+            seen.wait(20)
+            out.write(b" and last")
+
+    seen = threading.Event()
+    writer = threading.Thread(target=answer_before_the_end)
+    writer.start()
+    with open_stream(str(path)) as stream:
+        assert stream.peek(1)[:1] == b"f"
+        assert stream.read(5) == b"first"
+        seen.set()
+        assert stream.read() == b" and last"
+    writer.join()
+    with pytest.raises(HecliError, match="no such file"), open_stream(str(tmp_path / "nothing")):
+        pytest.fail("should not get here")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_secret_goes_to_no_pipe_that_somebody_planted(tmp_path, force):
+    os.mkfifo(tmp_path / "out")
+    (tmp_path / "link").symlink_to("out")
+    for path in (str(tmp_path / "out"), str(tmp_path / "link"), "/dev/null"):
+        with (
+            pytest.raises(RefusedError, match="is not a regular file"),
+            open_output(path, force=force, secret=True),
+        ):
+            pytest.fail("should not get here")
+    assert names(tmp_path) == ["link", "out"]
+
+
+def test_no_key_is_made_where_a_pipe_is_planted(tmp_path):
+    os.mkfifo(tmp_path / "hecli.key")
+    for force in ([], ["--force"]):
+        result = command("keygen", "--bits", "2048", *force, cwd=tmp_path, check=False)
+        assert result.returncode == 1
+        assert result.stderr.startswith(b"error: hecli.key is not a regular file")
+        assert names(tmp_path) == ["hecli.key"]
+        assert stat.S_ISFIFO((tmp_path / "hecli.key").stat().st_mode)
+
+
+def test_the_folder_is_made_durable_with_the_file(tmp_path, monkeypatch, file_system):
+    synced = []
+    fsync = os.fsync
+
+    def noted(descriptor):
+        synced.append(stat.S_IFMT(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with open_output(str(tmp_path / "out")) as stream:
+        stream.write(b"x")
+    assert LOCAL.claim(str(tmp_path / "one"), b"x")
+    assert synced == [stat.S_IFREG, stat.S_IFDIR] * 2 or file_system == "no links"
+    assert synced[-1] == stat.S_IFDIR
+
+
+def test_a_claim_is_one_s_only(tmp_path, file_system):
+    path = str(tmp_path / "folder" / "one")
+    assert LOCAL.list(str(tmp_path / "folder")) == []
+    assert not LOCAL.exists(path)
+    assert LOCAL.claim(path, b"mine")
+    assert not LOCAL.claim(path, b"theirs")
+    with LOCAL.open(path) as stream:
+        assert stream.read() == b"mine"
+    assert LOCAL.list(str(tmp_path / "folder")) == ["one"]
+    assert LOCAL.exists(path)
+    assert file_system
 
 
 def test_binary_does_not_go_to_a_terminal(place):
@@ -260,23 +336,6 @@ def alive(group):
     return bool(members(group))
 
 
-def test_a_worker_that_dies_is_said(place, run, monkeypatch):
-    from hecli.arithmetic.gmp import Encryptor
-
-    np.save(place / "g.npy", np.ones(20_000, np.float32))
-    parent = os.getpid()
-
-    def die(*_arguments):
-        assert os.getpid() != parent
-        os._exit(3)
-
-    monkeypatch.setattr(Encryptor, "__call__", die)
-    status, _, errors = run("encrypt", "g.npy", "--jobs", "2")
-    assert status == 1
-    assert "error: a worker process died" in errors
-    assert not (place / "g.enc").exists()
-
-
 def test_closed_standard_streams_are_said(place):
     np.save(place / "g.npy", np.ones(3, np.float32))
 
@@ -307,7 +366,7 @@ def test_a_worker_killed_in_the_middle_is_said(place):
     os.kill(max(map(int, members(process.pid))), signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert b"error: a worker process died" in errors
+    assert b"error: a worker process was killed by signal 9\nhint: is there enough memory?" in errors
     assert not alive(process.pid)
 
 
@@ -343,17 +402,3 @@ def test_an_interrupt_while_workers_start_is_not_lost(place):
         assert errors.strip() == b"error: interrupted"
         assert not (place / "g.enc").exists()
         assert not alive(process.pid)
-
-
-def test_a_worker_without_memory_is_said(place, run, monkeypatch):
-    from hecli.arithmetic.gmp import Encryptor
-
-    np.save(place / "g.npy", np.ones(20_000, np.float32))
-
-    def fail(*_arguments):
-        raise MemoryError
-
-    monkeypatch.setattr(Encryptor, "__call__", fail)
-    status, _, errors = run("encrypt", "g.npy", "--jobs", "2")
-    assert status == 1
-    assert "error: out of memory\nhint: try --jobs 1" in errors

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,32 +13,34 @@ from hypothesis import strategies as st
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats import envelope
-from hecli.formats.envelope import Reader
+from hecli.formats.reader import Reader
 from hecli.identity.signatures import Identity, signer
 from hecli.ledger import chain as ledger
+from hecli.ledger.recorder import recorder
 from hecli.storage import local as files
-from hecli.storage.local import Folder
-from tests.support import command
-from tests.test_signed import changed, leaves, with_change
+from hecli.storage.local import LOCAL, LocalStore
+from tests.support import changed, command, leaves, with_change
 
 ANNA, ALICE, BOB, MALLORY = (Identity.generate(name) for name in ("anna", "alice", "bob", "mallory"))
 
 
 class Memory:
-    """A store for tests that need no folder."""
+    """A store of one folder, for tests that need none of the machine's."""
 
     def __init__(self):
         self.files = {}
 
-    def names(self):
-        return list(self.files)
+    def list(self, folder):
+        return [] if folder != "ledger" else list(self.files)
 
-    def read(self, name):
+    def open(self, path):
+        name = path.removeprefix("ledger/")
         if name not in self.files:
             raise HecliError(f"no {name}")
-        return self.files[name]
+        return io.BytesIO(self.files[name])
 
-    def create(self, name, data):
+    def claim(self, path, data):
+        name = path.removeprefix("ledger/")
         if name in self.files:
             return False
         self.files[name] = data
@@ -56,15 +59,15 @@ def store():
 
 def filled(notes=4):
     store = Memory()
-    ledger.begin(store, ANNA, [ALICE.card, BOB.card], "ledger")
+    ledger.begin(store, "ledger", ANNA, [ALICE.card, BOB.card])
     for number in range(notes):
         who = (ALICE, BOB)[number % 2]
         add(store, who, "note", text=f"note {number}", files=[(f"f{number}", bytes(32))])
     return store
 
 
-def add(store, who, event, before=None, **about):
-    return ledger.append(store, before or read(store), who, event, name="ledger", **about)
+def add(store, who, event, before=None, folder="ledger", **about):
+    return ledger.append(store, folder, before or read(store, folder), who, event, **about).last
 
 
 def smuggle(store, who, event, **about):
@@ -74,8 +77,8 @@ def smuggle(store, who, event, **about):
     store.files[link.file] = data
 
 
-def read(store):
-    return ledger.read_ledger(store, "ledger")
+def read(store, folder="ledger"):
+    return ledger.read_ledger(store, folder)
 
 
 def test_a_chain_holds(store):
@@ -280,6 +283,49 @@ def test_entries_that_cannot_be(store, event):
 
 
 @pytest.mark.parametrize(
+    ("time", "sound"),
+    [
+        ("2024-02-29T23:59:59Z", True),
+        ("1970-01-01T00:00:00Z", True),
+        ("9999-12-31T23:59:59Z", True),
+        ("1969-12-31T23:59:59Z", False),
+        ("2023-02-29T00:00:00Z", False),
+        ("2024-01-01T24:00:00Z", False),
+        ("2024-01-01T00:00:60Z", False),
+        ("2024-01-01T00:00:00z", False),
+        ("2024-01-01T00:00:00Z\n", False),
+        ("2024-1-01T00:00:00Z", False),
+        ("\u0662\u0660\u0662\u0664-01-01T00:00:00Z", False),
+        ("2024-01-01 00:00:00Z", False),
+    ],
+)
+def test_there_is_one_way_to_write_a_time(store, time, sound):
+    entry = replace(read(store).last.entry, time=time)
+    if sound:
+        entry.check()
+        return
+    with pytest.raises(FormatError, match="is no time"):
+        entry.check()
+
+
+def test_a_recorder_goes_on_with_what_it_knows(store):
+    record = recorder(store, "ledger", ALICE)
+    opens = []
+    store.open = lambda path: opens.append(path) or Memory.open(store, path)
+    record("note", text="first")
+    add(store, BOB, "note", before=read(store), text="between")
+    opens.clear()
+    record("note", files=[("folder/f", bytes(32))], text="second")
+    assert opens == ["ledger/00000007.entry"]
+    assert read(store).last.entry.files == (("f", bytes(32)),)
+    recorder(store, None, None)("note", text="nowhere")
+    with pytest.raises(RefusedError, match="are signed"):
+        recorder(store, "ledger", None)
+    with pytest.raises(RefusedError, match="not on the roster"):
+        recorder(store, "ledger", MALLORY)
+
+
+@pytest.mark.parametrize(
     "head", ["", "5", "5:abc", "x:" + "0" * 64, "²:" + "0" * 64, "9" * 5000 + ":" + "0" * 64, "5:" + "A" * 64]
 )
 def test_heads_that_are_none(store, head):
@@ -289,34 +335,33 @@ def test_heads_that_are_none(store, head):
 
 def test_a_ledger_is_begun_once(store):
     with pytest.raises(RefusedError, match="holds a ledger already"):
-        ledger.begin(store, ANNA, [], "ledger")
+        ledger.begin(store, "ledger", ANNA, [])
 
 
 APPEND = """
 import sys
-from hecli.storage.local import Folder
+from hecli.formats.reader import Reader
+from hecli.identity.files import read_identity
 from hecli.ledger.chain import append, read_ledger
-from hecli.identity.people import read_identity
+from hecli.storage.local import LOCAL
 with open("alice.id", "rb") as stream:
-    alice = read_identity(stream, str)
-store = Folder("ledger")
-book = read_ledger(store, "ledger")
+    alice = read_identity(Reader(stream, "alice.id"), str)
+book = read_ledger(LOCAL, "ledger")
 sys.stdin.readline()
 for each in range(5):
-    append(store, book, alice, "note", name="ledger", text=f"{sys.argv[1]} {each}")
+    append(LOCAL, "ledger", book, alice, "note", text=f"{sys.argv[1]} {each}")
 """
 
 
 @pytest.mark.parametrize("links", [True, False])
 def test_twenty_processes_lose_nothing(tmp_path, links):
     """All at once, and all from the same old state; also where the file system has no links."""
-    from hecli.identity.people import write_identity
+    from hecli.identity.files import write_identity
 
     with (tmp_path / "alice.id").open("wb") as out:
         write_identity(ALICE, out)
-    store = Folder(str(tmp_path / "ledger"))
-    store.make()
-    ledger.begin(store, ALICE, [], "ledger")
+    folder = str(tmp_path / "ledger")
+    ledger.begin(LOCAL, folder, ALICE, [])
     script = APPEND if links else _NO_LINKS + APPEND
     writers = [
         subprocess.Popen([sys.executable, "-c", script, str(at)], cwd=tmp_path, stdin=subprocess.PIPE)
@@ -328,12 +373,12 @@ def test_twenty_processes_lose_nothing(tmp_path, links):
     assert [each.wait(120) for each in writers] == [0] * 20
     for each in writers:
         each.stdin.close()
-    found = read(store)
+    found = read(LOCAL, folder)
     assert not found.problems
     assert len(found.links) == 101
     texts = {f"{at} {each}" for at in range(20) for each in range(5)}
     assert {link.entry.text for link in found.links[1:]} == texts
-    assert sorted(path.name for path in (tmp_path / "ledger").iterdir()) == sorted(store.names())
+    assert sorted(path.name for path in (tmp_path / "ledger").iterdir()) == sorted(LOCAL.list(folder))
 
 
 _NO_LINKS = """
@@ -351,11 +396,11 @@ os.open = opened
 
 
 def test_a_full_disk_leaves_no_entry(tmp_path, monkeypatch):
-    store = Folder(str(tmp_path))
-    ledger.begin(store, ANNA, [], "ledger")
-    monkeypatch.setattr(files._Sink, "write", _full)
+    folder = str(tmp_path)
+    ledger.begin(LOCAL, folder, ANNA, [])
+    monkeypatch.setattr(files.Sink, "write", _full)
     with pytest.raises(HecliError, match="disk is full"):
-        add(store, ANNA, "note", text="x")
+        add(LOCAL, ANNA, "note", folder=folder, text="x")
     assert [path.name for path in tmp_path.iterdir()] == ["00000001.entry"]
 
 
@@ -364,16 +409,16 @@ def _full(self, data):
 
 
 def test_what_lies_in_the_folder_besides_is_left_alone(tmp_path):
-    store = Folder(str(tmp_path))
-    ledger.begin(store, ANNA, [], "ledger")
+    folder = str(tmp_path)
+    ledger.begin(LOCAL, folder, ANNA, [])
     (tmp_path / "README").write_text("hello")
     (tmp_path / ".00000002.entry.abc.tmp").write_text("hello")
-    assert not read(store).problems
+    assert not read(LOCAL, folder).problems
     (tmp_path / "00000002.entry").mkdir()
     os.mkfifo(tmp_path / "00000003.entry")
-    assert not read(store).problems
+    assert not read(LOCAL, folder).problems
     with pytest.raises(HecliError, match="is a folder"):
-        add(store, ANNA, "note")
+        add(LOCAL, ANNA, "note", folder=folder)
 
 
 def test_a_copy_under_another_name_is_nothing_new(store):
@@ -387,15 +432,15 @@ def test_an_output_that_cannot_be_recorded_does_not_appear(place, ok, fails, mon
     np.save("a.npy", np.ones(3, np.float32))
     ok("keygen", "--identity", "anna")
     ok("ledger", "init", "ledger", "--identity", "anna.id")
-    create = Folder.create
+    claim = LocalStore.claim
 
-    def broken_meanwhile(store, name, data):
-        (place / "ledger" / name).write_bytes(b"")
-        return create(store, name, data)
+    def broken_meanwhile(store, path, data):
+        (place / path).write_bytes(b"")
+        return claim(store, path, data)
 
     monkeypatch.setattr(ledger, "PATIENCE", 0)
     with monkeypatch.context() as patch:
-        patch.setattr(Folder, "create", broken_meanwhile)
+        patch.setattr(LocalStore, "claim", broken_meanwhile)
         fails("encrypt", "a.npy", "--identity", "anna.id", "--ledger", "ledger", says="ends too early")
     fails("encrypt", "a.npy", "--identity", "anna.id", "--ledger", "ledger", says="is broken")
     assert not (place / "a.enc").exists()

@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 import hecli
 from hecli.errors import FormatError, HecliError, MismatchError
 from hecli.formats import envelope
-from hecli.formats.tensors.layout import TensorSpec
-from hecli.plan.data import Control, Plan, Tensor, default_plan
-from tests.support import PUBLIC, load_key, npz, reader, small_plan
+from hecli.formats.tensors.specs import TensorSpec
+from hecli.plan.checks import check_plan, check_same
+from hecli.plan.costs import costs, error_bound
+from hecli.plan.files import read_plan
+from hecli.plan.making import default_plan
+from hecli.schemes.registry import scheme_of
+from tests.support import PUBLIC, load_key, npz, quantised_with, reader, small_plan, steps_of
 
 LIKE = {"b": np.array([0.5, -2.0], np.float32), "w": np.full((2, 3), 0.25, np.float64)}
 
@@ -32,57 +36,69 @@ def plan(**options):
 )
 def test_any_plan_holds_at_capacity_and_survives_its_file(bits, parties, weight, rounding, randomness):
     made = plan(parties=parties, bits=bits, max_weight=weight, rounding=rounding, randomness=randomness)
-    largest = 2 * made.qmax * parties
-    assert 2 ** (made.lane_width - 1) <= largest < 2**made.lane_width
-    assert parties < 2**made.lane_width
-    assert made.lanes * made.lane_width <= PUBLIC.n.bit_length() - 1 < (made.lanes + 1) * made.lane_width
+    largest = 2 * made.codec.quantise.qmax * parties
+    packing = made.geometry.packing
+    assert 2 ** (packing.width - 1) <= largest < 2**packing.width
+    assert parties < 2**packing.width
+    assert packing.lanes * packing.width <= PUBLIC.n.bit_length() - 1 < (packing.lanes + 1) * packing.width
     out = io.BytesIO()
     hecli.write_plan(made, out)
     assert hecli.read_plan(out) == made
-    assert Plan.read(reader(out)).digest == made.digest
+    assert read_plan(reader(out)).digest == made.digest
 
 
 def test_the_figures_of_the_design():
     key = load_key("full").public
     million = TensorSpec("w", "float32", (1_000_000,))
-    base = default_plan(key.n, (million,))
-    compact = replace(base, bits=16, capacity=256)
-    assert (compact.lane_width, compact.values_per_ciphertext, compact.ciphertexts) == (24, 126, 7938)
-    smallest = replace(base, bits=8, capacity=16)
-    assert (smallest.lane_width, smallest.values_per_ciphertext) == (12, 254)
-    assert smallest.ciphertext_bytes / 1_000_000 < 3.2
-    assert (base.lane_width, base.qmax * base.tensors[0].step) == (40, pytest.approx(128))
+    base = default_plan(scheme_of(key), (million,))
+    compact = replace(quantised_with(base, bits=16), capacity=256).geometry
+    assert (compact.packing.width, compact.packing.values, compact.blocks) == (24, 126, 7938)
+    smallest = replace(quantised_with(base, bits=8), capacity=16).geometry
+    assert (smallest.packing.width, smallest.packing.values) == (12, 254)
+    assert smallest.bytes / 1_000_000 < 3.2
+    assert (base.geometry.packing.width, base.codec.quantise.qmax * steps_of(base)[0]) == (
+        40,
+        pytest.approx(128),
+    )
+
+
+def test_costs_are_foreseen():
+    made = costs(plan(), 2)
+    assert made.file_bytes == plan().geometry.bytes
+    assert made.tensor_bytes == 2 * 4 + 6 * 8
+    assert 0 < made.aggregate_seconds < made.decrypt_seconds
+    assert costs(plan(randomness="full"), 2).encrypt_seconds > made.aggregate_seconds
 
 
 def test_ranges_are_taken_from_the_example_with_headroom():
-    ranges = [tensor.step * 32767 for tensor in plan().tensors]
+    ranges = [step * 32767 for step in steps_of(plan())]
     assert ranges == pytest.approx([8.0, 1.0])
-    assert [tensor.step * 127 for tensor in plan(bits=8).tensors] == pytest.approx([8.0, 1.0])
+    assert [step * 127 for step in steps_of(plan(bits=8))] == pytest.approx([8.0, 1.0])
     fixed = plan(value_range=0.5)
-    assert [tensor.step * 32767 for tensor in fixed.tensors] == pytest.approx([0.5, 0.5])
+    assert [step * 32767 for step in steps_of(fixed)] == pytest.approx([0.5, 0.5])
 
 
 def test_a_tensor_of_zeros_gets_the_widest_range():
     made = small_plan(npz(a=np.zeros(3), b=np.full(2, 0.25)))
-    assert made.tensors[0].step == made.tensors[1].step
-    assert small_plan(npz(a=np.zeros(3))).tensors[0].step * 32767 == pytest.approx(4.0)
+    assert steps_of(made)[0] == steps_of(made)[1]
+    assert steps_of(small_plan(npz(a=np.zeros(3))))[0] * 32767 == pytest.approx(4.0)
 
 
 def test_few_bits_are_rounded_stochastically_unless_told():
-    assert plan(bits=8).rounding == "stochastic"
-    assert plan(bits=16).rounding == "nearest"
-    assert plan(bits=8, rounding="nearest").rounding == "nearest"
+    assert plan(bits=8).codec.quantise.rounding == "stochastic"
+    assert plan(bits=16).codec.quantise.rounding == "nearest"
+    assert plan(bits=8, rounding="nearest").codec.quantise.rounding == "nearest"
 
 
 def test_the_error_bound_is_half_a_step_or_a_step():
     nearest, stochastic = plan(bits=16), plan(bits=8)
     # The second tensor is float64, to which nothing is added for its own rounding.
-    assert nearest.error_bound(nearest.tensors[1]) == pytest.approx(1.0 / 32767 / 2, rel=1e-4)
-    assert stochastic.error_bound(stochastic.tensors[1]) == pytest.approx(1.0 / 127, rel=1e-4)
+    assert error_bound(nearest, 1) == pytest.approx(1.0 / 32767 / 2, rel=1e-4)
+    assert error_bound(stochastic, 1) == pytest.approx(1.0 / 127, rel=1e-4)
     weighted = plan(max_weight=10)
-    assert weighted.error_bound(weighted.tensors[1]) == pytest.approx(10.0 / 32767 / 2, rel=1e-4)
+    assert error_bound(weighted, 1) == pytest.approx(10.0 / 32767 / 2, rel=1e-4)
     half = 8.0 / 32767 / 2
-    assert nearest.error_bound(nearest.tensors[0]) == pytest.approx(half * (1 + 2**-16) + 8 * 2**-24)
+    assert error_bound(nearest, 0) == pytest.approx(half * (1 + 2**-16) + 8 * 2**-24)
 
 
 def test_two_plans_never_share_a_digest():
@@ -91,8 +107,8 @@ def test_two_plans_never_share_a_digest():
 
 def test_the_default_plan_is_the_same_for_all():
     specs = (TensorSpec("w", "float32", (3,)),)
-    assert default_plan(PUBLIC.n, specs) == default_plan(PUBLIC.n, specs)
-    default_plan(PUBLIC.n, specs).check()
+    assert default_plan(scheme_of(PUBLIC), specs) == default_plan(scheme_of(PUBLIC), specs)
+    check_plan(default_plan(scheme_of(PUBLIC), specs))
 
 
 BAD = {
@@ -127,24 +143,25 @@ def test_plans_that_cannot_be_kept_are_refused(name):
 
 
 FORGED = {
-    "a field missing": (lambda m: m.pop("bits"), "no field 'bits'"),
+    "a field missing": (lambda m: m.pop("codec"), "no field 'codec'"),
+    "bits missing": (lambda m: m["codec"][0].pop("bits"), "no field 'bits'"),
     "a field too many": (lambda m: m.update(extra=1), "unknown field 'extra'"),
-    "a bool for an int": (lambda m: m.update(bits=True), "'bits' of the wrong type"),
+    "a bool for an int": (lambda m: m["codec"][0].update(bits=True), "'bits' of the wrong type"),
     "a short id": (lambda m: m.update(id=b"1"), "id has the wrong length"),
-    "a short key": (lambda m: m.update(key=b"\x81" * 100), "too short"),
-    "an even key": (lambda m: m.update(key=b"\x80" * 256), "even"),
-    "a padded key": (lambda m: m.update(key=b"\0" + m["key"]), "canonical"),
-    "an endless key": (lambda m: m.update(key=b"\x81" * 3000), "canonical"),
-    "a very long key": (lambda m: m.update(key=b"\x81" * 2049), "canonical"),
-    "an int for a step": (lambda m: m["tensors"][0].__setitem__(3, 1), "malformed"),
-    "a step of zero": (lambda m: m["tensors"][0].__setitem__(3, 0.0), "impossible step"),
-    "a negative step": (lambda m: m["tensors"][0].__setitem__(3, -1.0), "impossible step"),
-    "an infinite step": (lambda m: m["tensors"][0].__setitem__(3, math.inf), "impossible step"),
-    "a step that is none": (lambda m: m["tensors"][0].__setitem__(3, math.nan), "impossible step"),
+    "a short key": (lambda m: m["scheme"].update(key=b"\x81" * 100), "too short"),
+    "an even key": (lambda m: m["scheme"].update(key=b"\x80" * 256), "even"),
+    "a padded key": (lambda m: m["scheme"].update(key=b"\0" + m["scheme"]["key"]), "canonical"),
+    "an endless key": (lambda m: m["scheme"].update(key=b"\x81" * 3000), "more than 2,048"),
+    "a very long key": (lambda m: m["scheme"].update(key=b"\x81" * 2049), "more than 2,048"),
+    "an int for a step": (lambda m: m["codec"][0]["steps"].__setitem__(0, 1), "malformed"),
+    "a step of zero": (lambda m: m["codec"][0]["steps"].__setitem__(0, 0.0), "impossible step"),
+    "a negative step": (lambda m: m["codec"][0]["steps"].__setitem__(0, -1.0), "impossible step"),
+    "an infinite step": (lambda m: m["codec"][0]["steps"].__setitem__(0, math.inf), "impossible step"),
+    "a step that is none": (lambda m: m["codec"][0]["steps"].__setitem__(0, math.nan), "impossible step"),
     "tensors out of order": (lambda m: m["tensors"].reverse(), "not in order"),
     "a tensor twice": (lambda m: m["tensors"].append(m["tensors"][1]), "two tensors named"),
     "no tensors": (lambda m: m["tensors"].clear(), "holds 0 tensors"),
-    "a tensor without values": (lambda m: m.update(tensors=[["a", "float32", [0], 1.0]]), "no values"),
+    "a tensor without values": (lambda m: m.update(tensors=[["a", "float32", [0]]]), "no values"),
     "a negative shape": (lambda m: m["tensors"][0].__setitem__(2, [-2]), "impossible shape"),
     "a bool in a shape": (lambda m: m["tensors"][0].__setitem__(2, [True]), "malformed"),
     "a huge shape": (lambda m: m["tensors"][0].__setitem__(2, [2**62, 2**62]), "too many values"),
@@ -162,29 +179,25 @@ def test_forged_plans_are_refused(name):
     out = io.BytesIO()
     envelope.write(out, "plan", {"plan": forged})
     with pytest.raises(FormatError) as error:
-        Plan.read(reader(out))
+        read_plan(reader(out))
     assert says in error.value.message
 
 
 def test_what_differs_between_two_plans_is_said():
     one = plan()
     with pytest.raises(MismatchError, match=r"they differ in id\)"):
-        one.check_same(plan(), "a", "b")
-    with pytest.raises(MismatchError, match=r"they differ in bits, rounding\)"):
-        one.check_same(replace(one, bits=8, rounding="stochastic"), "a", "b")
+        check_same(one, plan(), "a", "b")
+    with pytest.raises(MismatchError, match=r"they differ in codec\)"):
+        check_same(one, quantised_with(one, bits=8, rounding="stochastic"), "a", "b")
+    other = replace(one, scheme=scheme_of(load_key("full").public))
     with pytest.raises(MismatchError, match="under the key"):
-        one.check_same(replace(one, n=load_key("full").public.n), "a", "b")
+        check_same(one, other, "a", "b")
     fewer = replace(one, tensors=one.tensors[:1])
     with pytest.raises(MismatchError, match="b has no tensor w"):
-        one.check_same(fewer, "a", "b")
+        check_same(one, fewer, "a", "b")
     with pytest.raises(MismatchError, match="b has a tensor w"):
-        fewer.check_same(one, "a", "b")
-    wider = replace(one, tensors=(Tensor(TensorSpec("b", "float32", (3,)), 1.0), one.tensors[1]))
+        check_same(fewer, one, "a", "b")
+    wider = replace(one, tensors=(TensorSpec("b", "float32", (3,)), one.tensors[1]))
     with pytest.raises(MismatchError, match=r"tensor b has shape \[3\], a calls for \[2\]"):
-        one.check_same(wider, "a", "b")
-
-
-@given(st.integers(0, 2**14), st.integers(0, 2**46), st.integers(0, 2**54))
-def test_the_control_block_survives_its_packing(count, weight, clipped):
-    control = Control(count, weight, clipped)
-    assert Control.unpack(control.pack()) == control
+        check_same(one, wider, "a", "b")
+    check_same(one, replace(one), "a", "b")

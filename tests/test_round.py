@@ -3,6 +3,7 @@
 import io
 import itertools
 import math
+import subprocess
 
 import ml_dtypes
 import numpy as np
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import hecli
-from hecli.arithmetic.gmp import Encryptor
+from hecli.arithmetic.engines import encryptor
+from hecli.codec.control import Control
 from hecli.errors import DataError, FormatError, MismatchError, RefusedError
-from hecli.formats.rounds import Sum
-from hecli.formats.tensors.layout import TensorSpec
-from hecli.formats.tensors.reading import open_tensors
-from hecli.formats.tensors.writing import write_tensors
+from hecli.formats import envelope
+from hecli.formats.envelope import Section
+from hecli.formats.tensors.files import FORMATS, open_tensors
+from hecli.formats.tensors.specs import TensorSpec
+from hecli.plan.costs import error_bound
 from tests.support import (
     KEY,
     PUBLIC,
@@ -33,6 +36,8 @@ from tests.support import (
     reader,
     rewritten,
     small_plan,
+    steps_of,
+    sum_of,
     written,
 )
 
@@ -47,11 +52,11 @@ def quantised(value, step, qmax, fraction=1.0):
 def opened_sums(total):
     """Lane sums of a sum file as Python integers of q."""
     plan = plan_of(total)
-    header = Sum.parse(reader(total))
-    data = body(total)
-    size = plan.sum_size
+    header = sum_of(total)
+    data = body(total)["lanes"]
+    size = plan.geometry.sum_size
     raw = [int.from_bytes(data[at : at + size], "big") for at in range(0, len(data), size)]
-    return [value - len(header.contributors) * plan.qmax for value in raw]
+    return [value - len(header.contributors) * plan.codec.quantise.qmax for value in raw]
 
 
 updates = st.lists(
@@ -79,11 +84,11 @@ def test_the_opened_sum_is_the_sum_of_the_quantised_values(parties, bits, data):
     for each, weight in zip(parties, weights, strict=True):
         flat = np.concatenate([each["b"].ravel(), each["w"].ravel()])
         for at, value in enumerate(flat):
-            step = plan.tensors[0].step
-            expected[at] += quantised(value, step, plan.qmax, weight / 9)
-            clipped += abs(round(float(value) * (weight / 9) / step)) > plan.qmax
+            step, qmax = steps_of(plan)[0], plan.codec.quantise.qmax
+            expected[at] += quantised(value, step, qmax, weight / 9)
+            clipped += abs(round(float(value) * (weight / 9) / step)) > qmax
     assert opened_sums(total) == expected
-    header = Sum.parse(reader(total))
+    header = sum_of(total)
     assert (header.weight, header.clipped) == (sum(weights), clipped)
 
 
@@ -111,19 +116,19 @@ def test_the_mean_is_within_the_bound_that_plan_promised(dtype, parties, bits, s
     out = io.BytesIO()
     hecli.apply(decrypted(aggregated(*encrypted_files)), out)
     opened = open_tensors(out, "file")
-    for tensor in plan.tensors:
-        name = tensor.spec.name
-        mean = np.concatenate(list(opened.read(tensor.spec))).astype(np.float64)
+    for at, spec in enumerate(plan.tensors):
+        name = spec.name
+        mean = np.concatenate(list(opened.read(spec))).astype(np.float64)
         values = [each[name].astype(np.float64).ravel() for each in cast]
         true = np.average(values, axis=0, weights=weights)
-        assert np.abs(mean - true).max() <= plan.error_bound(tensor)
+        assert np.abs(mean - true).max() <= error_bound(plan, at)
 
 
 def as_file(arrays):
     """A tensor file that can hold any dtype."""
     specs = tuple(TensorSpec(name, arrays[name].dtype.name, arrays[name].shape) for name in sorted(arrays))
     out = io.BytesIO()
-    write_tensors(out, "tensors", [(spec, [arrays[spec.name].ravel()]) for spec in specs], specs)
+    FORMATS["tensors"].write(out, specs, (iter([arrays[spec.name].ravel()]) for spec in specs), None)
     return out
 
 
@@ -144,18 +149,17 @@ def test_a_round_at_the_default_key_size():
         hecli.encrypt(npy(array), out, key.public, plan=plan, jobs=2)
         files.append(out)
     mean = mean_of(decrypted(aggregated(*files), key))["arr_0"]
-    assert np.abs(mean - arrays[1]).max() <= plan.error_bound(plan.tensors[0])
+    assert np.abs(mean - arrays[1]).max() <= error_bound(plan, 0)
 
 
 def test_phe_opens_a_file_of_hecli_s():
     """The specification's layout, read with nothing but phe and integers."""
     plan = small_plan(npz(w=np.ones(4, np.float32)), bits=8, value_range=1.0, rounding="nearest")
     file = encrypted(npz(w=np.array([1, -1, 0, 0.5], np.float32)), plan)
-    data = body(file)
-    width, lanes = plan.lane_width, plan.lanes
-    control, packed = (
-        KEY.to_phe().raw_decrypt(int.from_bytes(data[at : at + 512], "big")) for at in (0, 512)
-    )
+    found = body(file)
+    assert list(found) == ["lanes", "control"]
+    width, lanes = plan.geometry.packing.width, plan.geometry.packing.lanes
+    packed, control = (KEY.to_phe().raw_decrypt(int.from_bytes(each, "big")) for each in found.values())
     assert control == (1 << 128) + (1 << 64)
     found = [(packed >> width * (lanes - 1 - at)) % (1 << width) for at in range(lanes)]
     assert found == [1, 254, 0, 127, 127 + 64, *[0] * (lanes - 5)]
@@ -220,20 +224,20 @@ def test_an_encoded_file_encrypts_like_its_tensors():
     plan = small_plan(npz(w=np.ones(6, np.float32)), max_weight=5)
     tensors = npz(w=np.linspace(-9, 9, 6, dtype=np.float32))
     encoded = io.BytesIO()
-    update = hecli.encode(tensors, encoded, plan, weight=5)
+    update = hecli.encode(tensors, encoded, plan=plan, weight=5)
     assert (update.clipped, update.clipped_in) == (4, {"w": 4})
     sums = [
         decrypted(aggregated(encrypted(source, plan, weight=5), encrypted(tensors, plan, weight=5)))
         for source in (encoded, tensors)
     ]
     assert opened_sums(sums[0]) == opened_sums(sums[1])
-    assert Sum.parse(reader(sums[0])).clipped == Sum.parse(reader(sums[1])).clipped == 8
+    assert sum_of(sums[0]).clipped == sum_of(sums[1]).clipped == 8
 
 
 def test_an_encoded_file_holds_the_lanes():
     plan = small_plan(npz(w=np.ones(3, np.float32)), bits=8, value_range=127.0, rounding="nearest")
-    encoded = written(lambda out: hecli.encode(npz(w=np.array([0, 5, -127], np.float32)), out, plan))
-    assert body(encoded) == bytes([127, 132, 0])
+    encoded = written(lambda out: hecli.encode(npz(w=np.array([0, 5, -127], np.float32)), out, plan=plan))
+    assert body(encoded) == {"lanes": bytes([127, 132, 0]), "control": bytes([*[0] * 7, 1] * 2 + [0] * 8)}
 
 
 def test_histograms_of_integers_average_exactly():
@@ -251,7 +255,7 @@ def test_weights_weigh():
         encrypted(npy(np.array([0, 2.0])), plan, weight=25),
     ]
     mean = mean_of(decrypted(aggregated(*files)))["arr_0"]
-    assert mean == pytest.approx([0.75, 0.5], abs=plan.error_bound(plan.tensors[0]))
+    assert mean == pytest.approx([0.75, 0.5], abs=error_bound(plan, 0))
 
 
 def sums(*arrays, **options):
@@ -309,23 +313,23 @@ def two(plan=None):
 
 
 def forged(plaintexts, plan):
-    """An update with these plaintexts, and true digests."""
-    size = plan.plaintext_size
-    engine = Encryptor(plan.n, "short", 4)
+    """An update with this control block and these lanes, and true digests."""
+    engine = encryptor(PUBLIC.n, "short", 4)
+    control, packed = (engine(each.to_bytes(plan.scheme.plaintext_size, "big")) for each in plaintexts)
     return rewritten(
-        encrypted(npz(w=np.zeros(3, np.float32)), plan),
-        body=engine(b"".join(each.to_bytes(size, "big") for each in plaintexts)),
+        encrypted(npz(w=np.zeros(3, np.float32)), plan), body={"lanes": packed, "control": control}
     )
 
 
 def lanes(plan, *values):
     """A plaintext with these lanes first and zeros behind."""
-    return sum(value << plan.lane_width * (plan.lanes - 1 - at) for at, value in enumerate(values))
+    packing = plan.geometry.packing
+    return sum(value << packing.width * (packing.lanes - 1 - at) for at, value in enumerate(values))
 
 
 def test_what_no_sum_can_be_is_refused():
     plan, (good, _) = two()
-    zero = plan.qmax
+    zero, packing = plan.codec.quantise.qmax, plan.geometry.packing
     control = (1 << 128) + (1 << 64)
     fine = lanes(plan, 1, zero, zero, zero)
     assert decrypted(aggregated(good, forged([control, fine], plan)))
@@ -345,8 +349,8 @@ def test_what_no_sum_can_be_is_refused():
             [control, fine - lanes(plan, 1)],
             [control, lanes(plan, 1, 2 * zero + 1 + zero + 2 * zero, zero, zero)],
             [control, lanes(plan, 1, zero, zero, zero, 1)],
-            [control, fine + (1 << plan.lane_width * plan.lanes)],
-            [control, plan.n - 1],
+            [control, fine + (1 << packing.width * packing.lanes)],
+            [control, PUBLIC.n - 1],
         ],
     }
     for says, forgeries in cases.items():
@@ -430,16 +434,13 @@ def test_other_plans_and_keys_are_refused():
 )
 def test_what_is_no_ciphertext_is_found_wherever_it_comes(value):
     _, (one, other) = two()
-    data = body(one)
-    forged = rewritten(one, body=data[:512] + value.to_bytes(512, "big"))
-    with pytest.raises(FormatError, match="the input: ciphertext 1 "):
-        aggregated(other, forged)
     aggregate = aggregated(one, other)
-    data = body(aggregate)
-    with pytest.raises(FormatError, match="ciphertext 1 "):
-        decrypted(rewritten(aggregate, body=data[:512] + value.to_bytes(512, "big")))
-    with pytest.raises(FormatError, match="ciphertext 0 "):
-        decrypted(rewritten(aggregate, body=value.to_bytes(512, "big") + data[512:]))
+    for number, section in enumerate(("lanes", "control")):
+        changed = {section: value.to_bytes(512, "big")}
+        with pytest.raises(FormatError, match=f"the input: ciphertext {number} "):
+            aggregated(other, rewritten(one, body=changed))
+        with pytest.raises(FormatError, match=f"ciphertext {number} "):
+            decrypted(rewritten(aggregate, body=changed))
 
 
 @pytest.mark.parametrize(
@@ -468,9 +469,9 @@ def test_not_a_number_deep_in_a_large_tensor_is_named():
 def test_strict_refuses_what_would_be_clipped():
     plan = small_plan(npz(w=np.ones(3, np.float32)), value_range=1.0)
     tensors = npz(w=np.array([0, 1.0, 1.1], np.float32))
-    with pytest.raises(DataError, match="1 values are out of range, the first in tensor w"):
+    with pytest.raises(DataError, match=r"tensor w holds 1\.1\d*, out of its range of ±1"):
         encrypted(tensors, plan, strict=True)
-    encoded = written(lambda out: hecli.encode(tensors, out, plan))
+    encoded = written(lambda out: hecli.encode(tensors, out, plan=plan))
     with pytest.raises(DataError, match="1 values were clipped"):
         encrypted(encoded, strict=True)
     assert encrypted(npz(w=np.array([0, 1.0, -1.0], np.float32)), plan, strict=True)
@@ -484,25 +485,24 @@ def test_weights_out_of_range_are_refused():
             encrypted(tensors, plan, weight=weight)
     with pytest.raises(RefusedError, match="no weight was given"):
         encrypted(tensors, plan)
-    encoded = written(lambda out: hecli.encode(tensors, out, plan, weight=3))
+    encoded = written(lambda out: hecli.encode(tensors, out, plan=plan, weight=3))
     with pytest.raises(MismatchError, match="encoded with weight 3, not 4"):
         encrypted(encoded, weight=4)
 
 
 def test_hostile_encoded_files_are_refused():
     plan = small_plan(npz(w=np.ones(3, np.float32)), bits=8)
-    encoded = written(lambda out: hecli.encode(npz(w=np.ones(3, np.float32)), out, plan))
+    encoded = written(lambda out: hecli.encode(npz(w=np.ones(3, np.float32)), out, plan=plan))
     with pytest.raises(FormatError, match="a lane value above 254"):
-        encrypted(rewritten(encoded, body=b"\x00\xff\x00"))
-    header = reader(encoded).header
-    for change, says in (
-        ({"weight": 2}, "weight is not from 1 to 1"),
-        ({"weight": 0}, "weight is not"),
-        ({"weight": -1}, "weight is negative"),
-        ({"clipped": 99}, "more values were clipped"),
+        encrypted(rewritten(encoded, body={"lanes": b"\x00\xff\x00"}))
+    for control, says in (
+        (Control(1, 2, 0), "weight is not from 1 to 1"),
+        (Control(1, 0, 0), "weight is not"),
+        (Control(1, 1, 99), "more values were clipped"),
+        (Control(2, 1, 0), "not that of one party"),
     ):
         with pytest.raises(FormatError, match=says):
-            encrypted(rewritten(encoded, header=header | change))
+            encrypted(rewritten(encoded, body={"control": control.pack()}))
 
 
 def test_hostile_sums_are_refused():
@@ -523,24 +523,115 @@ def test_hostile_sums_are_refused():
     ):
         with pytest.raises(FormatError, match=says):
             mean_of(rewritten(total, header=header | change))
-    with pytest.raises(FormatError, match="lane sum that is out of range"):
-        mean_of(rewritten(total, body=b"\xff\xff\xff\xff"))
+    with pytest.raises(FormatError, match=r"a lane value above .*, which is out of range"):
+        mean_of(rewritten(total, body={"lanes": b"\xff\xff\xff\xff"}))
 
 
 def test_a_body_that_does_not_fit_its_plan_is_refused():
     _, (one, _) = two()
     short = io.BytesIO()
-    from hecli.formats import envelope
-
-    envelope.write(short, "update", reader(one).header, record_size=512, count=1, blocks=[body(one)[:512]])
-    with pytest.raises(FormatError, match="holds 1 records of 512 bytes where its header calls for 2"):
+    sections = [Section.of("lanes", 512, 2), Section.of("control", 512, 1)]
+    blocks = [body(one)["lanes"] * 2, body(one)["control"]]
+    envelope.write(short, "update", reader(one).header, sections, blocks)
+    with pytest.raises(FormatError, match=r"holds 2 records of 512 bytes .* where its header calls for 1"):
         aggregated(short)
 
 
 def test_stochastic_rounding_is_unbiased_through_a_round():
     count = 4000
     plan = small_plan(npy(np.ones(count)), 2, bits=2, value_range=1.0)
-    assert plan.rounding == "stochastic"
+    assert plan.codec.quantise.rounding == "stochastic"
     files = [encrypted(npy(np.full(count, 0.3)), plan) for _ in range(2)]
     mean = mean_of(decrypted(aggregated(*files)))["arr_0"].mean()
     assert abs(mean - 0.3) < 5 * math.sqrt(0.21 / (2 * count))
+
+
+def test_npy_through_a_pipe_is_encrypted_as_it_comes(tmp_path, monkeypatch):
+    """Nothing is kept on the way: the whole of it need not be there when the first ciphertexts are."""
+    import hecli.api as functions
+
+    def never(_):
+        raise AssertionError("the pipe was kept")
+
+    monkeypatch.setattr(functions, "spooled", never)
+    array = np.linspace(-1, 1, 200_000, dtype=np.float32)
+    plan = small_plan(npy(array), 2, value_range=1.0)
+    np.save(tmp_path / "a.npy", array)
+    piped = io.BytesIO()
+    with subprocess.Popen(["cat", tmp_path / "a.npy"], stdout=subprocess.PIPE) as cat:
+        hecli.encrypt(cat.stdout, piped, PUBLIC, plan=plan, jobs=2)
+    mean = mean_of(decrypted(aggregated(piped, encrypted(npy(array), plan))))["arr_0"]
+    assert np.abs(mean - array).max() <= error_bound(plan, 0)
+
+
+def test_the_clipped_count_is_of_the_lanes_that_are_sent():
+    """With few bits and random rounding: what was counted is what the lanes show, each time anew."""
+    plan = small_plan(npy(np.ones(5000)), 2, bits=3, value_range=3.0)
+    encoded = written(lambda out: hecli.encode(npy(np.where(np.arange(5000) % 2, 3.4, 0.5)), out, plan=plan))
+    lanes = np.frombuffer(body(encoded)["lanes"], np.uint8)
+    clipped = Control.unpack(body(encoded)["control"]).clipped
+    # 3.4 lies between the largest lane and one more: sent as the largest, clipped two times in five.
+    assert set(lanes[1::2].tolist()) == {6}
+    assert abs(clipped - 1000) < 5 * math.sqrt(2500 * 0.24)
+    total = decrypted(aggregated(encrypted(encoded, plan), encrypted(npy(np.zeros(5000)), plan)))
+    assert sum_of(total).clipped == clipped
+
+
+def test_paths_streams_and_mappings_are_all_taken(tmp_path):
+    arrays = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2)}
+    plan = small_plan(arrays, 3, value_range=8.0, bits=24)
+    np.savez(tmp_path / "a.npz", **arrays)
+    hecli.encrypt(tmp_path / "a.npz", tmp_path / "a.enc", PUBLIC, plan=plan)
+    with (tmp_path / "b.enc").open("wb") as out:
+        hecli.encrypt(npz(**arrays), out, PUBLIC, plan=plan)
+    hecli.encrypt(arrays, str(tmp_path / "c.enc"), PUBLIC, plan=plan)
+    with (tmp_path / "b.enc").open("rb") as stream:
+        hecli.aggregate([tmp_path / "a.enc", stream, str(tmp_path / "c.enc")], tmp_path / "round.agg")
+    hecli.decrypt(tmp_path / "round.agg", tmp_path / "round.sum", KEY)
+    mean = hecli.mean(tmp_path / "round.sum")
+    assert {name: each.dtype for name, each in mean.items()} == {"w": np.float32, "b": np.float64}
+    moved = hecli.next_model(tmp_path / "round.sum", arrays, rule="add")
+    for name, array in arrays.items():
+        assert np.abs(mean[name] - array).max() < 1e-5
+        assert np.abs(moved[name] - 2 * array).max() < 1e-5
+    assert hecli.inspect(tmp_path / "round.sum")["kind"] == "sum"
+
+
+def test_a_path_is_written_whole_or_not_at_all_and_never_over_another(tmp_path):
+    plan = small_plan(npy(np.ones(3)), 2)
+    with pytest.raises(DataError, match="not a finite number"):
+        hecli.encrypt({"arr_0": np.array([1, np.nan, 1])}, tmp_path / "a.enc", PUBLIC, plan=plan)
+    assert list(tmp_path.iterdir()) == []
+    hecli.encode({"arr_0": np.ones(3)}, tmp_path / "a.int", plan=plan)
+    assert (tmp_path / "a.int").stat().st_mode & 0o777 == 0o600
+    before = (tmp_path / "a.int").read_bytes()
+    with pytest.raises(RefusedError, match="exists"):
+        hecli.encode({"arr_0": np.zeros(3)}, tmp_path / "a.int", plan=plan)
+    assert (tmp_path / "a.int").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (
+            lambda: hecli.encrypt(np.ones(3), io.BytesIO(), PUBLIC),
+            "a mapping of names to arrays, not ndarray",
+        ),
+        (
+            lambda: hecli.encrypt([1], io.BytesIO(), PUBLIC),
+            "source takes a path, a binary stream or a mapping",
+        ),
+        (lambda: hecli.encrypt({"w": np.ones(1)}, 5, PUBLIC), "out takes a path or a binary stream, not int"),
+        (lambda: hecli.encrypt({"w": np.ones(1)}, io.StringIO(), PUBLIC), "out takes"),
+        (lambda: hecli.aggregate("round.agg", io.BytesIO()), "sources takes a list of paths"),
+        (lambda: hecli.aggregate(5, io.BytesIO()), "sources takes a list of paths"),
+        (lambda: hecli.aggregate([5], io.BytesIO()), "sources takes a path or a binary stream, not int"),
+        (lambda: hecli.inspect(b"bytes"), "source takes a path or a binary stream, not bytes"),
+        (lambda: hecli.inspect(io.StringIO("text")), "not one of text"),
+        (lambda: hecli.encrypt({3: np.ones(1)}, io.BytesIO(), PUBLIC), "names of type str"),
+        (hecli.inspect, "source"),
+    ],
+)
+def test_a_wrong_type_is_said(call, says):
+    with pytest.raises(TypeError, match=says):
+        call()

@@ -15,10 +15,9 @@ from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load_file, save_file
 
 from hecli.errors import DataError, FormatError
-from hecli.formats.tensors import reading as tensors
-from hecli.formats.tensors.layout import TensorSpec
-from hecli.formats.tensors.reading import PIECE, cast, open_tensors
-from hecli.formats.tensors.writing import write_tensors
+from hecli.formats.tensors.arrays import PIECE, cast, of_arrays, to_arrays
+from hecli.formats.tensors.files import FORMATS, open_tensors
+from hecli.formats.tensors.specs import TensorSpec
 from tests.support import npy, npz
 
 FLOATS = ("float16", "float32", "float64")
@@ -56,8 +55,7 @@ def saved(kind, arrays, metadata=None):
     """Arrays as hecli writes them."""
     specs = tuple(TensorSpec(name, arrays[name].dtype.name, arrays[name].shape) for name in sorted(arrays))
     out = io.BytesIO()
-    pieces = ((spec, [arrays[spec.name].reshape(-1)]) for spec in specs)
-    write_tensors(out, kind, pieces, specs, metadata)
+    FORMATS[kind].write(out, specs, (iter([arrays[spec.name].reshape(-1)]) for spec in specs), metadata)
     out.seek(0)
     return out
 
@@ -278,7 +276,7 @@ def test_npy_holds_one_tensor():
 
 
 def test_too_many_tensors_are_refused(monkeypatch):
-    monkeypatch.setattr("hecli.formats.layout.TENSOR_LIMIT", 2)
+    monkeypatch.setattr("hecli.formats.tensors.specs.TENSOR_LIMIT", 2)
     with pytest.raises(FormatError, match="holds 3 tensors"):
         open_tensors(npz(a=np.ones(1), b=np.ones(1), c=np.ones(1)), "file")
 
@@ -289,10 +287,50 @@ def test_a_missing_extra_is_said(tmp_path, monkeypatch, missing):
     save_file({"w": np.ones(2, np.float32).astype(ml_dtypes.bfloat16)}, path)
     monkeypatch.setitem(__import__("sys").modules, missing, None)
     with path.open("rb") as stream, pytest.raises(Exception, match="not installed") as error:
-        values(tensors.open_tensors(stream, "file"))
+        values(open_tensors(stream, "file"))
     assert error.value.hint == "pip install 'hecli[safetensors]'"
 
 
 def test_safetensors_are_read_from_memory_too():
     content = {"w": np.arange(5, dtype=np.float32)}
     same(values(open_tensors(saved("safetensors", content), "file")), content)
+
+
+@given(st.dictionaries(names, arrays(FLOATS + INTEGERS), min_size=1, max_size=3))
+def test_arrays_in_memory_are_as_good_as_a_file(content):
+    same(values(of_arrays(content)), content)
+    same(to_arrays(of_arrays(content)), content)
+    assert of_arrays(content).specs == open_tensors(saved("tensors", content), "file").specs
+
+
+def test_what_is_no_array_is_a_wrong_type():
+    with pytest.raises(TypeError, match="names of type str, not int"):
+        of_arrays({1: np.ones(2)})
+
+
+class Pipe(io.BytesIO):
+    """Bytes that come once, in short reads."""
+
+    def seekable(self):
+        return False
+
+    def seek(self, *_):
+        raise OSError("a pipe")
+
+    def read(self, size=-1):
+        return super().read(min(size, 1000) if size >= 0 else size)
+
+
+@given(arrays(FLOATS + INTEGERS), st.booleans())
+def test_npy_comes_through_a_pipe(array, fortran):
+    data = npy(np.asfortranarray(array) if fortran else array).getvalue()
+    opened = open_tensors(Pipe(data), "file")
+    assert opened.once
+    same(values(opened), {"arr_0": array})
+
+
+def test_a_pipe_with_too_few_or_too_many_values_is_refused():
+    data = npy(np.arange(2 * PIECE + 3, dtype=np.float32)).getvalue()
+    for wrong, says in ((data[:-1], "ends too early"), (data + b"\0", "has more values than")):
+        with pytest.raises(FormatError, match=says):
+            values(open_tensors(Pipe(wrong), "file"))

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import shutil
 import subprocess
 import sys
 
@@ -12,66 +11,169 @@ import pytest
 
 import hecli
 from hecli.errors import HecliError
-from hecli.formats.cards import Card
+from hecli.formats.tensors.files import open_tensors
 from hecli.identity.signatures import Identity
-from hecli.rounds.answer import answer
-from hecli.rounds.partials import combine, make_partial
-from hecli.schemes.paillier.shares import read_share, read_threshold_key
-from tests.support import HERE, KEY, aggregated, decrypted, mean_of, reader, written
+from tests.support import HERE, KEY, aggregated, decrypted, mean_of, npz, reader, written
 
 VECTORS = HERE / "vectors"
 INDEX = json.loads((VECTORS / "index.json").read_text())
 GOOD, BAD = INDEX["good"], INDEX["bad"]
+TENSORS = {
+    "bias": np.array([0.25, -1], np.float32),
+    "weight": np.array([[1, 0.5], [-63.5, 100]]),
+}
 
 
 def load(name):
     return io.BytesIO((VECTORS / "good" / name).read_bytes())
 
 
+def passphrase():
+    return INDEX["passphrase"]
+
+
+def alice():
+    return hecli.read_identity(load("alice.id"), passphrase)
+
+
+def person(name, card):
+    """The identity of somebody whose secrets the generator made from the name."""
+    secrets = (hashlib.sha256(label + name.encode()).digest() for label in (b"sign ", b"agree "))
+    return Identity(card, *secrets)
+
+
 def test_the_vectors_are_what_their_generator_makes(tmp_path):
-    (tmp_path / "keys").mkdir()
     subprocess.run([sys.executable, VECTORS / "make.py", tmp_path], check=True)
-    shutil.rmtree(tmp_path / "keys")
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    names = ("index.json", "README.md")
     kept = {
         path.relative_to(VECTORS): path.read_bytes()
-        for folder in ("good", "bad", "index.json")
-        for path in ((VECTORS / folder).iterdir() if (VECTORS / folder).is_dir() else [VECTORS / folder])
-    }
+        for folder in ("good", "bad")
+        for path in (VECTORS / folder).iterdir()
+    } | {(VECTORS / name).relative_to(VECTORS): (VECTORS / name).read_bytes() for name in names}
     assert made == kept
-    assert len(GOOD) > 10
-    assert len(BAD) > 70
+    assert len(GOOD) > 60
+    assert len(BAD) > 400
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_good_files_are_accepted(name):
-    facts = hecli.inspect(load(name))
-    assert facts["digests"] == "hold"
-    if "digest" in facts:
-        assert facts["digest"] == GOOD[name]
+    found = hecli.inspect(load(name))
+    assert found["digests"] == "hold"
+    if "digest" in found:
+        assert found["digest"] == GOOD[name]
+
+
+def opened(data):
+    """Use a key, share or identity as its owner would."""
+    kind = reader(data).kind
+    if kind == "share":
+        return hecli.read_share(data, passphrase, alice())
+    return {"private key": hecli.read_private_key, "identity": hecli.read_identity}[kind](data, passphrase)
+
+
+def encrypted(data):
+    plan = hecli.read_plan(data)
+    return hecli.encrypt(TENSORS, io.BytesIO(), plan.scheme.key, plan=plan, weight=1, jobs=1)
+
+
+def decrypted_with_the_key(data):
+    plan = hecli.inspect(data)["plan"]
+    key = KEY if "key" in plan else None
+    signer = (
+        person("anna", hecli.read_plan(load("masked.plan")).roster.cards["anna"]) if key is None else None
+    )
+    return hecli.decrypt(data, io.BytesIO(), key, identity=signer, jobs=1)
+
+
+def combined(data, *others):
+    key = hecli.read_public_key(load("shared.pub"))
+    return hecli.combine(load("shared.agg"), [data, *others], io.BytesIO(), key, jobs=1)
+
+
+def masked(data, *others):
+    plan = hecli.read_plan(load("dropouts.plan"))
+    return hecli.encrypt(
+        TENSORS, io.BytesIO(), plan=plan, identity=alice(), enrollments=[data, *others], weight=10, jobs=1
+    )
+
+
+def unmasked(data, *others):
+    return open_dropouts(io.BytesIO(), [data, *others])
+
+
+def open_dropouts(out, answers):
+    plan = hecli.read_plan(load("dropouts.plan"))
+    return hecli.decrypt(
+        load("dropouts.agg"),
+        out,
+        plan=plan,
+        identity=person("anna", plan.roster.cards["anna"]),
+        enrollments=[load(f"{name}.enroll") for name in ("alice", "bob", "carol")],
+        answers=answers,
+        jobs=1,
+    )
+
+
+USES = {
+    "inspect": hecli.inspect,
+    "open": opened,
+    "encrypt": encrypted,
+    "aggregate": lambda *files: hecli.aggregate(
+        files, io.BytesIO(), identity=alice() if reader(files[0]).signature else None, jobs=1
+    ),
+    "decrypt": decrypted_with_the_key,
+    "combine": combined,
+    "mask": masked,
+    "unmask": unmasked,
+}
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_files_are_refused_for_their_reason(name):
     data = io.BytesIO((VECTORS / "bad" / name).read_bytes())
+    use, _, others = BAD[name]["use"].partition(" with ")
+    if use not in ("inspect", "open"):
+        # Sound as far as anybody sees who only looks: the fault shows when it is used.
+        hecli.inspect(data)
+        data.seek(0)
     with pytest.raises(HecliError) as error:
-        if name.startswith("combine-"):
-            other = load("shared-3.part")
-            with (VECTORS / "good" / "shared.pub").open("rb") as stream:
-                key = read_threshold_key(stream)
-            combine(load("shared.agg"), [data, other], io.BytesIO(), key, jobs=1)
-        elif name.startswith("decrypt-"):
-            hecli.decrypt(data, io.BytesIO(), KEY, jobs=1)
-        else:
-            hecli.inspect(data)
-    assert BAD[name] in error.value.message
+        USES[use](data, *map(load, others.split()))
+    assert BAD[name]["says"] in error.value.message
+
+
+def test_every_use_of_a_bad_file_is_one_a_good_file_passes():
+    hecli.read_private_key(load("key.key"), passphrase)
+    opened(load("boxed-1.share"))
+    opened(load("sealed-1.share"))
+    encrypted(load("round.plan"))
+    USES["aggregate"](load("a.enc"), load("unnamed.enc"))
+    USES["aggregate"](load("masked-alice.enc"), load("masked-bob.enc"))
+    USES["aggregate"](load("dropouts-alice.enc"), load("dropouts-bob.enc"))
+    decrypted_with_the_key(load("round.agg"))
+    decrypted_with_the_key(load("masked.agg"))
+    combined(load("shared-1.part"), load("shared-3.part"))
+    masked(load("bob.enroll"), load("alice.enroll"), load("carol.enroll"))
+    unmasked(load("bob.ans"), load("carol.ans"))
 
 
 def test_the_keys_open():
-    key = hecli.read_private_key(load("key.key"), lambda: "")
-    assert key == KEY
-    assert hecli.read_private_key(load("sealed.key"), lambda: INDEX["passphrase"]) == KEY
+    assert hecli.read_private_key(load("key.key"), str) == KEY
+    assert hecli.read_private_key(load("sealed.key"), passphrase) == KEY
     assert hecli.read_public_key(load("key.pub")) == KEY.public
+    assert hecli.read_identity(load("sealed.id"), passphrase) == alice()
+    shares = [opened(load(f"{kind}-1.share")) for kind in ("shared", "sealed", "boxed")]
+    assert {share.value for share in shares} == {shares[0].value}
+
+
+def test_the_default_plans_are_derived():
+    from hecli.plan.making import default_plan
+    from hecli.schemes.registry import scheme_of
+
+    for plan, key in (("default.plan", "key.pub"), ("default-shared.plan", "shared.pub")):
+        kept = hecli.read_plan(load(plan))
+        scheme = scheme_of(hecli.read_public_key(load(key)))
+        assert default_plan(scheme, kept.tensors).digest == kept.digest
 
 
 def test_the_round_is_made_again_byte_for_byte():
@@ -80,14 +182,33 @@ def test_the_round_is_made_again_byte_for_byte():
     assert decrypted(aggregate).getvalue() == load("round.sum").getvalue()
 
 
+@pytest.mark.parametrize(
+    ("model", "options", "kept"),
+    [
+        (None, {}, "round.tensors"),
+        ("model.tensors", {"lr": 0.1}, "model-sgd.tensors"),
+        ("model.tensors", {"rule": "add"}, "model-add.tensors"),
+        ("model.tensors", {"rule": "replace"}, "round.tensors"),
+    ],
+)
+def test_models_are_made_again_byte_for_byte(model, options, kept):
+    out = io.BytesIO()
+    hecli.apply(load("round.sum"), out, None if model is None else load(model), **options)
+    assert out.getvalue() == load(kept).getvalue()
+
+
+def test_the_mean_of_integers_is_made_again_byte_for_byte():
+    out = io.BytesIO()
+    hecli.apply(load("integers.sum"), out)
+    assert out.getvalue() == load("integers.tensors").getvalue()
+
+
 def test_the_signed_round_is_made_again_byte_for_byte():
     """Ed25519 signatures have no randomness."""
-    with (VECTORS / "good" / "alice.id").open("rb") as stream:
-        alice = hecli.read_identity(stream, str)
-    assert alice == hecli.read_identity(load("sealed.id"), lambda: INDEX["passphrase"])
-    assert written(lambda out: hecli.write_card(alice, out)).getvalue() == load("alice.card").getvalue()
+    assert written(lambda out: hecli.write_card(alice(), out)).getvalue() == load("alice.card").getvalue()
+    assert written(lambda out: hecli.write_identity(alice(), out)).getvalue() == load("alice.id").getvalue()
     aggregate = io.BytesIO()
-    hecli.aggregate([load("bob.enc"), load("alice.enc")], aggregate, identity=alice, jobs=1)
+    hecli.aggregate([load("bob.enc"), load("alice.enc")], aggregate, identity=alice(), jobs=1)
     made, kept = (reader(each) for each in (aggregate, load("signed.agg")))
     assert (made.digest, made.header) == (kept.digest, kept.header)
     hecli.verify_aggregate(load("signed.agg"), [load("alice.enc"), load("bob.enc")], jobs=1)
@@ -95,87 +216,61 @@ def test_the_signed_round_is_made_again_byte_for_byte():
 
 
 def test_the_key_in_shares_opens_byte_for_byte():
-    with (VECTORS / "good" / "shared.pub").open("rb") as stream:
-        key = read_threshold_key(stream)
-    share = read_share(load("shared-1.share"), str)
-    assert share.key == key
+    key = hecli.read_public_key(load("shared.pub"))
+    share = hecli.read_share(load("shared-1.share"), str)
+    assert share.key == key.shared
     mine = io.BytesIO()
-    make_partial(load("shared.agg"), mine, share, jobs=1)
+    hecli.partial(load("shared.agg"), mine, share, jobs=1)
     made, kept = (reader(each) for each in (mine, load("shared-1.part")))
-    # But for the proof, which is random.
+    # But for the proofs, which are random.
     assert made.header == kept.header
-    assert made.read(2) == kept.read(2)
+    for section in ("lanes", "control"):
+        assert made.section(section).read(1) == kept.section(section).read(1)
     for partial in (mine, load("shared-1.part")):
         out = io.BytesIO()
         partial.seek(0)
-        combine(load("shared.agg"), [load("shared-3.part"), partial], out, key, jobs=1)
+        hecli.combine(load("shared.agg"), [load("shared-3.part"), partial], out, key, jobs=1)
         assert mean_of(out)["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
 
 
-def test_the_masked_round_is_made_again_byte_for_byte():
+def test_the_masked_rounds_are_made_again_byte_for_byte():
     plan = hecli.read_plan(load("masked.plan"))
-    with (VECTORS / "good" / "alice.id").open("rb") as stream:
-        alice = hecli.read_identity(stream, str)
-    tensors = io.BytesIO()
-    np.savez(tensors, bias=np.array([0.25, -1], np.float32), weight=np.array([[1, 0.5], [-63.5, 100]]))
     mine = io.BytesIO()
-    hecli.encrypt(tensors, mine, None, plan=plan, identity=alice, weight=10)
+    hecli.encrypt(TENSORS, mine, plan=plan, identity=alice(), weight=10)
     assert mine.getvalue() == load("masked-alice.enc").getvalue()
-    aggregate = io.BytesIO()
-    hecli.aggregate([load("masked-bob.enc"), mine], aggregate, identity=alice, jobs=1)
-    assert reader(aggregate).digest == reader(load("masked.agg")).digest
+    for kind in ("masked", "hidden"):
+        aggregate = io.BytesIO()
+        parties = [load(f"{kind}-{name}.enc") for name in ("bob", "alice")]
+        hecli.aggregate(parties, aggregate, identity=alice(), jobs=1)
+        assert reader(aggregate).digest == reader(load(f"{kind}.agg")).digest
+        total = io.BytesIO()
+        anna = person("anna", plan.roster.cards["anna"])
+        hecli.decrypt(aggregate, total, KEY if kind == "hidden" else None, identity=anna, jobs=1)
+        assert mean_of(total)["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
 
 
 def test_the_round_with_a_dropout_opens():
     """Enrolled, masked and answered by integers, hashlib and cryptography alone."""
     plan = hecli.read_plan(load("dropouts.plan"))
-    names = [f"{name}.enroll" for name in ("alice", "bob", "carol")]
     total = io.BytesIO()
-    anna = Identity(Card("anna", *plan.roster.cards["anna"][1:]), hashlib.sha256(b"sign anna").digest(), b"")
-    hecli.decrypt(
-        load("dropouts.agg"),
-        total,
-        None,
-        plan=plan,
-        identity=anna,
-        enrollments=[load(name) for name in names],
-        answers=[load("carol.ans"), load("bob.ans")],
-    )
+    open_dropouts(total, [load("carol.ans"), load("bob.ans")])
     assert mean_of(total)["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
-    tensors = io.BytesIO()
-    np.savez(tensors, bias=np.array([0.25, -1], np.float32), weight=np.array([[1, 0.5], [-63.5, 100]]))
-    with (VECTORS / "good" / "alice.id").open("rb") as stream:
-        alice = hecli.read_identity(stream, str)
     mine = io.BytesIO()
-    enrollments = [load(name) for name in names]
-    hecli.encrypt(tensors, mine, None, plan=plan, identity=alice, enrollments=enrollments, weight=10)
+    enrollments = [load(f"{name}.enroll") for name in ("alice", "bob", "carol")]
+    hecli.encrypt(TENSORS, mine, plan=plan, identity=alice(), enrollments=enrollments, weight=10)
     assert mine.getvalue() == load("dropouts-alice.enc").getvalue()
     mine = io.BytesIO()
-    bob = Identity(
-        plan.roster.cards["bob"], *(hashlib.sha256(key + b" bob").digest() for key in (b"sign", b"agree"))
-    )
-    answer(load("dropouts.agg"), mine, bob, [load(name) for name in names])
+    bob = person("bob", plan.roster.cards["bob"])
+    hecli.answer(load("dropouts.agg"), mine, bob, enrollments)
     assert mine.getvalue() == load("bob.ans").getvalue()
 
 
 def test_the_encoded_file_is_made_again_byte_for_byte():
-    plan = hecli.read_plan(load("round.plan"))
-    tensors = io.BytesIO()
-    np.savez(tensors, bias=np.array([0.25, -1], np.float32), weight=np.array([[1, 0.5], [-63.5, 100]]))
     out = io.BytesIO()
-    hecli.encode(tensors, out, plan, weight=10)
+    hecli.encode(npz(**TENSORS), out, plan=hecli.read_plan(load("round.plan")), weight=10)
     assert out.getvalue() == load("a.int").getvalue()
 
 
-def test_the_mean_is_what_the_specification_says():
-    mean = mean_of(load("round.sum"))
-    # (S - k*qmax) * step * W / total weight
-    assert mean["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
-    assert mean["weight"] == pytest.approx(np.array([[4, -1], [-127 + 4, 127 - 4]]) * 0.5 * 10 / 15)
-
-
 def test_the_tensors_are_read():
-    from hecli.formats.tensors.reading import open_tensors
-
-    opened = open_tensors(load("some.tensors"), "file")
-    assert [np.concatenate(list(opened.read(spec))).tolist() for spec in opened.specs] == [[1.5], [-1, 7]]
+    file = open_tensors(load("some.tensors"), "file")
+    assert [np.concatenate(list(file.read(spec))).tolist() for spec in file.specs] == [[1.5], [-1, 7]]

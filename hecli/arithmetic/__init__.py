@@ -1,1 +1,1 @@
-"""Big integers in batches of bytes: the only room that knows gmpy2."""
+"""Big integers in batches of bytes: `engines` makes what callers use, and only `gmp` knows gmpy2."""

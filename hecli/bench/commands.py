@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from hecli.arithmetic.gmp import Encryptor, plaintext_size
-from hecli.arithmetic.threshold import GROUP, Sharer
+from hecli.arithmetic.engines import encryptor, proof_cost
+from hecli.arithmetic.sizes import plaintext_size
+from hecli.arithmetic.threshold import GROUP
 from hecli.bench.peers import PEERS, PerValue, installed, sample_values
 from hecli.errors import HecliError
 from hecli.executors.processes import default_jobs
-from hecli.rounds.keys import read_private_key
-from hecli.schemes.paillier.shares import read_share
+from hecli.formats.reader import open_reader
+from hecli.schemes.paillier.key_files import read_private_key, read_share
 
 UPDATES = 10
 REPEATS = 5
@@ -35,20 +36,30 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Run:
-    """One command, from its start to its end."""
+    """One command, from its start to its end.
+
+    Args:
+        seconds: What it took.
+        peak_bytes: The most memory that its processes held together, where the system tells.
+    """
 
     seconds: float
     peak_bytes: int | None
 
 
 class Workplace:
-    """A temporary folder with a key, in which commands run."""
+    """A temporary folder with a key, in which commands run.
+
+    Args:
+        folder: An empty folder.
+        bits: The size of its key.
+    """
 
     def __init__(self, folder: Path, bits: int) -> None:
         self._folder = folder
         self.run("keygen", "--bits", str(bits))
         with (folder / "hecli.key").open("rb") as stream:
-            self.key = read_private_key(stream, str)
+            self.key = read_private_key(open_reader(stream), str)
 
     def run(self, *arguments: str) -> Run:
         """Run hecli with these arguments to its end; raises HecliError where it fails."""
@@ -68,19 +79,44 @@ class Workplace:
         return Run(seconds, peak)
 
     def values(self, count: int) -> None:
-        """Write so many values to grads.npy."""
+        """Write so many values to grads.npy.
+
+        Args:
+            count: How many.
+        """
         np.save(self._folder / "grads.npy", sample_values(count))
 
     def plan(self, name: str, options: tuple[str, ...]) -> None:
-        """Make a plan for grads.npy."""
+        """Make a plan for grads.npy.
+
+        Args:
+            name: The plan's file.
+            options: Options of hecli plan.
+        """
         self.run("plan", "--like", "grads.npy", *options, "-o", name, "--force")
 
     def encrypt(self, output: str, plan: str, *options: str) -> Run:
-        """Encrypt grads.npy."""
+        """Encrypt grads.npy.
+
+        Args:
+            output: The update's file.
+            plan: The plan's file.
+            options: Options of hecli encrypt.
+
+        Returns:
+            The run.
+        """
         return self.run("encrypt", "grads.npy", "--plan", plan, "-o", output, "--force", *options)
 
     def size(self, name: str) -> int:
-        """Bytes of a file."""
+        """Bytes of a file.
+
+        Args:
+            name: The file.
+
+        Returns:
+            Its size.
+        """
         return (self._folder / name).stat().st_size
 
 
@@ -90,13 +126,22 @@ def bench(bits: int, count: int, against: list[str], report: Report) -> dict[str
     Everything short is measured several times, the peers before and after,
     and the best is taken on both sides, for machines that others use too.
     `report` is told what is going on.
+
+    Args:
+        bits: The size of the key.
+        count: How many values.
+        against: Names of other libraries.
+        report: Told what is going on.
+
+    Returns:
+        The figures.
     """
     with TemporaryDirectory(prefix="hecli-bench-") as folder:
         place = Workplace(Path(folder), bits)
         peers = [name for name in against if installed(name)]
         report(f"measuring {', '.join(peers) or 'no other library'}")
         before = {name: PEERS[name](place.key) for name in peers}
-        facts = _commands(place, count, report)
+        summary = _commands(place, count, report)
         report("measuring the other libraries again")
         after = {name: PEERS[name](place.key) for name in peers}
     best = {name: PerValue(*map(min, before[name], after[name])) for name in peers}
@@ -105,14 +150,22 @@ def bench(bits: int, count: int, against: list[str], report: Report) -> dict[str
         "values": count,
         "cores": default_jobs(),
         "machine": _machine(),
-        **facts,
+        **summary,
         "peers": {name: values._asdict() for name, values in best.items()},
         "missing": [name for name in against if name not in peers],
     }
 
 
 def memory(bits: int, report: Report) -> dict[str, Any]:
-    """Peak memory of encrypt and aggregate, for a model and for one ten times as large."""
+    """Peak memory of encrypt and aggregate, for a model and for one ten times as large.
+
+    Args:
+        bits: The size of the key.
+        report: Told what is going on.
+
+    Returns:
+        The figures.
+    """
     peaks: dict[str, Any] = {}
     with TemporaryDirectory(prefix="hecli-bench-") as folder:
         place = Workplace(Path(folder), bits)
@@ -218,6 +271,14 @@ def threshold(bits: int, count: int, report: Report) -> dict[str, Any]:
     `partial` is a partial over a plain decryption of as many ciphertexts,
     `proof` the proof over the rest of it, `combine` a sum of all partials over
     one partial; whole commands, but for the proof.
+
+    Args:
+        bits: The size of the key.
+        count: How many values at most.
+        report: Told what is going on.
+
+    Returns:
+        The figures.
     """
     with TemporaryDirectory(prefix="hecli-bench-") as folder:
         place = Workplace(Path(folder), bits)
@@ -234,16 +295,13 @@ def threshold(bits: int, count: int, report: Report) -> dict[str, Any]:
             place.run("aggregate", f"{name}-a.enc", f"{name}-b.enc", "-o", f"{name}.agg")
         seconds["decrypt"] = place.run("decrypt", "hecli.agg").seconds
         for index in "135":
-            seconds["partial"] = place.run("decrypt", "dealt.agg", "--share", f"dealt-{index}.share").seconds
+            seconds["partial"] = place.run("partial", "dealt.agg", "--share", f"dealt-{index}.share").seconds
         parts = [f"dealt-{index}.part" for index in "135"]
-        seconds["combine"] = place.run(
-            "decrypt", "dealt.agg", "--key", "dealt.pub", "--partial", *parts
-        ).seconds
+        seconds["combine"] = place.run("combine", "dealt.agg", *parts, "--key", "dealt.pub").seconds
         with (Path(folder) / "dealt-1.share").open("rb") as stream:
-            share = read_share(stream, str)
-        engine = Sharer(share.key, share.index, share.value, b"")
-        batch = Encryptor(share.key.n, "short", GROUP)(bytes(GROUP * plaintext_size(share.key.n)))
-        proof = engine.proof_cost(batch)
+            share = read_share(open_reader(stream), str)
+        batch = encryptor(share.key.n, "short", GROUP)(bytes(GROUP * plaintext_size(share.key.n)))
+        proof = proof_cost(share.key, share.index, share.value, batch)
     ratios = {
         "partial": seconds["partial"] / seconds["decrypt"],
         "proof": proof,

@@ -19,7 +19,14 @@ Values = npt.NDArray[np.float32]
 
 
 class PerValue(NamedTuple):
-    """Microseconds and bytes that one value takes."""
+    """Microseconds and bytes that one value takes.
+
+    Args:
+        encrypt: Microseconds to encrypt,
+        add: to add one value of an update to a sum,
+        decrypt: and to decrypt.
+        size: Bytes encrypted.
+    """
 
     encrypt: float
     add: float
@@ -28,7 +35,14 @@ class PerValue(NamedTuple):
 
 
 def sample_values(count: int) -> Values:
-    """Values much like a gradient's: float32, near normal, at the scales of different layers."""
+    """Values much like a gradient's: float32, near normal, at the scales of different layers.
+
+    Args:
+        count: How many.
+
+    Returns:
+        The values.
+    """
     return _near_normal(count) * _scales(count)
 
 
@@ -37,6 +51,12 @@ def phe(key: PrivateKey) -> PerValue:
 
     Where two floats differ much in size, phe has to align their exponents
     before it adds, which takes it longer than the addition.
+
+    Args:
+        key: The key whose size counts.
+
+    Returns:
+        What one value takes.
     """
     private = key.to_phe()
     public = private.public_key
@@ -53,7 +73,14 @@ def phe(key: PrivateKey) -> PerValue:
 
 
 def tenseal(key: PrivateKey) -> PerValue:
-    """TenSEAL: CKKS with N = 8192 and moduli of 60, 40 and 60 bits, 4096 values in a vector."""
+    """TenSEAL: CKKS with N = 8192 and moduli of 60, 40 and 60 bits, 4096 values in a vector.
+
+    Args:
+        key: The key whose size counts.
+
+    Returns:
+        What one value takes.
+    """
     import tenseal as library  # noqa: PLC0415 - an extra
 
     del key  # CKKS has its own
@@ -72,7 +99,14 @@ def tenseal(key: PrivateKey) -> PerValue:
 
 
 def sf_heu(key: PrivateKey) -> PerValue:
-    """SecretFlow's HEU: ZPaillier with a modulus of the same size, one value in a ciphertext."""
+    """SecretFlow's HEU: ZPaillier with a modulus of the same size, one value in a ciphertext.
+
+    Args:
+        key: The key whose size counts.
+
+    Returns:
+        What one value takes.
+    """
     from heu import phe as library  # noqa: PLC0415 - an extra
 
     kit = library.setup(library.SchemaType.ZPaillier, key.public.n.bit_length())
@@ -89,7 +123,14 @@ MODULES = {"phe": "phe", "tenseal": "tenseal", "sf-heu": "heu"}
 
 
 def installed(name: str) -> bool:
-    """Whether the library of a peer (a key of PEERS) can be imported."""
+    """Whether the library of a peer (a key of PEERS) can be imported.
+
+    Args:
+        name: A key of PEERS.
+
+    Returns:
+        Whether it can.
+    """
     return find_spec(MODULES[name]) is not None
 
 

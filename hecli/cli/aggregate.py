@@ -6,11 +6,8 @@ from contextlib import ExitStack
 import click
 
 from hecli.cli import options
-from hecli.cli.console import Console, count, count_bytes
-from hecli.plan.data import Plan
-from hecli.rounds.aggregate import aggregate as aggregate_files
-from hecli.rounds.facts import contributor_facts
-from hecli.storage.local import (
+from hecli.cli.console import Console, count_bytes
+from hecli.cli.files import (
     STANDARD,
     allow_open_files,
     check_output,
@@ -19,6 +16,11 @@ from hecli.storage.local import (
     open_output,
     size_of,
 )
+from hecli.executors.processes import processes
+from hecli.formats.text import count
+from hecli.plan.data import Plan
+from hecli.rounds.aggregate import aggregate as aggregate_files
+from hecli.rounds.describe import describe_contributors
 
 
 @click.command()
@@ -55,26 +57,27 @@ def aggregate(
     target = output or (STANDARD if STANDARD in files else "round.agg")
     check_output(target, force=force)
     signer = options.load_identity(identity, console)
-    record = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer)
     start = time.perf_counter()
     allow_open_files(len(files))
     with ExitStack() as stack:
         sources = [stack.enter_context(open_input(file)) for file in files]
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("aggregating"))
-        result = aggregate_files(sources, out, plan=plan, identity=signer, jobs=jobs, progress=progress)
-        record("aggregate", plan=result.plan.digest, files=[(target, result.digest)])
+        work = processes(jobs)
+        result = aggregate_files(sources, out, plan=plan, identity=signer, work=work, progress=progress)
+        entry("aggregate", plan=result.plan.digest, files=[(target, result.digest)])
     seconds = time.perf_counter() - start
     made, contributors = result.plan, result.contributors
-    facts = {
+    summary = {
         "file": target,
-        "contributors": contributor_facts(contributors),
+        "contributors": describe_contributors(contributors),
         "plan": made.digest.hex(),
         "seconds": round(seconds, 3),
     }
-    size = count_bytes(size_of(target, made.ciphertext_bytes))
+    size = count_bytes(size_of(target, made.geometry.bytes))
     text = (
         f"{label(target)}: {count(len(contributors), 'contributor')}, "
-        f"{count(made.ciphertexts, 'ciphertext')}, {size}, {seconds:.1f} s"
+        f"{count(made.geometry.blocks, 'ciphertext')}, {size}, {seconds:.1f} s"
     )
-    console.summary(facts, text, to_stdout=target != STANDARD)
+    console.summary(summary, text, to_stdout=target != STANDARD)

@@ -7,11 +7,12 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console
+from hecli.cli.files import check_output, label, open_input, open_output
 from hecli.cli.options import FilesCommand
+from hecli.executors.processes import processes
 from hecli.plan.data import Plan
 from hecli.rounds.answer import answer as write_answer
-from hecli.storage.local import check_output, label, open_input, open_output
-from hecli.storage.uses import remember
+from hecli.storage.use_record import remember
 
 DANGER = "two answers about different aggregates together may uncover a party: there is no second one"
 
@@ -46,18 +47,18 @@ def answer(
     answered is on record in IDENTITY.answered.
 
     \b
-      hecli answer round.agg --enroll '*.enroll' --plan round.plan --identity bob.id
+      hecli answer round.agg --enroll '*.enroll' --plan round.plan \\
+        --identity bob.id
     """
     if identity is None or not enrollments:
         raise click.UsageError("answering needs --identity and --enroll")
     options.check_standard(aggregate, *updates, *enrollments)
     target = output or f"{Path(identity).stem}.ans"
     check_output(target, force=force)
-    if plan is None:
-        console.warn("whatever plan the aggregate carries is believed: pass --plan, the one you agreed on")
+    options.believed(plan, console)
     signer = options.require_identity(identity, console)
     remembered = remember(identity, "answered", DANGER, again=False)
-    record = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer)
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))
         sources = options.open_updates(stack, updates) if updates else None
@@ -72,10 +73,10 @@ def answer(
             plan=plan,
             sources=sources,
             record=remembered,
-            jobs=jobs,
+            work=processes(jobs),
             progress=progress,
         )
-        record("answered", plan=made.plan.digest, files=[(target, made.digest)])
-    facts = {"file": target, "party": signer.card.name, "plan": made.plan.digest.hex()}
-    text = f"{label(target)}: the answer of {signer.card.name}, {made.plan.answers} are needed"
-    console.summary(facts, text, to_stdout=target != "-")
+        entry("answered", plan=made.plan.digest, files=[(target, made.digest)])
+    summary = {"file": target, "party": signer.card.name, "plan": made.plan.digest.hex()}
+    text = f"{label(target)}: the answer of {signer.card.name}, {made.needed} are needed"
+    console.summary(summary, text, to_stdout=target != "-")

@@ -6,14 +6,15 @@ from pathlib import Path
 import click
 
 from hecli.cli import options
-from hecli.cli.console import Console, count
+from hecli.cli.console import Console
+from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
 from hecli.errors import HecliError
-from hecli.formats.tensors.writing import SUFFIXES
+from hecli.formats.digests import file_digest
+from hecli.formats.tensors.files import SUFFIXES
+from hecli.formats.text import count
 from hecli.plan.data import Plan
 from hecli.rounds.apply import RULES
 from hecli.rounds.apply import apply as apply_sum
-from hecli.rounds.streams import digest_of_file
-from hecli.storage.local import STANDARD, beside, check_output, label, open_input, open_output
 
 
 @click.command()
@@ -58,11 +59,13 @@ def apply(
         raise click.UsageError(f"--lr is for --rule sgd, not {rule}")
     if model is None and (rule != "sgd" or lr is not None):
         raise click.UsageError("--rule and --lr need a MODEL; without one the mean is written")
+    if ledger is None:
+        options.refuse("identity", "signs the entry in a ledger: pass --ledger too")
     options.check_standard(sum, *([model] if model else []))
     target = output or _default(sum, model)
     check_output(target, force=force)
     kind = _format(output) if output else None
-    record = options.recorder(ledger, options.load_identity(identity, console) if ledger else None)
+    entry = options.recorder(ledger, options.load_identity(identity, console) if ledger else None)
     with ExitStack() as stack:
         total = stack.enter_context(open_input(sum))
         base = stack.enter_context(open_input(model)) if model is not None else None
@@ -71,10 +74,10 @@ def apply(
         files = [(sum, result.sum_digest), (target, result.digest)]
         if ledger and model and base:
             base.seek(0)
-            files.insert(1, (model, digest_of_file(base)))
-        record("applied", plan=result.plan.digest, files=files)
+            files.insert(1, (model, file_digest(base)))
+        entry("applied", plan=result.total.plan.digest, files=files)
     contributors = len(result.total.contributors)
-    facts = {
+    summary = {
         "file": target,
         "format": result.format,
         "contributors": contributors,
@@ -85,7 +88,7 @@ def apply(
     text = (
         f"{label(target)}: the mean of {count(contributors, 'contributor')}, {what} {result.largest_step:.3g}"
     )
-    console.summary(facts, text, to_stdout=target != STANDARD)
+    console.summary(summary, text, to_stdout=target != STANDARD)
 
 
 def _format(output: str) -> str | None:

@@ -59,44 +59,44 @@ def bench(bits: int, values: int, against: list[str], memory: bool, console: Con
       hecli bench
       hecli bench --values 100000 --against phe,tenseal,sf-heu
     """
-    facts = commands.bench(bits, values, against, console.note)
-    facts |= commands.threshold(bits, values, console.note)
+    summary = commands.bench(bits, values, against, console.note)
+    summary |= commands.threshold(bits, values, console.note)
     if memory:
-        facts |= commands.memory(bits, console.note)
+        summary |= commands.memory(bits, console.note)
     if console.json:
-        console.summary(facts, "")
+        console.summary(summary, "")
         return
-    _show(facts)
+    _show(summary)
 
 
-def _show(facts: dict[str, Any]) -> None:
-    peers = facts["peers"]
+def _show(summary: dict[str, Any]) -> None:
+    peers = summary["peers"]
     click.echo(
-        f"{facts['values']:,} float32 values, a key of {facts['bits']} bits, "
-        f"{facts['cores']} cores of {facts['machine']}\n"
+        f"{summary['values']:,} float32 values, a key of {summary['bits']} bits, "
+        f"{summary['cores']} cores of {summary['machine']}\n"
     )
     columns = ["per value", "hecli"]
     for name in peers:
         columns += [name, "ratio"]
     rows = []
     for field, text in ROWS.items():
-        mine = facts["hecli"][field]
+        mine = summary["hecli"][field]
         row = [text, f"{mine:,.3f}"]
         for peer in peers.values():
             row += [f"{peer[field]:,.3f}", f"{peer[field] / mine:,.1f}"]
         rows.append(row)
     show_table(columns, rows)
-    _lines(facts)
+    _lines(summary)
 
 
-def _lines(facts: dict[str, Any]) -> None:
-    for name in facts["missing"]:
+def _lines(summary: dict[str, Any]) -> None:
+    for name in summary["missing"]:
         click.echo(f"{name} is not installed: pip install 'hecli[bench]'")
-    click.echo(f"\nwith 8 bits and 16 parties: {facts['smallest_size']:.2f} bytes a value")
-    click.echo("whole commands: " + ", ".join(f"{name} {s:.2f} s" for name, s in facts["seconds"].items()))
-    speedups = ", ".join(f"{name} {ratio:.2f} times" for name, ratio in facts["speedup"].items())
+    click.echo(f"\nwith 8 bits and 16 parties: {summary['smallest_size']:.2f} bytes a value")
+    click.echo("whole commands: " + ", ".join(f"{name} {s:.2f} s" for name, s in summary["seconds"].items()))
+    speedups = ", ".join(f"{name} {ratio:.2f} times" for name, ratio in summary["speedup"].items())
     click.echo(f"all cores against one: {speedups}")
-    signing = facts["signing"]
+    signing = summary["signing"]
     click.echo(
         f"signed against unsigned: encrypt {signing['encrypt']:.3f}, aggregate {signing['aggregate']:.3f}"
     )
@@ -104,14 +104,14 @@ def _lines(facts: dict[str, Any]) -> None:
     click.echo(
         f"encrypt with masks against without: {signing['masks']:.3f}, alone {signing['masks alone']:.3f}"
     )
-    shares = facts["threshold"]
+    shares = summary["threshold"]
     partial, proof = f"{shares['partial']:.1f} times a decryption", f"{shares['proof']:.1%}"
     click.echo(
         f"shares: a partial {partial}, its proof {proof} of that; "
         f"combining 3 of 5 {shares['combine']:.2f} times a partial; dealt in {shares['keygen_seconds']:.1f} s"
     )
-    _peaks("peak memory of all processes", facts["peak_bytes"])
-    for count, peaks in facts.get("memory", {}).items():
+    _peaks("peak memory of all processes", summary["peak_bytes"])
+    for count, peaks in summary.get("memory", {}).items():
         _peaks(f"peak memory with {int(count):,} values", peaks)
 
 

@@ -5,15 +5,30 @@ to standard error, progress only when that is a terminal.
 """
 
 import json
+import os
+import re
+import shutil
 import sys
+import textwrap
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
+from hecli.formats.text import is_printable
+
 LINE_LIMIT = 1000
+"""Most characters of an error or a hint: a file may bring in any number."""
+
+NARROWEST = 20
+PIPED_TABLE = 120
+"""Columns of a table that goes to a file or a pipe."""
+
+_HEAD = re.compile(r" *(?:(?:error|hint|warning|note): |\S+(?: \S+)* {2,})?")
+"""What stands before the text of a line: blanks, and a word with a colon or a title with two blanks."""
 
 Progress = Callable[[int, int], None]
 
@@ -28,20 +43,21 @@ class Console:
     def note(self, text: str) -> None:
         """A line for people, unless they asked for quiet or for JSON."""
         if not self.quiet and not self.json:
-            click.echo(printable(text), err=True)
+            say(text, err=True)
 
     def warn(self, text: str) -> None:
         """A warning, unless they asked for quiet."""
         if not self.quiet:
-            click.echo(printable(f"warning: {text}"), err=True)
+            # One line: a file's name may hold the end of one.
+            say(f"warning: {shown(text)}", err=True)
 
-    def summary(self, facts: dict[str, Any], text: str, *, to_stdout: bool = True) -> None:
+    def summary(self, found: dict[str, Any], text: str, *, to_stdout: bool = True) -> None:
         """What was done: a line for people, or JSON for scripts.
 
         JSON goes to standard error where standard output carries the data.
         """
         if self.json:
-            click.echo(json.dumps(facts), err=not to_stdout)
+            click.echo(json.dumps(found), err=not to_stdout)
         else:
             self.note(text)
 
@@ -82,50 +98,116 @@ class Console:
             yield
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines that steer no terminal and break where it ends.
+
+    A line goes on under its text: behind "error: " and the like, or behind a
+    title and two blanks or more.
+
+    Args:
+        text: One line or more.
+        err: Whether it goes to standard error.
+    """
+    columns = _columns(sys.stderr if err else sys.stdout)
+    for line in printable(text).split("\n"):
+        for piece in [line] if columns is None else _wrapped(line, columns):
+            click.echo(piece, err=err)
+
+
 def show_error(message: str, hint: str | None = None) -> None:
-    """What is wrong, and what to do about it."""
-    click.echo(f"error: {_one_line(message)}", err=True)
+    """Say what is wrong, and what to do about it, on standard error.
+
+    Args:
+        message: What is wrong.
+        hint: What to do about it.
+    """
+    say(f"error: {_one_line(message)}", err=True)
     if hint:
-        click.echo(f"hint: {_one_line(hint)}", err=True)
+        say(f"hint: {_one_line(hint)}", err=True)
 
 
 def printable(text: str) -> str:
-    """`text` with everything that could steer a terminal written out; lines stay lines."""
-    return "".join(
-        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
-        for each in text
-    )
+    """Write out everything in a text that could steer a terminal; lines stay lines.
+
+    Args:
+        text: The text.
+    """
+    return "\n".join(shown(line) for line in text.split("\n"))
+
+
+def shown(name: str) -> str:
+    """Write out everything in a name that a reader would not see, ends of lines too.
+
+    Args:
+        name: A file's, or one that a file brings.
+    """
+    if is_printable(name):
+        return name
+    return "".join(each if is_printable(each) else each.encode("unicode_escape").decode() for each in name)
 
 
 def _one_line(text: str) -> str:
-    text = printable(text).replace("\n", " ")
+    text = shown(text)
     return text if len(text) <= LINE_LIMIT else f"{text[:LINE_LIMIT]} ..."
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: bool = False) -> None:
-    """A table on standard output; all columns but the first to the right, unless `left`."""
+def _columns(stream: TextIO | None) -> int | None:
+    """How many columns lines may have; None where they may be as long as they are."""
+    if "COLUMNS" not in os.environ and (stream is None or not stream.isatty()):
+        return None
+    return max(NARROWEST, shutil.get_terminal_size().columns)
+
+
+def _wrapped(line: str, columns: int) -> list[str]:
+    """A line as lines that fit."""
+    head = _HEAD.match(line)
+    indent = head.end() if head else 0
+    if indent > columns // 2:
+        indent = len(line) - len(line.lstrip(" "))
+    # A wide character takes two columns: count one more before it, of one that no text has any more.
+    wide = "".join(f"\0{each}" if unicodedata.east_asian_width(each) in "WF" else each for each in line)
+    pieces = textwrap.wrap(
+        wide, columns, subsequent_indent=" " * min(indent, columns // 2), break_on_hyphens=False
+    )
+    return [piece.replace("\0", "") for piece in pieces] or [""]
+
+
+def show_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: bool = False, fold: str | None = None
+) -> None:
+    """Print a table on standard output.
+
+    Args:
+        columns: What stands above them.
+        rows: What stands in them.
+        left: Whether all columns go to the left, not only the first.
+        fold: The column that gives way where the terminal is narrow; all do without one.
+    """
     from rich.console import Console as RichConsole  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(show_edge=False, pad_edge=False)
     for at, column in enumerate(columns):
-        table.add_column(column, justify="right" if at and not left else "left", overflow="fold")
+        table.add_column(
+            column,
+            justify="right" if at and not left else "left",
+            overflow="fold",
+            no_wrap=fold not in (None, column),
+        )
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    # To a file or a pipe, a table is as wide as it needs to be.
-    RichConsole(width=None if sys.stdout.isatty() else 120).print(table)
+        table.add_row(*(Text(shown(cell)) for cell in row))
+    RichConsole(width=_columns(sys.stdout) or PIPED_TABLE).print(table)
 
 
 def count_bytes(size: float) -> str:
-    """A size in the unit that suits it: 6.1 MB."""
+    """Write a size in the unit that suits it: 6.1 MB.
+
+    Args:
+        size: In bytes.
+    """
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
         size /= 1000
     return f"{size:,.1f} TB"
-
-
-def count(number: int, noun: str, plural: str | None = None) -> str:
-    """A number with its noun, in the plural where it is not one."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -3,16 +3,15 @@
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from hecli.arithmetic.threshold import deal
 from hecli.cli import options
 from hecli.cli.console import Console
+from hecli.cli.files import check_output, open_output
 from hecli.errors import HecliError
-from hecli.schemes.paillier.keys import PublicKey
-from hecli.schemes.paillier.shares import Share, write_share, write_threshold_key
-from hecli.storage.local import check_output, open_output
+from hecli.schemes.paillier.dealing import deal
+from hecli.schemes.paillier.key_files import write_public_key, write_share
 
 if TYPE_CHECKING:
-    from hecli.formats.cards import Card
+    from hecli.identity.cards import Card
 
 KEEP = "name the new key with -o; without the old shares nothing under it can be opened"
 
@@ -40,20 +39,19 @@ def write_shares(
         check_output(path, force=force, hint=KEEP)
     secrets = [options.ask_passphrase(path, confirm=True) if passphrase else None for path in files]
     with console.working("looking for safe primes"):
-        key, values = deal(bits, threshold, shares)
+        key, dealt = deal(threshold, shares, bits)
     with ExitStack() as stack:
         # Closed last: where the public file is, all shares are there too.
-        write_threshold_key(key, stack.enter_context(open_output(public, force=force)))
+        write_public_key(key, stack.enter_context(open_output(public, force=force)))
         for at, path in enumerate(files):
             out = stack.enter_context(open_output(path, force=force, secret=True))
-            write_share(Share(key, at + 1, values[at]), out, secrets[at], cards[at])
-    fingerprint = PublicKey(key.n).fingerprint
-    facts = {
+            write_share(dealt[at], out, secrets[at], cards[at])
+    summary = {
         "files": [public, *files],
-        "fingerprint": fingerprint,
+        "fingerprint": key.fingerprint,
         "bits": bits,
         "threshold": threshold,
         "shares": shares,
     }
     text = f"{public} and {files[0]} to {files[-1]}: {bits} bits, any {threshold} of {shares} open"
-    console.summary(facts, f"{text}\nfingerprint {fingerprint}")
+    console.summary(summary, f"{text}\nfingerprint {key.fingerprint}")

@@ -1,13 +1,20 @@
 """hecli encode."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
 import click
 
 from hecli.cli import options
-from hecli.cli.console import Console, count
+from hecli.cli.console import Console
+from hecli.cli.files import STANDARD, check_output, default_output, label, open_output, open_stream
+from hecli.formats.tensors.files import START_SIZE, streams
+from hecli.formats.text import count
 from hecli.plan.data import Plan
-from hecli.rounds.encode import Update, open_update, write_encoded
-from hecli.rounds.streams import check_key
-from hecli.storage.local import STANDARD, check_output, default_output, label, open_input, open_output
+from hecli.rounds.encode import encode as encode_tensors
+from hecli.rounds.update import Update
+from hecli.storage.spool import spooled
 
 
 @click.command()
@@ -38,32 +45,56 @@ def encode(
       hecli encode grads.npz --plan round.plan --strict -o grads.int
     """
     target = output or default_output(tensors, ".int")
-    check_output(target, force=force)
+    check_output(target, force=force, secret=True)
+    public = None
     if plan is None or key is not None:
-        public = options.load_public_key(key)
-        if plan is not None:
-            check_key(plan, public, "the plan")
-        n = public.n
-    else:
-        n = plan.n
-    with open_input(tensors) as source, open_output(target, force=force, secret=True) as out:
-        update = open_update(source, plan, n, weight, strict=strict)
-        write_encoded(update, out)
+        public = options.load_public_key(key, plan.scheme if plan else None)
+    with open_update(tensors) as source, open_output(target, force=force, secret=True) as out:
+        update = encode_tensors(source, out, public, plan=plan, weight=weight, strict=strict)
     say_clipped(update, console)
-    facts = {"file": target} | update_facts(update)
+    summary = {"file": target} | describe_update(update)
+    made = update.plan
     text = (
-        f"{label(target)}: {count(update.plan.values, 'value')} of {update.plan.bits} bits, "
+        f"{label(target)}: {count(made.geometry.values, 'value')} of {made.codec.quantise.bits} bits, "
         f"{update.clipped:,} clipped, in the clear"
     )
-    console.summary(facts, text, to_stdout=target != STANDARD)
+    console.summary(summary, text, to_stdout=target != STANDARD)
 
 
-def update_facts(update: Update) -> dict[str, object]:
-    """What encode and encrypt report of an update."""
+@contextmanager
+def open_update(path: str) -> Iterator[BinaryIO]:
+    """Open tensors, or an encoded file.
+
+    Args:
+        path: What the command line names.
+
+    Yields:
+        A seekable stream; or, for a .npy file from a pipe, one that is read as it comes.
+
+    Raises:
+        HecliError: It cannot be read.
+    """
+    with open_stream(path) as stream:
+        if stream.seekable() or streams(stream.peek(START_SIZE)[:START_SIZE]):
+            yield stream
+            return
+        with spooled(stream) as kept:
+            yield kept
+
+
+def describe_update(update: Update) -> dict[str, object]:
+    """Say what encode and encrypt report of an update, for scripts.
+
+    Args:
+        update: The update, read to its end.
+
+    Returns:
+        A map that JSON can hold.
+    """
     plan = update.plan
     return {
-        "values": plan.values,
-        "ciphertexts": plan.ciphertexts,
+        "values": plan.geometry.values,
+        "ciphertexts": plan.geometry.blocks,
         "plan": plan.digest.hex(),
         "weight": update.weight,
         "clipped": update.clipped,
@@ -72,12 +103,17 @@ def update_facts(update: Update) -> dict[str, object]:
 
 
 def say_clipped(update: Update, console: Console) -> None:
-    """A warning where values were clipped: how many, and in which tensors."""
+    """Warn where values were clipped: how many, and in which tensors.
+
+    Args:
+        update: The update, read to its end.
+        console: Where to.
+    """
     if update.clipped:
         worst = sorted(update.clipped_in.items(), key=lambda item: -item[1])
         where = ", ".join(f"{name} {number:,}" for name, number in worst[:3])
         more = f" and {count(len(worst) - 3, 'more tensor')}" if len(worst) > 3 else ""
-        share = 100 * update.clipped / update.plan.values
+        share = 100 * update.clipped / update.plan.geometry.values
         console.warn(
             f"{count(update.clipped, 'value')} out of range clipped ({share:.2g}%)"
             + (f": {where}{more}" if where else "")

@@ -6,21 +6,16 @@ from contextlib import ExitStack
 import click
 
 from hecli.cli import options
-from hecli.cli.console import Console, count, count_bytes
-from hecli.cli.encode import say_clipped, update_facts
+from hecli.cli.console import Console, count_bytes
+from hecli.cli.encode import describe_update, open_update, say_clipped
+from hecli.cli.files import STANDARD, check_output, default_output, label, open_output, size_of
 from hecli.cli.options import FilesCommand
+from hecli.executors.processes import processes
+from hecli.formats.text import count
 from hecli.plan.data import Plan
 from hecli.rounds.encrypt import encrypt as encrypt_update
-from hecli.storage.local import (
-    STANDARD,
-    check_output,
-    default_output,
-    label,
-    open_input,
-    open_output,
-    size_of,
-)
-from hecli.storage.uses import remember
+from hecli.schemes.interface import ENROLLMENTS, KEY, Scheme
+from hecli.storage.use_record import remember
 
 DANGER = (
     "two updates under the same masks show how they differ: make a new plan, "
@@ -75,16 +70,23 @@ def encrypt(
     """
     target = output or default_output(input, ".enc")
     check_output(target, force=force)
-    public = options.load_public_key(key) if plan is None or plan.has_key or key else None
+    scheme = None if plan is None else plan.scheme
+    _check_usage(scheme)
+    if scheme is not None and KEY not in scheme.to_encrypt:
+        # From the environment, where it was: it is for other rounds.
+        key = None
+    public = None
+    if scheme is None or KEY in scheme.to_encrypt:
+        public = options.load_public_key(key, scheme)
     signer = options.load_identity(identity, console)
-    record = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer)
     masked = None
-    if plan is not None and plan.masks and identity is not None:
+    if scheme is not None and scheme.masking is not None and identity is not None:
         masked = remember(identity, "masked", DANGER, again=again)
     start = time.perf_counter()
     with ExitStack() as stack:
         enrolled = options.open_updates(stack, enrollments)
-        source = stack.enter_context(open_input(input))
+        source = stack.enter_context(open_update(input))
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("encrypting"))
         result = encrypt_update(
@@ -98,17 +100,25 @@ def encrypt(
             enrollments=enrolled,
             weight=weight,
             strict=strict,
-            jobs=jobs,
+            work=processes(jobs),
             progress=progress,
         )
         made = result.update.plan
-        record("update", plan=made.digest, files=[(target, result.digest)])
+        entry("update", plan=made.digest, files=[(target, result.digest)])
     seconds = time.perf_counter() - start
-    update = result.update
+    update, sizes = result.update, made.geometry
     say_clipped(update, console)
-    facts = {"file": target, "party": result.party, "seconds": round(seconds, 3)} | update_facts(update)
+    summary = {"file": target, "party": result.party, "seconds": round(seconds, 3)} | describe_update(update)
     text = (
-        f"{label(target)}: {count(made.values, 'value')} in {count(made.ciphertexts, 'ciphertext')}, "
-        f"{count_bytes(size_of(target, made.ciphertext_bytes))}, {seconds:.1f} s"
+        f"{label(target)}: {count(sizes.values, 'value')} in {count(sizes.blocks, 'ciphertext')}, "
+        f"{count_bytes(size_of(target, sizes.bytes))}, {seconds:.1f} s"
     )
-    console.summary(facts, text, to_stdout=target != STANDARD)
+    console.summary(summary, text, to_stdout=target != STANDARD)
+
+
+def _check_usage(scheme: Scheme | None) -> None:
+    """Refuse options that do nothing in a round of this scheme."""
+    if scheme is not None and KEY not in scheme.to_encrypt:
+        options.refuse("key", "is for plans under a key, and this plan has none")
+    if scheme is None or ENROLLMENTS not in scheme.to_encrypt:
+        options.refuse("enrollments", "is for plans that allow for dropouts")

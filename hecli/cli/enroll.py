@@ -6,10 +6,9 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console
-from hecli.errors import RefusedError
+from hecli.cli.files import check_output, label, open_output
 from hecli.plan.data import Plan
-from hecli.rounds.dropouts import enroll as write_enrollment
-from hecli.storage.local import check_output, label, open_output
+from hecli.rounds.enroll import enroll as write_enrollment
 
 
 @click.command()
@@ -40,12 +39,11 @@ def enroll(
     target = output or f"{Path(identity).stem}.enroll"
     check_output(target, force=force)
     signer = options.require_identity(identity, console)
-    record = options.recorder(ledger, signer)
-    if not plan.dropouts:
-        raise RefusedError("the plan allows for no dropouts", "nobody has to enroll: encrypt right away")
+    entry = options.recorder(ledger, signer)
     with open_output(target, force=force) as out:
         made = write_enrollment(out, plan, signer)
-        record("enrolled", plan=plan.digest, files=[(target, made.digest)])
-    facts = {"file": target, "party": signer.card.name, "plan": plan.digest.hex()}
-    text = f"{label(target)}: {signer.card.name} enrolled, {plan.dropouts} of {plan.capacity} may drop out"
-    console.summary(facts, text, to_stdout=target != "-")
+        entry("enrolled", plan=plan.digest, files=[(target, made.digest)])
+    summary = {"file": target, "party": signer.card.name, "plan": plan.digest.hex()}
+    lines = dict(plan.scheme.lines(plan.capacity))
+    text = f"{label(target)}: {signer.card.name} enrolled; {lines['masks']}"
+    console.summary(summary, text, to_stdout=target != "-")

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from hecli.cli.console import count_bytes, printable, show_error
+from hecli.cli.console import count_bytes, say, show_error, shown
+from hecli.cli.files import open_input
 from hecli.errors import HecliError
-from hecli.rounds.facts import Facts
+from hecli.rounds.describe import Description
 from hecli.rounds.inspect import inspect as inspect_file
-from hecli.storage.local import open_input
 
 SHOWN = 12
 
@@ -34,28 +34,28 @@ def inspect(files: tuple[str, ...], as_json: bool) -> int:
     for file in files:
         try:
             with open_input(file) as stream:
-                facts = inspect_file(stream)
+                summary = inspect_file(stream)
         except HecliError as error:
             status = 1
             show_error(error.message, error.hint)
             continue
-        found.append(facts)
+        found.append(summary)
         if not as_json:
-            click.echo(printable(_text(facts)))
+            say(_text(summary))
     if as_json:
         click.echo(json.dumps(found, indent=2))
     return status
 
 
-def _text(facts: Facts) -> str:
-    lines = [f"{facts['file']}: {facts['kind']}, {count_bytes(facts['bytes'])}"]
-    if "warning" in facts:
-        lines.append(f"  {facts['warning']}")
-    parts = {"tensors": facts.get("plan", {}).get("tensors", [])} | facts
+def _text(summary: Description) -> str:
+    lines = [f"{shown(summary['file'])}: {summary['kind']}, {count_bytes(summary['bytes'])}"]
+    if "warning" in summary:
+        lines.append(f"  {summary['warning']}")
+    parts = {"tensors": summary.get("plan", {}).get("tensors", [])} | summary
     for field, show in _SHOW.items():
         if field in parts:
             lines += show(parts[field])
-    return "\n".join([*lines, f"  digests      {facts['digests']}"])
+    return "\n".join([*lines, f"  digests      {summary['digests']}"])
 
 
 def _line(title: str) -> Callable[[Any], list[str]]:
@@ -65,15 +65,12 @@ def _line(title: str) -> Callable[[Any], list[str]]:
 def _plan_lines(plan: dict[str, Any]) -> list[str]:
     return [
         f"  plan         {plan['name']!r}, digest {plan['digest'][:16]}",
-        f"  key          {plan['key']} ({plan['key_bits']} bits)" if plan["key"] else "  key          none",
-        *([f"  masks        up to {plan['dropouts']} parties may drop out"] if plan["masks"] else []),
+        *(f"  {title:<12} {text}" for title, text in plan["scheme_lines"]),
         f"  parties      {plan['min_parties']} to {plan['parties']}, weights up to {plan['max_weight']:,}",
         f"  values       {plan['values']:,} of {plan['bits']} bits, rounded {plan['rounding']}",
         f"  ciphertexts  {plan['ciphertexts']:,}, {plan['values_per_ciphertext']} values in each",
         f"  lanes        {plan['lane_bits']} bits",
-        f"  randomness   {plan['randomness']}",
         *(["  to open      only what was recomputed with --from"] if plan["require_verified"] else []),
-        *([f"  to open      {plan['opens'][0]} of {plan['opens'][1]} shares"] if plan["opens"] else []),
         *_roster_lines(plan["roster"]),
     ]
 

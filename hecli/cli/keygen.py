@@ -7,11 +7,20 @@ import click
 from hecli.cli import options
 from hecli.cli.console import Console
 from hecli.cli.dealing import write_shares
-from hecli.identity.people import write_card, write_identity
+from hecli.cli.files import STANDARD, check_output, open_input, open_output
+from hecli.formats.reader import open_reader
+from hecli.identity.files import write_card, write_identity
 from hecli.identity.signatures import Identity
-from hecli.rounds import keys
+from hecli.schemes.paillier import keys
+from hecli.schemes.paillier.jwk import read_jwk, write_jwk
+from hecli.schemes.paillier.key_files import (
+    parse_private_key,
+    read_private_key,
+    read_public_key,
+    write_private_key,
+    write_public_key,
+)
 from hecli.schemes.paillier.keys import DEFAULT_BITS, PrivateKey, PublicKey
-from hecli.storage.local import STANDARD, check_output, open_input, open_output
 
 KEEP_IDENTITY = "name the files with -o; rosters know the old identity, and nobody else can sign for it"
 KEEP = "name the new key with -o; without the old private key nothing under it can be opened"
@@ -113,14 +122,14 @@ def _public_part(path: str, output: str | None, console: Console, *, force: bool
     if output is None and path == STANDARD:
         raise click.UsageError("say with -o how to name the public key")
     with open_input(path) as stream:
-        key = keys.public_part(stream)
+        key = parse_private_key(open_reader(stream)).public
     options.warn_of_readers(path, console)
     _write(key, output or path.removesuffix(".key"), console, passphrase=False, force=force)
 
 
 def _imported(path: str) -> PrivateKey | PublicKey:
     with open_input(path) as stream:
-        return keys.read_jwk(stream)
+        return read_jwk(stream)
 
 
 def _new_key(name: str, bits: int | None, *, force: bool) -> PrivateKey:
@@ -138,7 +147,7 @@ def _write(
         if passphrase:
             raise click.UsageError("--passphrase is for a private key, and this is a public one")
         with open_output(public, force=force) as stream:
-            keys.write_public_key(key, stream)
+            write_public_key(key, stream)
         _say(key, [public], console)
         return
     check_output(public, force=force, hint=KEEP)
@@ -146,9 +155,9 @@ def _write(
     secret = options.ask_passphrase(private, confirm=True) if passphrase else None
     # The public file appears last: where there is one, its key is there too.
     with open_output(public, force=force) as public_stream:
-        keys.write_public_key(key.public, public_stream)
+        write_public_key(key.public, public_stream)
         with open_output(private, force=force, secret=True) as private_stream:
-            keys.write_private_key(key, private_stream, secret)
+            write_private_key(key, private_stream, secret)
     _say(key.public, [public, private], console)
 
 
@@ -167,24 +176,29 @@ def _identity(name: str, output: str, console: Console, *, passphrase: bool, for
         write_card(made, public_stream)
         with open_output(private, force=force, secret=True) as private_stream:
             write_identity(made, private_stream, secret)
-    facts = {"files": [public, private], "name": name, "fingerprint": made.card.fingerprint}
+    summary = {"files": [public, private], "name": name, "fingerprint": made.card.fingerprint}
     text = f"{public} and {private}: the identity of {name}\nfingerprint {made.card.fingerprint}"
-    console.summary(facts, text)
+    console.summary(summary, text)
 
 
 def _export(path: str, output: str | None, console: Console, *, force: bool) -> None:
     with open_input(path) as stream:
-        key = keys.read_any_key(stream, lambda: options.ask_passphrase(path))
+        reader = open_reader(stream)
+        key: PublicKey | PrivateKey
+        if reader.kind == "private key":
+            key = read_private_key(reader, lambda: options.ask_passphrase(path))
+        else:
+            key = read_public_key(reader)
     if isinstance(key, PrivateKey):
         options.warn_of_readers(path, console)
         console.warn("what is exported is a private key without a passphrase")
     target = output or "hecli.jwk"
     with open_output(target, force=force, secret=isinstance(key, PrivateKey)) as stream:
-        keys.write_jwk(key, stream)
+        write_jwk(key, stream)
     _say(key.public if isinstance(key, PrivateKey) else key, [target], console)
 
 
 def _say(key: PublicKey, files: list[str], console: Console) -> None:
-    facts = {"files": files, "fingerprint": key.fingerprint, "bits": key.n.bit_length()}
+    summary = {"files": files, "fingerprint": key.fingerprint, "bits": key.n.bit_length()}
     text = f"{' and '.join(files)}: {key.n.bit_length()} bits\nfingerprint {key.fingerprint}"
-    console.summary(facts, text, to_stdout=STANDARD not in files)
+    console.summary(summary, text, to_stdout=STANDARD not in files)

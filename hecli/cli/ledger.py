@@ -8,16 +8,18 @@ from typing import Any
 import click
 
 from hecli.cli import options
-from hecli.cli.console import Console, count, printable, show_error, show_table
-from hecli.errors import HecliError, RefusedError
-from hecli.identity.signatures import Identity
+from hecli.cli.console import Console, say, show_error, show_table, shown
+from hecli.cli.files import open_input
+from hecli.cli.main import SuggestingGroup
+from hecli.errors import HecliError
+from hecli.formats.digests import file_digest
+from hecli.formats.text import count
 from hecli.ledger import chain as book
-from hecli.rounds.facts import entry_facts
-from hecli.rounds.streams import digest_of_file
-from hecli.storage.local import Folder, open_input
+from hecli.rounds.describe import describe_entry
+from hecli.storage.local import LOCAL, cannot
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def ledger() -> None:
     """Keep a record of a training that cannot be rewritten unnoticed.
 
@@ -49,9 +51,8 @@ def init(folder: str, cards: tuple[str, ...], identity: str | None, console: Con
       hecli ledger init ledger --identity anna.id
       hecli ledger init ledger --identity anna.id --party bob.card
     """
-    store = Folder(folder)
-    store.make()
-    link = book.begin(store, _signer(identity, console), options.load_cards(cards), folder)
+    signer = options.require_identity(identity, console)
+    link = book.begin(LOCAL, folder, signer, options.load_cards(cards))
     _say(link, folder, console)
 
 
@@ -67,12 +68,11 @@ def note(folder: str, text: str, files: tuple[str, ...], identity: str | None, c
     \b
       hecli ledger note ledger "model of round 7 released" model.next.npz
     """
-    signer = _signer(identity, console)
-    store = Folder(folder)
+    signer = options.require_identity(identity, console)
     about = [_named(file) for file in files]
-    found = book.read_ledger(store, folder)
-    link = book.append(store, found, signer, "note", name=folder, files=about, text=text)
-    _say(link, folder, console)
+    found = book.read_ledger(LOCAL, folder)
+    made = book.append(LOCAL, folder, found, signer, "note", files=about, text=text)
+    _say(made.last, folder, console)
 
 
 @ledger.command()
@@ -87,9 +87,9 @@ def show(folder: str, as_json: bool) -> int:
     \b
       hecli ledger show ledger
     """
-    found = book.read_ledger(Folder(folder), folder)
+    found = book.read_ledger(LOCAL, folder)
     if as_json:
-        click.echo(json.dumps([_facts(link) for link in found.links], indent=2))
+        click.echo(json.dumps([_describe(link) for link in found.links], indent=2))
     else:
         names = {
             link.entry.plan: Path(link.entry.files[0][0]).stem
@@ -100,6 +100,7 @@ def show(folder: str, as_json: bool) -> int:
             ["no", "when", "who", "what", "plan", "file", "digest"],
             [row for link in found.links for row in _rows(link, names)],
             left=True,
+            fold="file",
         )
     return _problems(found.problems)
 
@@ -119,7 +120,7 @@ def verify(folder: str, files: str | None, head: str | None, console: Console) -
       hecli ledger verify ledger
       hecli ledger verify ledger --files . --head 12:6b0f...
     """
-    found = book.read_ledger(Folder(folder), folder)
+    found = book.read_ledger(LOCAL, folder)
     problems = list(found.problems)
     notes = found.notes
     if head is not None:
@@ -131,7 +132,7 @@ def verify(folder: str, files: str | None, head: str | None, console: Console) -
         differing, noted = found.check_files(digests)
         notes += noted
         problems += damaged + differing
-    facts = {
+    summary = {
         "ledger": folder,
         "entries": len(found.links),
         "head": found.last.head,
@@ -140,16 +141,16 @@ def verify(folder: str, files: str | None, head: str | None, console: Console) -
         "notes": notes,
     }
     if console.json:
-        click.echo(json.dumps(facts))
+        click.echo(json.dumps(summary))
         return 1 if problems else 0
     for each in notes:
         console.note(f"note: {each}")
     if not problems and not console.quiet:
         about = f", {count(checked, 'file')} as recorded" if files is not None else ""
         founder = found.links[0].signer
-        click.echo(printable(f"{folder}: {count(len(found.links), 'entry', 'entries')}, one chain{about}"))
-        click.echo(printable(f"founded by   {founder.name} {founder.fingerprint}"))
-        click.echo(f"head         {found.last.head}")
+        say(f"{shown(folder)}: {count(len(found.links), 'entry', 'entries')}, one chain{about}")
+        say(f"founded by   {founder.name} {founder.fingerprint}")
+        say(f"head         {found.last.head}")
     return _problems(problems)
 
 
@@ -161,21 +162,14 @@ def head(folder: str) -> None:
     \b
       hecli ledger head ledger
     """
-    found = book.read_ledger(Folder(folder), folder)
+    found = book.read_ledger(LOCAL, folder)
     found.require_sound(folder)
     click.echo(found.last.head)
 
 
-def _signer(identity: str | None, console: Console) -> Identity:
-    signer = options.load_identity(identity, console)
-    if signer is None:
-        raise RefusedError("entries in a ledger are signed", "pass --identity, or set HECLI_IDENTITY")
-    return signer
-
-
 def _named(file: str) -> tuple[str, bytes]:
     with open_input(file) as stream:
-        return Path(file).name, digest_of_file(stream)
+        return Path(file).name, file_digest(stream)
 
 
 def _digests(folder: str, names: set[str]) -> tuple[list[tuple[str, bytes]], list[str]]:
@@ -193,19 +187,17 @@ def _names(folder: str) -> set[str]:
     try:
         return {path.name for path in Path(folder).iterdir() if path.is_file()}
     except OSError as error:
-        raise HecliError(
-            f"cannot read {folder}: {(error.strerror or '').lower()}", "name a folder"
-        ) from error
+        raise cannot("read", folder, error) from error
 
 
 def _say(link: book.Link, folder: str, console: Console) -> None:
-    facts = {"ledger": folder, "entry": link.entry.number, "head": link.head}
-    console.summary(facts, f"{folder}: {link}\nhead {link.head}")
+    summary = {"ledger": folder, "entry": link.entry.number, "head": link.head}
+    console.summary(summary, f"{shown(folder)}: {link}\nhead {link.head}")
 
 
-def _facts(link: book.Link) -> dict[str, Any]:
+def _describe(link: book.Link) -> dict[str, Any]:
     signer = {"name": link.signer.name, "fingerprint": link.signer.fingerprint}
-    return {"file": link.file, "digest": link.digest.hex(), "signed_by": signer} | entry_facts(link.entry)
+    return {"file": link.file, "digest": link.digest.hex(), "signed_by": signer} | describe_entry(link.entry)
 
 
 def _rows(link: book.Link, names: dict[bytes, str]) -> Iterator[list[str]]:
@@ -214,7 +206,7 @@ def _rows(link: book.Link, names: dict[bytes, str]) -> Iterator[list[str]]:
     round_ = names.get(entry.plan, entry.plan.hex()[:8])
     when = entry.time[:16].replace("T", " ")
     start = [str(entry.number), when, entry.party, entry.event, round_]
-    about = [[name, digest.hex()[:12]] for name, digest in entry.files]
+    about = [[name, digest.hex()[:10]] for name, digest in entry.files]
     about += [[entry.text, ""]] if entry.text else []
     for at, pair in enumerate(about or [["", ""]]):
         yield [*(start if at == 0 else [""] * 5), *pair]

@@ -4,6 +4,7 @@ import io
 import signal
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -13,34 +14,67 @@ from hecli import __version__
 from hecli.cli.console import show_error
 from hecli.errors import HecliError
 
-COMMANDS = {
-    "keygen": "Make a key pair, or convert one.",
-    "plan": "Agree on how a round is done.",
-    "enroll": "Enroll in a round whose masks survive dropouts.",
-    "encode": "Turn tensors into integer lanes, in the clear.",
-    "encrypt": "Encrypt an update.",
-    "aggregate": "Multiply updates into one aggregate.",
-    "answer": "Answer about an aggregate, so that its masks come off.",
-    "decrypt": "Open an aggregate: the sum, and only the sum.",
-    "apply": "Move a model by the mean of a sum.",
-    "inspect": "Say what a file is, without any key.",
-    "verify": "Check files: digests, signatures, plan, and aggregates.",
-    "ledger": "Keep a record of a training that cannot be rewritten unnoticed.",
-    "bench": "Measure this machine, beside other libraries.",
+GROUPS = {
+    "A round": {
+        "keygen": "Make a key pair, or convert one.",
+        "plan": "Agree on how a round is done.",
+        "encode": "Turn tensors into integer lanes, in the clear.",
+        "encrypt": "Encrypt an update.",
+        "aggregate": "Multiply updates into one aggregate.",
+        "decrypt": "Open an aggregate: the sum, and only the sum.",
+        "apply": "Move a model by the mean of a sum.",
+    },
+    "Without a single keyholder": {
+        "partial": "Make what one share of a key contributes to opening an aggregate.",
+        "combine": "Open an aggregate with partials of enough shares.",
+        "enroll": "Enroll in a round whose masks survive dropouts.",
+        "answer": "Answer about an aggregate, so that its masks come off.",
+    },
+    "To look and to choose": {
+        "inspect": "Say what a file is, without any key.",
+        "verify": "Check files: digests, signatures, plan, and aggregates.",
+        "ledger": "Keep a record of a training that cannot be rewritten unnoticed.",
+        "bench": "Measure this machine, beside other libraries.",
+    },
 }
-"""The commands and their first lines, known without importing what they need."""
+"""The commands as --help groups them, and their first lines."""
+
+COMMANDS = {name: line for group in GROUPS.values() for name, line in group.items()}
+"""The same in one table, known without importing what they need."""
 
 
-class LazyGroup(click.Group):
+class UnknownCommand(click.UsageError):
+    """A command that there is not, with the one that may be meant."""
+
+    def __init__(self, name: str, commands: Sequence[str], ctx: click.Context) -> None:
+        super().__init__(f"no such command {name!r}", ctx)
+        self.near = get_close_matches(name, commands, 1)
+
+
+class SuggestingGroup(click.Group):
+    """A group that suggests the command that may be meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the line begins with."""
+        commands = self.list_commands(ctx)
+        # An option is for click to refuse.
+        if args[0] not in commands and not args[0].startswith("-"):
+            raise UnknownCommand(args[0], commands, ctx)
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(SuggestingGroup):
     """A group whose commands are imported when they are run, so that --help is quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands, in the order of a round."""
+        """List the commands, in the order of a round."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command `cmd_name`, from the module of the same name."""
+        """Import a command from the module of the same name."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
@@ -50,8 +84,10 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the table above."""
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        width = max(map(len, COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:{width}}", line) for name, line in commands.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,7 +107,14 @@ def cli() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line; return the exit status: 0 done, 1 failed, 2 a wrong command line."""
+    """Run one command line.
+
+    Args:
+        arguments: Its words, without the program's own name.
+
+    Returns:
+        The exit status: 0 done, 1 failed, 2 a wrong command line.
+    """
     _prepare()
     try:
         result = cli.main(list(arguments), prog_name="hecli", standalone_mode=False)
@@ -80,6 +123,8 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return 2
+    except UnknownCommand as error:
+        return _fail(error.message, f"did you mean {error.near[0]}?" if error.near else "hecli --help", 2)
     except click.UsageError as error:
         hint = f"{error.ctx.command_path} --help" if error.ctx else "hecli --help"
         return _fail(_plain(error.format_message()), hint, 2)

@@ -3,30 +3,33 @@
 import functools
 import glob
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from hecli.cli.console import Console
+from hecli.cli.files import STANDARD, allow_open_files, open_input, warn_if_readable
 from hecli.errors import HecliError, RefusedError
-from hecli.identity.people import read_card, read_identity
-from hecli.ledger.chain import append, read_ledger
+from hecli.formats.reader import open_reader
+from hecli.identity.files import read_card, read_identity
+from hecli.ledger import recorder as recorders
 from hecli.plan.files import read_plan
-from hecli.rounds.keys import read_private_key, read_public_key
-from hecli.rounds.streams import open_reader
-from hecli.storage.local import STANDARD, Folder, allow_open_files, open_input, warn_if_readable
+from hecli.schemes.paillier.key_files import read_public_key
+from hecli.storage.local import LOCAL
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
     from typing import BinaryIO
 
-    from hecli.formats.cards import Card
+    from hecli.identity.cards import Card
     from hecli.identity.signatures import Identity
+    from hecli.ledger.recorder import Recorder
     from hecli.plan.data import Plan
-    from hecli.schemes.paillier.keys import PrivateKey, PublicKey
-    from hecli.schemes.paillier.share_files import Opens
+    from hecli.schemes.interface import Scheme
+    from hecli.schemes.round import PrivateKey, PublicKey
 
 Command = Callable[..., Any]
 
@@ -93,13 +96,19 @@ def output(default: str) -> Callable[[Command], Command]:
 
 
 jobs = click.option(
-    "--jobs", type=click.IntRange(1, 1024), metavar="N", help="Worker processes. [default: all cores]"
+    "--jobs",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="At most so many worker processes. [default: all cores]",
 )
 identity = click.option(
     "--identity", metavar="FILE", envvar="HECLI_IDENTITY", help="Sign with this .id file (or HECLI_IDENTITY)."
 )
 ledger = click.option(
     "--ledger", metavar="DIR", envvar="HECLI_LEDGER", help="Record it in this ledger (or HECLI_LEDGER)."
+)
+answers = click.option(
+    "--answers", cls=FilesOption, metavar="FILES...", help="The answers that take the masks off."
 )
 from_updates = click.option(
     "--from",
@@ -149,6 +158,40 @@ def plan(command: Command) -> Command:
     return wrapped
 
 
+def typed(name: str) -> bool:
+    """Tell whether an option was typed, not taken from the environment nor left at its default.
+
+    Args:
+        name: The parameter's, such as "updates" for --from.
+    """
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.COMMANDLINE
+
+
+def refuse(names: str | Iterable[str], why: str) -> None:
+    """Refuse options that do nothing in the case at hand, where they were typed.
+
+    What comes from the environment is meant for many commands, and is let be.
+
+    Args:
+        names: Parameters, one or many.
+        why: What follows the option in the error, such as "is for plans with masks".
+
+    Raises:
+        UsageError: One of them was typed.
+    """
+    wanted = {names} if isinstance(names, str) else set(names)
+    for each in click.get_current_context().command.params:
+        if each.name in wanted and typed(each.name):
+            raise click.UsageError(f"{max(each.opts, key=len)} {why}")
+
+
+def believed(plan: "Plan | None", console: Console) -> None:
+    """Warn whoever makes a file that others rely on, and says not which plan was agreed on."""
+    if plan is None:
+        console.warn("whatever plan the aggregate carries is believed: pass --plan, the one you agreed on")
+
+
 def check_standard(*paths: str) -> None:
     """Raise UsageError where standard input is named more than once."""
     if paths.count(STANDARD) > 1:
@@ -160,7 +203,7 @@ def load_cards(paths: tuple[str, ...]) -> "list[Card]":
     cards = []
     for path in paths:
         with open_input(path) as stream:
-            cards.append(read_card(stream))
+            cards.append(read_card(open_reader(stream)))
     return cards
 
 
@@ -169,7 +212,7 @@ def load_identity(path: str | None, console: Console) -> "Identity | None":
     if path is None:
         return None
     with open_input(path) as stream:
-        found = read_identity(stream, lambda: ask_passphrase(path, IDENTITY_PASSPHRASE))
+        found = read_identity(open_reader(stream), lambda: ask_passphrase(path, IDENTITY_PASSPHRASE))
     warn_of_readers(path, console)
     return found
 
@@ -182,25 +225,18 @@ def require_identity(path: str | None, console: Console) -> "Identity":
     return found
 
 
-def recorder(path: str | None, identity: "Identity | None") -> Callable[..., None]:
-    """What adds an entry to the ledger at `path`, as hecli.ledger.append, or nothing where none is given.
+def recorder(path: str | None, identity: "Identity | None") -> "Recorder":
+    """Get ready to add entries to a ledger, or to do nothing where none is given.
 
-    Raises at once for a ledger that is broken, and for whoever may not add to it.
+    Args:
+        path: The ledger's folder.
+        identity: Who signs the entries.
+
+    Raises:
+        FormatError: The ledger is broken.
+        RefusedError: Nobody signs, or somebody who may not add to it.
     """
-    if path is None:
-        return lambda _event, **_about: None
-    if identity is None:
-        raise RefusedError("entries in a ledger are signed", "pass --identity, or set HECLI_IDENTITY")
-    store = Folder(path)
-    book = read_ledger(store, path)
-    book.require_sound(path)
-    book.check_member(identity.card, path)
-
-    def record(event: str, **about: Any) -> None:
-        files = [(Path(file).name, digest) for file, digest in about.pop("files", ())]
-        append(store, book, identity, event, name=path, files=files, **about)
-
-    return record
+    return recorders.recorder(LOCAL, path, identity)
 
 
 def open_updates(stack: "ExitStack", paths: tuple[str, ...]) -> "list[BinaryIO]":
@@ -209,30 +245,18 @@ def open_updates(stack: "ExitStack", paths: tuple[str, ...]) -> "list[BinaryIO]"
     return [stack.enter_context(open_input(path)) for path in paths]
 
 
-def load_public_key(path: str | None) -> "PublicKey":
-    """The public key at `path`, or hecli.pub."""
+def load_public_key(path: str | None, scheme: "Scheme | None" = None) -> "PublicKey":
+    """The public key at `path`, or hecli.pub; of the scheme, or where there is none of Paillier's."""
     with open_input(key_path(path, ".pub")) as stream:
-        return read_public_key(stream)
+        reader = open_reader(stream)
+        return read_public_key(reader) if scheme is None else scheme.read_public_key(reader)
 
 
-def load_plan_key(path: str | None) -> "tuple[PublicKey, Opens | None]":
-    """The public key at `path`, or hecli.pub, and what a plan says of it where it is in shares."""
-    # Imported here: most commands have nothing to do with shares.
-    from hecli.schemes.paillier.shares import opens, threshold_key  # noqa: PLC0415
-
-    with open_input(key_path(path, ".pub")) as stream:
-        public = read_public_key(stream)
-        stream.seek(0)
-        shares = threshold_key(open_reader(stream))
-    return public, None if shares is None else opens(shares)
-
-
-def load_private_key(path: str | None, console: Console) -> "PrivateKey":
-    """The private key at `path`, or hecli.key, with a warning where others may read it."""
-    found = key_path(path, ".key")
-    with open_input(found) as stream:
-        private = read_private_key(stream, lambda: ask_passphrase(found))
-    warn_of_readers(found, console)
+def load_private_key(path: str, scheme: "Scheme", console: Console) -> "PrivateKey":
+    """The private key of a scheme, with a warning where others may read it."""
+    with open_input(path) as stream:
+        private = scheme.read_private_key(open_reader(stream), lambda: ask_passphrase(path))
+    warn_of_readers(path, console)
     return private
 
 
@@ -258,12 +282,14 @@ def ask_passphrase(path: str, variable: str = PASSPHRASE, *, confirm: bool = Fal
 
 def _load_plan(path: str | None, coordinator: str | None) -> "Plan | None":
     if path is None:
+        refuse("coordinator", "is for checking a plan: pass --plan too")
         if coordinator is not None:
+            # Whoever set the variable wants no other plan, which a file brought along would be.
             raise HecliError("there is a coordinator to trust, and no plan of theirs", "pass --plan too")
         return None
     card = load_cards((coordinator,))[0] if coordinator is not None else None
     with open_input(path) as stream:
-        return read_plan(stream, card)
+        return read_plan(open_reader(stream), card)
 
 
 def _matching(pattern: str) -> list[str]:

@@ -3,16 +3,27 @@
 import click
 
 from hecli.cli import options
-from hecli.cli.console import Console, count, count_bytes
+from hecli.cli.console import Console, count_bytes
+from hecli.cli.files import STANDARD, check_output, label, open_input, open_output
+from hecli.codec.quantise import MAX_BITS, ROUNDINGS
 from hecli.errors import RefusedError
+from hecli.executors.processes import default_jobs
+from hecli.formats.reader import name_of, open_reader
+from hecli.formats.tensors.files import open_tensors
+from hecli.formats.text import count
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
-from hecli.plan.data import MAX_LANE_BITS, ROUNDINGS, SCHEMES, Plan
+from hecli.plan.costs import Costs, costs, error_bound
+from hecli.plan.data import Plan
 from hecli.plan.files import write_plan
-from hecli.rounds import plan as planning
-from hecli.rounds.facts import plan_facts
+from hecli.plan.making import make_plan
+from hecli.rounds.describe import describe_plan
+from hecli.schemes.interface import Scheme
+from hecli.schemes.masks.masking import Masking
+from hecli.schemes.masks.scheme import Masks
+from hecli.schemes.paillier.key_files import read_public_key
 from hecli.schemes.paillier.keys import RANDOMNESS
-from hecli.storage.local import STANDARD, check_output, label, open_input, open_output
+from hecli.schemes.paillier.scheme import Paillier
 
 SHOWN = 6
 
@@ -46,9 +57,7 @@ class Range(click.ParamType[float | None]):
 @click.option(
     "--keyholder", multiple=True, metavar="CARD", help="Who may open sums. [default: anyone on the roster]"
 )
-@click.option(
-    "--bits", type=click.IntRange(2, MAX_LANE_BITS), default=16, help="Bits of a value. [default: 16]"
-)
+@click.option("--bits", type=click.IntRange(2, MAX_BITS), default=16, help="Bits of a value. [default: 16]")
 @click.option(
     "--range",
     "value_range",
@@ -77,7 +86,7 @@ class Range(click.ParamType[float | None]):
 )
 @click.option(
     "--scheme",
-    type=click.Choice(SCHEMES),
+    type=click.Choice((Paillier.name, Masks.name)),
     default="paillier",
     help="masks: no key at all, anyone opens the sum. [default: paillier]",
 )
@@ -121,9 +130,10 @@ def plan(
       hecli plan --like grads.npz --parties 5
       hecli plan --like grads.npz --parties 20 --bits 8 --range 0.5
       hecli plan --like grads.npz --parties 5 --max-weight 10000
-      hecli plan --like grads.npz --party anna.card --party bob.card --identity anna.id
-      hecli plan --like grads.npz --party anna.card --party bob.card --identity anna.id --masks
-      hecli plan --like grads.npz --party a.card ... --identity anna.id --masks --dropouts 2
+      hecli plan --like grads.npz --party a.card --party b.card --identity a.id
+      hecli plan --like grads.npz --party a.card ... --identity a.id --masks
+      hecli plan --like grads.npz --party a.card ... --identity a.id --masks \\
+        --dropouts 2
     """
     if (parties is None) != bool(party_cards):
         raise click.UsageError("give either --parties, or a --party for each of them")
@@ -133,40 +143,39 @@ def plan(
         raise click.UsageError("masks need a roster: --party")
     if dropouts is not None and not (masks or scheme == "masks"):
         raise click.UsageError("--dropouts is for masks: add --masks")
-    if key is not None and scheme == "masks":
-        raise click.UsageError("--scheme masks has no key")
+    if scheme == Masks.name:
+        options.refuse(("key", "randomness"), "is for plans under a key")
+        options.refuse("masks", "is said by --scheme masks already")
     target = output or (STANDARD if like == STANDARD else "round.plan")
     check_output(target, force=force)
-    public, shares = options.load_plan_key(key) if scheme == "paillier" else (None, None)
+    masking = Masking(dropouts or 0) if masks or scheme == Masks.name else None
+    chosen = _scheme(scheme, key, randomness, masking)
     signer = options.load_identity(identity, console)
-    record = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer)
     if party_cards and signer is None:
         raise RefusedError("a plan with a roster is signed", "pass --identity, the coordinator's .id file")
     roster = _roster(party_cards, aggregator, keyholder, signer) if party_cards and signer else None
     with open_input(like) as stream:
-        made = planning.make_plan(
-            stream,
-            public,
+        made = make_plan(
+            open_tensors(stream, name_of(stream)),
+            chosen,
             parties,
             bits=bits,
             value_range=value_range,
             rounding=rounding,
             min_parties=min_parties,
             max_weight=max_weight,
-            randomness=randomness,
             name=name,
             roster=roster,
             require_verified=require_verified,
-            opens=shares,
-            dropouts=dropouts or 0 if masks or scheme == "masks" else None,
         )
     with open_output(target, force=force) as stream:
         digest = write_plan(made, stream, signer)
         members = made.roster.members if made.roster else ()
-        record("plan", plan=made.digest, files=[(target, digest)], cards=members)
-    costs = planning.costs(made)
-    facts = {"file": target} | plan_facts(made) | {"costs": vars(costs)}
-    console.summary(facts, _text(target, made, costs), to_stdout=target != STANDARD)
+        entry("plan", plan=made.digest, files=[(target, digest)], cards=members)
+    foreseen = costs(made, default_jobs())
+    summary = {"file": target} | describe_plan(made) | {"costs": vars(foreseen)}
+    console.summary(summary, _text(target, made, foreseen), to_stdout=target != STANDARD)
 
 
 def _roster(
@@ -180,49 +189,51 @@ def _roster(
     )
 
 
-def _text(target: str, plan: Plan, costs: planning.Costs) -> str:
-    bound = max(plan.error_bound(tensor) for tensor in plan.tensors)
-    steps = [tensor.step * plan.qmax for tensor in plan.tensors]
-    ranges = f"±{min(steps):.3g}" if min(steps) == max(steps) else f"±{min(steps):.3g} to ±{max(steps):.3g}"
-    ratio = costs.file_bytes / (4 * plan.values)
-    largest = 2 * plan.qmax * plan.capacity
-    seconds = (
-        f"encrypt {costs.encrypt_seconds:.2g}, aggregate {plan.capacity} files "
-        f"{costs.aggregate_seconds:.2g}, decrypt {costs.decrypt_seconds:.2g}"
+def _scheme(name: str, key: str | None, randomness: str, masking: Masking | None) -> Scheme:
+    """The scheme that the options name."""
+    if name == Masks.name and masking is not None:
+        return Masks(masking)
+    with open_input(options.key_path(key, ".pub")) as stream:
+        return Paillier.of(read_public_key(open_reader(stream)), randomness, masking)
+
+
+def _text(target: str, plan: Plan, foreseen: Costs) -> str:
+    tensors = range(len(plan.tensors))
+    quantise, sizes = plan.codec.quantise, plan.geometry
+    bound = max(error_bound(plan, at) for at in tensors)
+    ranges = [step * quantise.qmax for step in quantise.steps]
+    shown = (
+        f"±{min(ranges):.3g}" if min(ranges) == max(ranges) else f"±{min(ranges):.3g} to ±{max(ranges):.3g}"
     )
+    ratio = foreseen.file_bytes / (4 * sizes.values)
+    largest = plan.codec.largest * plan.capacity
     lines = [
         f"{label(target)}: {plan.name!r}, digest {plan.digest.hex()[:16]}",
-        f"key          {plan.key.fingerprint if plan.has_key else 'none, masks alone'}",
-        f"tensors      {count(len(plan.tensors), 'tensor')}, {count(plan.values, 'value')}",
+        *(f"{title:<12} {text}" for title, text in plan.scheme.lines(plan.capacity)),
+        f"tensors      {count(len(plan.tensors), 'tensor')}, {count(sizes.values, 'value')}",
         f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
         *_roster_lines(plan.roster),
-        *_mask_lines(plan),
-        *([f"to open      {plan.opens.threshold} of {plan.opens.shares} shares"] if plan.opens else []),
-        f"values       {plan.bits} bits, range {ranges}, rounded {plan.rounding}",
-        f"lanes        {plan.lane_width} bits; at capacity the largest sum is {largest:,}, which fits",
-        f"ciphertexts  {plan.ciphertexts:,}, {plan.values_per_ciphertext} values in each",
-        f"file         {count_bytes(costs.file_bytes)}, {ratio:.2f} times the values as float32",
-        *([f"seconds      {seconds} (arithmetic)"] if plan.has_key else []),
+        f"values       {quantise.bits} bits, range {shown}, rounded {quantise.rounding}",
+        f"lanes        {sizes.packing.width} bits; at capacity the largest sum is {largest:,}, which fits",
+        f"ciphertexts  {sizes.blocks:,}, {sizes.packing.values} values in each",
+        f"file         {count_bytes(foreseen.file_bytes)}, {ratio:.2f} times the values as float32",
+        *_seconds(plan, foreseen),
         f"error        unless values are clipped, the mean is off by at most {bound:.3g}",
     ]
     if plan.max_weight > 1:
-        heavy = max(plan.error_bound(tensor, plan.max_weight) for tensor in plan.tensors)
+        heavy = max(error_bound(plan, at, plan.max_weight) for at in tensors)
         lines.append(
             f"             if all weigh 1, and by at most {heavy:.3g} if all weigh {plan.max_weight:,}"
         )
     return "\n".join(lines)
 
 
-def _mask_lines(plan: Plan) -> list[str]:
-    if not plan.masks:
+def _seconds(plan: Plan, foreseen: Costs) -> list[str]:
+    if foreseen.encrypt_seconds is None:
         return []
-    if not plan.dropouts:
-        return ["masks        every party's update is needed"]
-    colluding = 2 * plan.answers - plan.capacity - 1
-    needed = f"{plan.answers} updates and {plan.answers} answers are needed"
-    return [
-        f"masks        {needed}; holds against {count(colluding, 'colluding party', 'colluding parties')}"
-    ]
+    encrypt, aggregate = f"{foreseen.encrypt_seconds:.2g}", f"{foreseen.aggregate_seconds:.2g}"
+    decrypt = f"{foreseen.decrypt_seconds:.2g} (arithmetic)"
+    return [f"seconds      encrypt {encrypt}, aggregate {plan.capacity} files {aggregate}, decrypt {decrypt}"]
 
 
 def _roster_lines(roster: Roster | None) -> list[str]:

@@ -6,13 +6,15 @@ from contextlib import ExitStack
 import click
 
 from hecli.cli import options
-from hecli.cli.console import Console, count, printable, show_error
+from hecli.cli.console import Console, say, show_error, shown
+from hecli.cli.files import open_input
 from hecli.cli.options import FilesCommand
 from hecli.errors import HecliError
+from hecli.executors.processes import processes
+from hecli.formats.text import count
 from hecli.plan.data import Plan
-from hecli.rounds.facts import Facts, contributor_facts
-from hecli.rounds.recompute import verify_aggregate
-from hecli.storage.local import open_input
+from hecli.rounds.describe import Description, describe_contributors
+from hecli.rounds.verify_aggregate import verify_aggregate
 
 
 @click.command(cls=FilesCommand)
@@ -53,14 +55,14 @@ def verify(
     for file in files:
         try:
             with open_input(file) as stream:
-                facts = verify_file(stream, plan)
+                summary = verify_file(stream, plan)
         except HecliError as error:
             status = 1
             show_error(error.message, error.hint)
             continue
-        found.append(facts)
+        found.append(summary)
         if not console.json and not console.quiet:
-            click.echo(printable(_text(facts)))
+            say(_text(summary))
     if console.json:
         click.echo(json.dumps(found))
     return status
@@ -73,24 +75,24 @@ def _recompute(
         aggregate = stack.enter_context(open_input(file))
         sources = options.open_updates(stack, updates)
         progress = stack.enter_context(console.progress("recomputing"))
-        contributors = verify_aggregate(aggregate, sources, plan, jobs=jobs, progress=progress)
-    facts = {"file": file, "recomputed": True, "contributors": contributor_facts(contributors)}
-    if console.json:
-        click.echo(json.dumps(facts))
-    elif not console.quiet:
-        click.echo(
-            printable(f"{file}: is the product of {count(len(contributors), 'update')}, byte for byte")
+        contributors = verify_aggregate(
+            aggregate, sources, plan=plan, work=processes(jobs), progress=progress
         )
+    summary = {"file": file, "recomputed": True, "contributors": describe_contributors(contributors)}
+    if console.json:
+        click.echo(json.dumps(summary))
+    elif not console.quiet:
+        say(f"{shown(file)}: is the product of {count(len(contributors), 'update')}, byte for byte")
 
 
-def _text(facts: Facts) -> str:
-    lines = [f"{facts['file']}: {facts['kind']}, digests hold"]
-    if facts.get("signed_by"):
-        lines.append(f"  signed by    {facts['signed_by']['name']} {facts['signed_by']['fingerprint']}")
-    elif "signed_by" in facts:
+def _text(summary: Description) -> str:
+    lines = [f"{shown(summary['file'])}: {summary['kind']}, digests hold"]
+    if summary.get("signed_by"):
+        lines.append(f"  signed by    {summary['signed_by']['name']} {summary['signed_by']['fingerprint']}")
+    elif "signed_by" in summary:
         lines.append("  signed by    nobody")
-    if "names" in facts:
-        lines.append(f"  names        {facts['names']}")
-    if "plan" in facts:
-        lines.append(f"  plan         {facts['plan']['name']!r}, digest {facts['plan']['digest'][:16]}")
+    if "names" in summary:
+        lines.append(f"  names        {summary['names']}")
+    if "plan" in summary:
+        lines.append(f"  plan         {summary['plan']['name']!r}, digest {summary['plan']['digest'][:16]}")
     return "\n".join(lines)

@@ -1,30 +1,99 @@
-"""Lanes into plaintexts and out again, as array work.
+"""Lanes into plaintexts and out again.
 
 A plaintext is a big-endian bit string of fixed width: unused zero bits, then
-the lanes, `width` bits each, the first lane in the highest bits.
+the lanes, `width` bits each, the first lane in the highest bits. The first is
+the count lane: every party puts 1 into it.
 """
 
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
-from hecli.codec.quantise import Lanes
+from hecli.formats.canonical import Map, fields
 
-
-def pack(lanes: Lanes, width: int, size: int) -> bytes:
-    """Rows of lanes (n by lanes, each below 2^width) as n plaintexts of `size` bytes."""
-    word = 32 if width <= 32 else 64
-    bits = np.unpackbits(lanes.astype(f">u{word // 8}").view(np.uint8), axis=1)
-    used = bits.reshape(*lanes.shape, word)[:, :, word - width :].reshape(len(lanes), -1)
-    unused = np.zeros((len(lanes), 8 * size - used.shape[1]), np.uint8)
-    return np.packbits(np.concatenate((unused, used), axis=1), axis=1).tobytes()
+if TYPE_CHECKING:
+    from hecli.codec.arrays import Lanes
 
 
-def unpack(plaintexts: bytes, width: int, lanes: int, size: int) -> tuple[Lanes, bool]:
-    """The rows of lanes in plaintexts of `size` bytes, and whether all unused bits are zero."""
-    word = 32 if width <= 32 else 64
-    rows = np.frombuffer(plaintexts, np.uint8).reshape(-1, size)
-    bits = np.unpackbits(rows, axis=1)
-    unused = 8 * size - lanes * width
-    used = bits[:, unused:].reshape(-1, lanes, width)
-    padded = np.concatenate((np.zeros((*used.shape[:2], word - width), np.uint8), used), axis=2)
-    values = np.packbits(padded.reshape(len(rows), -1), axis=1).view(f">u{word // 8}")
-    return values.astype(np.uint64), not bits[:, :unused].any()
+class Packing(NamedTuple):
+    """How lanes lie in plaintexts.
+
+    Args:
+        width: Bits of a lane.
+        lanes: Lanes in a plaintext, the count lane included.
+        size: Bytes of a plaintext.
+    """
+
+    width: int
+    lanes: int
+    size: int
+
+    @property
+    def values(self) -> int:
+        """Lanes that hold values: all but the count lane."""
+        return self.lanes - 1
+
+    def pack(self, values: "Lanes") -> bytes:
+        """Put values into plaintexts, with 1 in each count lane and zeros where lanes are left over.
+
+        Args:
+            values: The values, each below 2^width.
+
+        Returns:
+            As many plaintexts as they need.
+        """
+        # Imported here: whoever only looks at a plan needs no arrays.
+        from hecli.codec import bits  # noqa: PLC0415
+
+        return bits.pack(bits.filled(values, self.lanes), self.width, self.size)
+
+    def unpack(self, plaintexts: bytes, count: int, values: int) -> "Lanes | None":
+        """Take values out of the plaintexts of a sum.
+
+        Args:
+            plaintexts: The plaintexts.
+            count: How many parties are in the sum.
+            values: How many values there are at most: what else the last lanes hold must be zero.
+
+        Returns:
+            The values; None where a count lane does not say `count`, or something else is not zero.
+        """
+        from hecli.codec import bits  # noqa: PLC0415 - as in pack
+
+        lanes, clean = bits.unpack(plaintexts, self.width, self.lanes, self.size)
+        found = lanes[:, 1:].reshape(-1)
+        if not clean or (lanes[:, 0] != count).any() or found[values:].any():
+            return None
+        return found[:values]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """The last step of a codec: lanes as wide as the largest sum needs."""
+
+    name: ClassVar[str] = "pack"
+    takes: ClassVar[str] = "lanes"
+    gives: ClassVar[str] = "plaintexts"
+
+    def to_map(self) -> Map:
+        """Write the step as it stands in a plan."""
+        return {"step": self.name}
+
+    @classmethod
+    def parse(cls, value: Map, file: str) -> Self:
+        """Read the step from a plan; raises FormatError."""
+        fields(value, file, "its codec", {"step": str})
+        return cls()
+
+    def packing(self, largest: int, room: int, size: int) -> Packing:
+        """Lay out lanes for sums.
+
+        Args:
+            largest: The largest sum that a lane must hold.
+            room: The bits of a plaintext that lanes may take.
+            size: The bytes of a plaintext.
+
+        Returns:
+            The packing.
+        """
+        width = largest.bit_length()
+        return Packing(width, room // width, size)

@@ -1,46 +1,146 @@
-"""Signed fixed point in offset binary: real values to lane values and back.
+"""Signed fixed point in offset binary: real values to lanes, and lane sums to means.
 
 A value x becomes q = round(x / step), clipped to [-qmax, qmax], and the lane
-value u = q + qmax, from 0 to 2*qmax. A sum of k lane values is therefore at
-most 2*qmax*k, and (sum - k*qmax) * step is the sum of the values.
+q + qmax, from 0 to 2*qmax. A sum of k lanes is therefore at most 2*qmax*k, and
+(sum - k*qmax) * step is the sum of the values.
 """
 
-import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
 
-import numpy as np
-import numpy.typing as npt
+from hecli.codec.interface import Decoding, Encoding
+from hecli.errors import DataError, FormatError, HecliError
+from hecli.formats.canonical import Map, fields
+from hecli.formats.tensors.specs import HALF_ULPS, SMALLEST, TensorSpec
 
-Floats = npt.NDArray[np.float64]
-Lanes = npt.NDArray[np.uint64]
+if TYPE_CHECKING:
+    from hecli.codec.arrays import Values
 
-
-def scaled(values: npt.NDArray[np.generic], step: float, fraction: float) -> Floats:
-    """`values` times `fraction` (a party's weight over the largest), in steps."""
-    # Beyond the range of float64 is beyond the range of any lane: it is clipped.
-    with np.errstate(over="ignore"):
-        return values.astype(np.float64) * fraction / step
-
-
-def count_clipped(steps: Floats, qmax: int) -> int:
-    """How many of the values (in steps) round to something beyond the range."""
-    return int(np.count_nonzero(np.abs(np.rint(steps)) > qmax))
+ROUNDINGS = ("nearest", "stochastic")
+MAX_BITS = 32
+LEAST_STEP, STEP_LIMIT = 2.0**-512, 2.0**512
 
 
-def to_lanes(steps: Floats, qmax: int, *, stochastic: bool) -> Lanes:
-    """Lane values (uint64, 0 to 2*qmax) of finite values given in steps.
+@dataclass(frozen=True)
+class Quantise:
+    """The step from real values to lanes.
 
-    Nearest: half a step of error at most. Stochastic: up or down at random so
-    that the mean is exact, less than one step of error; the randomness is the
-    operating system's.
+    Args:
+        bits: The bits of a quantised value, sign included.
+        rounding: One of ROUNDINGS.
+        steps: The distance between neighbouring values, one for each tensor.
     """
-    if stochastic:
-        noise = np.frombuffer(os.urandom(4 * steps.size), np.uint32).reshape(steps.shape)
-        rounded = np.floor(steps + noise * 2.0**-32)
-    else:
-        rounded = np.rint(steps)
-    return (np.clip(rounded, -qmax, qmax) + qmax).astype(np.uint64)
+
+    name: ClassVar[str] = "quantise"
+    takes: ClassVar[str] = "values"
+    gives: ClassVar[str] = "lanes"
+
+    bits: int
+    rounding: str
+    steps: tuple[float, ...]
+
+    @property
+    def qmax(self) -> int:
+        """The largest quantised value, 2^(bits-1) - 1."""
+        return (1 << (self.bits - 1)) - 1
+
+    def to_map(self) -> Map:
+        """Write the step as it stands in a plan."""
+        return {
+            "step": self.name,
+            "bits": self.bits,
+            "rounding": self.rounding,
+            "steps": list(self.steps),
+        }
+
+    @classmethod
+    def parse(cls, value: Map, file: str) -> Self:
+        """Read the step from a plan; raises FormatError."""
+        fields(value, file, "its codec", {"step": str, "bits": int, "rounding": str, "steps": list})
+        if not all(type(step) is float for step in value["steps"]):
+            raise FormatError(f"{file}: the list of steps in its codec is malformed")
+        return cls(value["bits"], value["rounding"], tuple(value["steps"]))
+
+    def check(self, specs: tuple[TensorSpec, ...]) -> None:
+        """Refuse numbers of bits, roundings and steps that cannot be; raises HecliError."""
+        if not 2 <= self.bits <= MAX_BITS:
+            raise HecliError(f"bits must be from 2 to {MAX_BITS}, not {self.bits:,}")
+        if self.rounding not in ROUNDINGS:
+            raise HecliError(f"{self.rounding[:64]!r} is none of {', '.join(ROUNDINGS)}")
+        if len(self.steps) != len(specs):
+            raise HecliError(f"its codec has {len(self.steps):,} steps for {len(specs):,} tensors")
+        for spec, step in zip(specs, self.steps, strict=True):
+            if not LEAST_STEP <= step < STEP_LIMIT:
+                raise HecliError(f"tensor {spec.name} has the impossible step {step!r}")
+
+    def size(self, tensor: TensorSpec, values: int) -> int:
+        """Make a lane of each value."""
+        del tensor
+        return values
+
+    def encode(self, tensor: int, values: Iterable["Values"], encoding: Encoding) -> Iterator["Values"]:
+        """Round values to lanes (uint64, from 0 to 2*qmax), and count those that are out of range.
+
+        Nearest rounding is off by half a step at most. Stochastic rounding
+        goes up or down at random so that the mean is exact, and is off by less
+        than one step; the randomness is the operating system's.
+        """
+        # Imported here: whoever only looks at a plan needs no arrays.
+        from hecli.codec.fixed_point import to_lanes  # noqa: PLC0415
+
+        step, stochastic = self.steps[tensor], self.rounding == "stochastic"
+        for piece in values:
+            lanes, outside = to_lanes(piece, encoding.fraction, step, self.qmax, stochastic=stochastic)
+            if outside is not None:
+                if encoding.strict:
+                    raise DataError(
+                        f"{encoding.name}: tensor {encoding.specs[tensor].name} holds {piece[outside][0]}, "
+                        f"out of its range of ±{self.qmax * step:.6g}",
+                        "make a plan with a larger --range, or leave out --strict to clip it",
+                    )
+                encoding.clipped[tensor] += int(outside.sum())
+            yield lanes
+
+    def decode(self, tensor: int, values: Iterable["Values"], decoding: Decoding) -> Iterator["Values"]:
+        """Turn lane sums into means (float64)."""
+        from hecli.codec.fixed_point import to_means  # noqa: PLC0415 - as in encode
+
+        # In this order: the specification fixes every rounding.
+        scale = self.steps[tensor] * decoding.factor
+        return (to_means(sums, decoding.contributors * self.qmax, scale) for sums in values)
+
+    def error_bound(self, tensor: int, spec: TensorSpec, factor: float) -> float:
+        """Give the most that a mean can differ from the true mean where nothing is clipped.
+
+        That is half a step (nearest) or one step (stochastic), times the
+        largest weight over the mean weight, which in the worst case is 1. The
+        small factor covers the float64 arithmetic around the rounding. To it
+        comes what rounding the mean to the tensor's own dtype can change: half
+        an ulp at the end of the range, and of float16's smallest numbers.
+
+        Args:
+            tensor: The number of the tensor.
+            spec: The tensor.
+            factor: The largest weight over the mean weight.
+
+        Returns:
+            The bound, in the unit of the values.
+        """
+        steps = 0.5 if self.rounding == "nearest" else 1.0
+        bound = steps * (1 + 2.0**-16) * self.steps[tensor] * factor
+        largest = self.qmax * self.steps[tensor] * factor
+        return bound + HALF_ULPS.get(spec.dtype, 0.0) * largest + SMALLEST.get(spec.dtype, 0.0)
 
 
-def from_sums(sums: Lanes, qmax: int, contributors: int) -> npt.NDArray[np.int64]:
-    """The sums of q (int64) that lane sums of so many contributors stand for."""
-    return sums.astype(np.int64) - contributors * qmax
+def step_of(value_range: float, bits: int) -> float:
+    """Choose the step with which a range just fits.
+
+    Args:
+        value_range: The largest size of a value.
+        bits: The bits of a quantised value, sign included.
+
+    Returns:
+        The step.
+    """
+    return value_range / max(1, (1 << (max(bits, 1) - 1)) - 1)

@@ -1,1 +1,1 @@
-"""Who does the work: processes today."""
+"""Who does the work: processes today, a cluster tomorrow."""

@@ -11,42 +11,75 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from hecli.errors import HecliError
+from hecli.executors.interface import SERIAL, Executor, Run, Task
 
-Task = Callable[[bytes], bytes]
-Run = Callable[[Iterable[bytes]], Iterator[bytes]]
+MEMORY = "is there enough memory? try --jobs 1"
+LAST_WORDS = 5.0
+"""Seconds to wait until a worker whose end of the pipe is closed has ended too."""
+
 _FAILED = b""
 _INTERRUPTS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
 
 
 def default_jobs() -> int:
-    """How many cores this process may use."""
+    """Count the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-@contextmanager
-def pool(task: Task, jobs: int) -> Iterator[Run]:
-    """Give a function that maps `task` over blobs, in order, on `jobs` processes.
+@dataclass(frozen=True)
+class Processes:
+    """Share work among processes of this machine.
 
-    `task` must give at least one byte. What it raises for a blob, the mapping
-    raises when it is that blob's turn.
+    Args:
+        workers: How many at most; one works in this process.
     """
-    if jobs == 1:
-        yield lambda blobs: map(task, blobs)
-        return
+
+    workers: int
+
+    def __call__(self, task: Task, batches: int) -> AbstractContextManager[Run]:
+        """Get ready for a task, with no more processes than there are batches."""
+        jobs = min(self.workers, batches)
+        return _pool(task, jobs) if jobs > 1 else SERIAL(task, batches)
+
+
+def processes(jobs: int | None = None) -> Executor:
+    """Share work among processes of this machine.
+
+    Args:
+        jobs: How many at most; as many as there are cores where it is None.
+            One works in this process.
+
+    Returns:
+        Those who work.
+    """
+    return Processes(jobs or default_jobs())
+
+
+class _Worker(NamedTuple):
+    """A process, and this end of the pipe to it."""
+
+    process: Any
+    connection: Connection
+
+
+@contextmanager
+def _pool(task: Task, jobs: int) -> Iterator[Run]:
     fork = "fork" in multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("fork" if fork else None)
     connections: list[Connection] = []
-    workers = []
+    workers: list[_Worker] = []
     try:
         # An interrupt in the middle of a fork would be lost, or shown by the child.
         with _interrupts_held():
@@ -54,24 +87,24 @@ def pool(task: Task, jobs: int) -> Iterator[Run]:
                 mine, theirs = context.Pipe()
                 connections.append(mine)
                 inherited = list(connections) if fork else []
-                worker = context.Process(target=_serve, args=(theirs, inherited, task), daemon=True)
-                worker.start()
+                process = context.Process(target=_serve, args=(theirs, inherited, task), daemon=True)
+                process.start()
                 theirs.close()
-                workers.append(worker)
+                workers.append(_Worker(process, mine))
         with ThreadPoolExecutor(jobs) as threads:
             try:
-                yield _mapper(task, connections, threads)
+                yield _mapper(task, workers, threads)
             except BaseException:
                 # Threads that wait for a worker must not be waited for.
                 threads.shutdown(wait=False, cancel_futures=True)
                 for worker in workers:
-                    worker.kill()
+                    worker.process.kill()
                 raise
     finally:
         for connection in connections:
             connection.close()
         for worker in workers:
-            worker.join()
+            worker.process.join()
 
 
 @contextmanager
@@ -87,21 +120,25 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _mapper(task: Task, connections: list[Connection], threads: ThreadPoolExecutor) -> Run:
-    idle: queue.SimpleQueue[Connection] = queue.SimpleQueue()
-    for connection in connections:
-        idle.put(connection)
+def _mapper(task: Task, workers: list[_Worker], threads: ThreadPoolExecutor) -> Run:
+    idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+    # Two threads that wait for one process take its status from each other.
+    ending = threading.Lock()
 
     def call(blob: bytes) -> bytes:
-        connection = idle.get()
+        worker = idle.get()
         try:
-            connection.send_bytes(blob)
-            result = connection.recv_bytes()
+            worker.connection.send_bytes(blob)
+            result = worker.connection.recv_bytes()
         except (EOFError, OSError) as error:
-            raise HecliError("a worker process died", "is there enough memory? try --jobs 1") from error
+            with ending:
+                worker.process.join(LAST_WORDS)
+                raise _died(worker.process.exitcode) from error
         finally:
-            # Also that of a dead worker: nobody may wait for one that never comes.
-            idle.put(connection)
+            # Also a dead one: nobody may wait for one that never comes.
+            idle.put(worker)
         # The same failure again, but here, where its error can be raised.
         return task(blob) if result == _FAILED else result
 
@@ -111,13 +148,24 @@ def _mapper(task: Task, connections: list[Connection], threads: ThreadPoolExecut
             try:
                 waiting.append(threads.submit(call, blob))
             except RuntimeError as error:
-                raise HecliError("cannot start a thread", "is there enough memory? try --jobs 1") from error
-            if len(waiting) > 2 * len(connections):
+                raise HecliError("cannot start a thread", MEMORY) from error
+            if len(waiting) > 2 * len(workers):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
     return run
+
+
+def _died(status: int | None) -> HecliError:
+    """How a worker ended that should not have."""
+    if status is None:
+        return HecliError("a worker process does not answer")
+    if status < 0:
+        # Systems that run out of memory end whom they choose with this signal.
+        killed = hasattr(signal, "SIGKILL") and -status == signal.SIGKILL
+        return HecliError(f"a worker process was killed by signal {-status}", MEMORY if killed else None)
+    return HecliError(f"a worker process ended with status {status}")
 
 
 def _serve(connection: Connection, inherited: list[Connection], task: Task) -> None:
@@ -137,7 +185,7 @@ def _serve(connection: Connection, inherited: list[Connection], task: Task) -> N
             return
         try:
             result = task(blob)
-        except (HecliError, MemoryError):
+        except Exception:  # noqa: BLE001 - whatever it is, the parent meets it again and raises it
             result = _FAILED
         try:
             connection.send_bytes(result)

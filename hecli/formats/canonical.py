@@ -6,14 +6,14 @@ knows msgpack.
 
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgpack
 
 from hecli.errors import FormatError
 
-VERSION = 1
+VERSION = 2
 CUT_SHORT = "copy the file again, it was cut short"
 DEPTH_LIMIT = 8
 MAP_LIMIT = 64
@@ -21,21 +21,38 @@ LIST_LIMIT = 1 << 18
 """Most maps and lists in a header: each takes far more memory than bytes."""
 
 Map = dict[str, Any]
+Types = Mapping[str, type | tuple[type, ...]]
 
 
 def pack(value: Any) -> bytes:
-    """`value` in the canonical encoding: map keys sorted, the shortest of every form.
+    """Encode in the one canonical way: map keys sorted, the shortest of every form.
 
-    Raises FormatError for nesting deeper than the format allows.
+    Args:
+        value: What to encode.
+
+    Returns:
+        The bytes.
+
+    Raises:
+        FormatError: It is nested deeper than the format allows.
     """
     packed: bytes = msgpack.packb(_sorted(value, DEPTH_LIMIT), use_bin_type=True)
     return packed
 
 
 def unpack(data: bytes, name: str, what: str) -> Any:
-    """The value that `data` encodes, refusing any but the canonical encoding.
+    """Decode, refusing any but the canonical encoding.
 
-    Raises FormatError, naming the file and the part of it.
+    Args:
+        data: The bytes.
+        name: The file, for errors.
+        what: The part of it, for errors.
+
+    Returns:
+        The value.
+
+    Raises:
+        FormatError: They are not the canonical encoding of anything.
     """
     maps, lists = itertools.count(1), itertools.count(1)
 
@@ -66,25 +83,20 @@ def unpack(data: bytes, name: str, what: str) -> Any:
     return value
 
 
-def unpack_first(data: bytes, name: str, what: str, *, whole: bool) -> tuple[Sequence[object], int]:
-    """The first object in `data`, an array, and its size in bytes.
-
-    Raises FormatError, also where `data` ends before the object does: it is
-    cut short if `data` is all there is (`whole`), too long otherwise.
-    """
-    size = size_of_first(data, name, what)
-    if size is None:
-        if whole:
-            raise FormatError(f"{name}: ends too early", CUT_SHORT)
-        raise FormatError(f"{name}: {what} is too long")
-    value = unpack(data[:size], name, what)
-    if not isinstance(value, list):
-        raise FormatError(f"{name}: {what} is not an array")
-    return value, size
-
-
 def size_of_first(data: bytes, name: str, what: str) -> int | None:
-    """The size in bytes of the first object in `data`, None where `data` ends before it does."""
+    """Measure the first object in some bytes.
+
+    Args:
+        data: The bytes.
+        name: The file, for errors.
+        what: The part of it, for errors.
+
+    Returns:
+        Its size in bytes, None where `data` ends before it does.
+
+    Raises:
+        FormatError: They are no msgpack.
+    """
     unpacker = msgpack.Unpacker(max_buffer_size=max(1, len(data)), use_list=False)
     unpacker.feed(data)
     try:
@@ -97,23 +109,66 @@ def size_of_first(data: bytes, name: str, what: str) -> int | None:
 
 
 def digest_of(label: str, *parts: bytes) -> bytes:
-    """SHA-256 over a domain label and `parts`; callers keep the parts' lengths unambiguous."""
-    digest = hashlib.sha256(f"hecli {label} v{VERSION}\0".encode())
+    """Compute a digest under a domain label.
+
+    Args:
+        label: What the digest is for.
+        parts: What it is over; callers keep their lengths unambiguous.
+
+    Returns:
+        SHA-256, 32 bytes.
+    """
+    digest = hashlib.sha256(label_of(label))
     for part in parts:
         digest.update(part)
     return digest.digest()
+
+
+def label_of(label: str) -> bytes:
+    """Give the bytes that set one use of a hash or a key apart from all others.
+
+    Args:
+        label: What it is for.
+
+    Returns:
+        The bytes.
+    """
+    return f"hecli {label} v{VERSION}\0".encode()
+
+
+def fingerprint(digest: bytes) -> str:
+    """Write what people read to each other.
+
+    Args:
+        digest: 32 bytes.
+
+    Returns:
+        Their first 20 in hexadecimal, in groups of four.
+    """
+    digits = digest[:20].hex()
+    return "-".join(digits[at : at + 4] for at in range(0, len(digits), 4))
 
 
 def fields(
     value: object,
     name: str,
     what: str,
-    types: Mapping[str, type | tuple[type, ...]],
-    optional: Mapping[str, type | tuple[type, ...]] | None = None,
+    types: Types,
+    optional: Types | None = None,
 ) -> None:
-    """Raise FormatError unless `value` is a map with these keys, of these types.
+    """Refuse what is not a map with exactly these fields.
 
     Each of `types` must be there, each of `optional` may be, and no other.
+
+    Args:
+        value: What stands in a file.
+        name: The file, for errors.
+        what: The part of it, for errors.
+        types: Fields that must be there, with their types.
+        optional: Fields that may be there.
+
+    Raises:
+        FormatError: It is no map, or has other fields.
     """
     if not isinstance(value, dict):
         raise FormatError(f"{name}: {what} is not a map")
@@ -133,7 +188,14 @@ def fields(
 
 
 def bin_prefix(size: int) -> bytes:
-    """The msgpack prefix of a byte string of `size` bytes, the shortest there is."""
+    """Give the shortest msgpack prefix of a byte string.
+
+    Args:
+        size: How many bytes.
+
+    Returns:
+        The prefix.
+    """
     if size < 1 << 8:
         return b"\xc4" + size.to_bytes(1, "big")
     if size < 1 << 16:
@@ -142,7 +204,14 @@ def bin_prefix(size: int) -> bytes:
 
 
 def bin_size(size: int) -> int:
-    """The size of a byte string of `size` bytes as msgpack writes it."""
+    """Measure a byte string as msgpack writes it.
+
+    Args:
+        size: How many bytes.
+
+    Returns:
+        How many with the prefix.
+    """
     return len(bin_prefix(size)) + size
 
 

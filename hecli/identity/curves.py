@@ -1,5 +1,7 @@
 """Ed25519 to sign and X25519 to agree secrets, both of `cryptography`: keys and signatures as bytes."""
 
+from hecli.formats.canonical import label_of, pack
+
 # Imported inside: most commands sign nothing, and the import takes as long as they do to start.
 # ruff: noqa: PLC0415
 
@@ -13,7 +15,18 @@ def generate() -> tuple[bytes, bytes]:
 
 
 def public_keys(sign: bytes, agree: bytes) -> tuple[bytes, bytes]:
-    """The public keys of two secrets, 32 bytes each; raises ValueError for a wrong length."""
+    """Derive the public keys of two secrets.
+
+    Args:
+        sign: An Ed25519 private key, 32 bytes.
+        agree: An X25519 private key, 32 bytes.
+
+    Returns:
+        Their public keys, 32 bytes each.
+
+    Raises:
+        ValueError: A length is wrong.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -23,33 +36,59 @@ def public_keys(sign: bytes, agree: bytes) -> tuple[bytes, bytes]:
 
 
 def is_weak(sign: bytes, agree: bytes) -> bool:
-    """Whether one of two public keys is a point of small order, for which many signatures hold.
+    """Tell whether one of two public keys is a point of small order, for which many signatures hold.
 
     An Edwards point is one if and only if its Montgomery image, u = (1 + y) /
     (1 - y) (RFC 7748, section 4.1), is; and X25519 refuses those.
+
+    Args:
+        sign: An Ed25519 public key, 32 bytes.
+        agree: An X25519 public key, 32 bytes.
+
+    Returns:
+        Whether one is.
     """
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
     prime = 2**255 - 19
     y = int.from_bytes(sign, "little") & ((1 << 255) - 1)
     u = (1 + y) * pow(1 - y, -1, prime) % prime if (1 - y) % prime else 0
+    # Any private key finds them: all are multiples of eight, the order of these points.
+    probe = X25519PrivateKey.from_private_bytes(bytes(32))
     try:
         for public in (agree, u.to_bytes(32, "little")):
-            X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(public))
+            probe.exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError:
         return True
     return False
 
 
 def sign(secret: bytes, message: bytes) -> bytes:
-    """The Ed25519 signature (RFC 8032), 64 bytes."""
+    """Sign.
+
+    Args:
+        secret: An Ed25519 private key, 32 bytes.
+        message: What to sign.
+
+    Returns:
+        The signature (RFC 8032), 64 bytes.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     return Ed25519PrivateKey.from_private_bytes(secret).sign(message)
 
 
 def is_signed(public: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether the Ed25519 signature holds."""
+    """Tell whether a signature holds.
+
+    Args:
+        public: An Ed25519 public key, 32 bytes.
+        signature: The signature.
+        message: What was signed.
+
+    Returns:
+        Whether it does.
+    """
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -69,40 +108,91 @@ def fresh_agreement() -> tuple[bytes, bytes]:
 
 
 def agreement_public(secret: bytes) -> bytes:
-    """The X25519 public key of a private key, both 32 bytes."""
+    """Derive a public key to agree with.
+
+    Args:
+        secret: An X25519 private key, 32 bytes.
+
+    Returns:
+        Its public key, 32 bytes.
+    """
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
     return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
 
 
 def agree(secret: bytes, public: bytes) -> bytes:
-    """The 32 bytes that X25519 agrees; raises ValueError for a public key of small order."""
+    """Agree a secret.
+
+    Args:
+        secret: One's own X25519 private key, 32 bytes.
+        public: The other's public key, 32 bytes.
+
+    Returns:
+        The 32 bytes that both agree (RFC 7748).
+
+    Raises:
+        ValueError: The public key is of small order.
+    """
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
     return X25519PrivateKey.from_private_bytes(secret).exchange(X25519PublicKey.from_public_bytes(public))
 
 
-def derive(shared: bytes, info: bytes, size: int = 32) -> bytes:
-    """HKDF-SHA256 (RFC 5869) without salt."""
+def derive(secret: bytes, label: str, context: list[object]) -> bytes:
+    """Derive a key of 32 bytes for one use: HKDF-SHA256 (RFC 5869) without salt.
+
+    Args:
+        secret: What two parties agreed, or a seed.
+        label: What the key is for.
+        context: What else it is bound to, as msgpack can hold it.
+
+    Returns:
+        The key, 32 bytes.
+    """
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-    return HKDF(algorithm=SHA256(), length=size, salt=None, info=info).derive(shared)
+    info = label_of(label) + pack(context)
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(secret)
 
 
-def encrypt_once(shared: bytes, info: bytes, secret: bytes) -> bytes:
-    """ChaCha20-Poly1305 under a key from `shared`, which must be fresh: the nonce is zero."""
+def encrypt_under(key: bytes, nonce: bytes | None, secret: bytes, associated: bytes | None) -> bytes:
+    """Encrypt with ChaCha20-Poly1305 (RFC 8439).
+
+    Args:
+        key: 32 bytes.
+        nonce: 12 bytes; None is zeros, for a key used once.
+        secret: What to encrypt.
+        associated: What it is bound to besides, if anything.
+
+    Returns:
+        The box, 16 bytes longer than the secret.
+    """
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-    return ChaCha20Poly1305(derive(shared, info)).encrypt(bytes(12), secret, None)
+    return ChaCha20Poly1305(key).encrypt(nonce or bytes(12), secret, associated)
 
 
-def decrypt_once(shared: bytes, info: bytes, box: bytes) -> bytes:
-    """What `encrypt_once` encrypted; raises ValueError where it is something else."""
+def decrypt_under(key: bytes, nonce: bytes | None, box: bytes, associated: bytes | None) -> bytes:
+    """Open a box.
+
+    Args:
+        key: 32 bytes.
+        nonce: As it was encrypted.
+        box: What `encrypt_under` gave.
+        associated: As it was encrypted.
+
+    Returns:
+        The secret.
+
+    Raises:
+        ValueError: It is something else.
+    """
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
     try:
-        return ChaCha20Poly1305(derive(shared, info)).decrypt(bytes(12), box, None)
+        return ChaCha20Poly1305(key).decrypt(nonce or bytes(12), box, associated)
     except InvalidTag as error:
         raise ValueError("the box does not open") from error

@@ -1,67 +1,102 @@
 """Identity files, secret, and card files, public."""
 
-from dataclasses import dataclass
+from typing import BinaryIO
 
-from hecli.errors import HecliError
-from hecli.formats.canonical import Map, fields, pack
-from hecli.formats.cards import KEY_SIZE, Card
-from hecli.formats.envelope import Reader
-from hecli.identity.passphrase import check_sealed, seal, unseal
-
-
-def card_header(card: Card) -> Map:
-    """The header of a card file."""
-    return {"card": list(card)}
+from hecli.errors import FormatError
+from hecli.formats import envelope
+from hecli.formats.canonical import fields, pack
+from hecli.formats.envelope import KEY_SIZE
+from hecli.formats.reader import Reader
+from hecli.identity.cards import Card
+from hecli.identity.sealing import Ask, Kept, keep
+from hecli.identity.signatures import FORGED, Identity, signer, signer_of
 
 
-def parse_card(reader: Reader) -> Card:
-    """The card in a card file; raises FormatError."""
-    hint = "pass the .card file that stands beside it" if reader.kind == "identity" else None
-    reader.require("card", hint=hint)
-    reader.require_body(0, 0)
+def write_identity(identity: Identity, out: BinaryIO, passphrase: str | None = None) -> None:
+    """Write an identity file.
+
+    Args:
+        identity: Whose it is.
+        out: Where to.
+        passphrase: What its secrets are under, if anything.
+    """
+    card = list(identity.card)
+    secret = keep(identity.sign_secret + identity.agree_secret, pack(card), passphrase)
+    envelope.write(out, "identity", {"card": card, "secret": secret})
+
+
+def write_card(identity: Identity, out: BinaryIO) -> None:
+    """Write the card file of an identity, signed by itself.
+
+    Args:
+        identity: Whose it is.
+        out: Where to.
+    """
+    envelope.write(out, "card", {"card": list(identity.card)}, sign=signer(identity, "card"))
+
+
+def read_identity(reader: Reader, ask: Ask) -> Identity:
+    """Read an identity file.
+
+    Args:
+        reader: The opened file.
+        ask: Called for the passphrase, where there is one.
+
+    Returns:
+        The identity.
+
+    Raises:
+        FormatError: The file is none, or not sound.
+        HecliError: The passphrase is wrong.
+    """
+    card, secret = parse_identity(reader)
+    return _identity(card, secret.open(ask), reader.name)
+
+
+def parse_identity(reader: Reader) -> tuple[Card, Kept]:
+    """Read an identity file without opening its secrets.
+
+    Args:
+        reader: The opened file.
+
+    Returns:
+        The card, and the secrets unopened.
+
+    Raises:
+        FormatError: It is none, or not sound.
+    """
+    reader.require("identity")
+    reader.require_sections()
+    fields(reader.header, reader.name, "its header", {"card": list, "secret": dict})
+    card = Card.parse(reader.header["card"], reader.name)
+    secret = Kept.parse(reader.header["secret"], 2 * KEY_SIZE, pack(list(card)), reader.name)
+    if secret.clear is not None:
+        _identity(card, secret.clear, reader.name)
+    return card, secret
+
+
+def read_card(reader: Reader) -> Card:
+    """Read a card file.
+
+    Args:
+        reader: The opened file.
+
+    Returns:
+        The card.
+
+    Raises:
+        FormatError: It is none, or not signed by itself.
+    """
+    reader.require("card")
+    reader.require_sections()
     fields(reader.header, reader.name, "its header", {"card": list})
-    return Card.parse(reader.header["card"], reader.name)
+    card = Card.parse(reader.header["card"], reader.name)
+    if signer_of(reader) != card:
+        raise FormatError(f"{reader.name}: is not signed by its own key", FORGED)
+    return card
 
 
-@dataclass(frozen=True, repr=False)
-class IdentityFile:
-    """An identity file: the card, and the secrets of its two keys, sealed or not."""
-
-    card: Card
-    secrets: tuple[bytes, bytes] | None
-    sealed: Map | None
-
-    def header(self) -> Map:
-        """The header map of the file."""
-        if self.secrets is not None:
-            sign, agree = self.secrets
-            return {"card": list(self.card), "sign": sign, "agree": agree}
-        return {"card": list(self.card), "sealed": self.sealed}
-
-    @classmethod
-    def parse(cls, reader: Reader) -> "IdentityFile":
-        """Read the file without opening sealed secrets; raises FormatError."""
-        hint = "pass the .id file that stands beside it" if reader.kind == "card" else None
-        reader.require("identity", hint=hint)
-        reader.require_body(0, 0)
-        header, name = reader.header, reader.name
-        if "sealed" in header:
-            fields(header, name, "its header", {"card": list, "sealed": dict})
-            check_sealed(header["sealed"], name)
-            return cls(Card.parse(header["card"], name), None, header["sealed"])
-        fields(header, name, "its header", {"card": list, "sign": bytes, "agree": bytes})
-        return cls(Card.parse(header["card"], name), (header["sign"], header["agree"]), None)
-
-    def seal(self, passphrase: str) -> "IdentityFile":
-        """The same identity with its secrets under a passphrase."""
-        if self.secrets is None:
-            return self
-        sealed = seal(b"".join(self.secrets), passphrase, pack(list(self.card)))
-        return IdentityFile(self.card, None, sealed)
-
-    def open(self, passphrase: str, name: str) -> tuple[bytes, bytes]:
-        """The secrets; raises HecliError where the passphrase is wrong."""
-        if self.sealed is None:
-            raise HecliError(f"{name}: has no passphrase")
-        opened = unseal(self.sealed, passphrase, pack(list(self.card)), 2 * KEY_SIZE, name)
-        return opened[:KEY_SIZE], opened[KEY_SIZE:]
+def _identity(card: Card, secret: bytes, name: str) -> Identity:
+    identity = Identity(card, secret[:KEY_SIZE], secret[KEY_SIZE:])
+    identity.check(name)
+    return identity

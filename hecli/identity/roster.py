@@ -6,27 +6,22 @@ from functools import cached_property
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats.canonical import Map, fields
-from hecli.formats.cards import Card, Signature
-from hecli.formats.rounds import Contributor
+from hecli.formats.contributors import Contributor
+from hecli.formats.kinds import KINDS
+from hecli.identity.cards import Card, Signature
 from hecli.identity.signatures import FORGED, Identity, check_signature
-
-DUTIES = {
-    "update": "send an update",
-    "enrollment": "enroll",
-    "answer": "answer",
-    "aggregate": "aggregate",
-    "partial": "make a partial",
-    "sum": "open sums",
-}
 
 
 @dataclass(frozen=True)
 class Roster:
     """Who takes part in a round.
 
-    `members` are all cards, sorted by name; the others are names of members,
-    sorted: those who send updates, those who may aggregate and those who may
-    open sums (any member, where none is named). The coordinator signs the plan.
+    Args:
+        members: All cards, sorted by name.
+        parties: The names of those who send updates, sorted.
+        aggregators: Those of whoever may aggregate; any member, where none is named.
+        keyholders: Those of whoever may open sums; likewise.
+        coordinator: The name of whoever signs the plan.
     """
 
     members: tuple[Card, ...]
@@ -44,7 +39,20 @@ class Roster:
         *,
         coordinator: Card,
     ) -> "Roster":
-        """The roster of these cards; raises HecliError where two people share a name or a key."""
+        """Make the roster of these cards.
+
+        Args:
+            parties: The cards of those who send updates.
+            aggregators: Those of whoever may aggregate.
+            keyholders: Those of whoever may open sums.
+            coordinator: That of whoever signs the plan.
+
+        Returns:
+            The roster.
+
+        Raises:
+            HecliError: Two people share a name or a key.
+        """
         groups = [list(each) for each in (parties, aggregators, keyholders)]
         if len(set(groups[0])) != len(groups[0]):
             raise HecliError("a party is given twice", "give each card once")
@@ -90,7 +98,18 @@ class Roster:
 
     @classmethod
     def from_map(cls, value: Map, file: str) -> "Roster":
-        """The roster in a plan; raises FormatError."""
+        """Read the roster of a plan.
+
+        Args:
+            value: What stands in a plan.
+            file: The file, for errors.
+
+        Returns:
+            The roster.
+
+        Raises:
+            FormatError: It is none.
+        """
         types: dict[str, type | tuple[type, ...]] = {
             "members": list,
             "parties": list,
@@ -115,30 +134,50 @@ class Roster:
         """The members by name."""
         return {card.name: card for card in self.members}
 
+    def makers(self, kind: str) -> frozenset[str]:
+        """Name those who may make files of this kind: any member where no list says who.
+
+        Args:
+            kind: The kind of file.
+
+        Returns:
+            Their names.
+        """
+        return self._makers[KINDS[kind].makers or ""]
+
     @cached_property
-    def makers(self) -> dict[str, frozenset[str]]:
-        """The names of those who may make files of each kind."""
-        named = {
-            "update": self.parties,
-            "enrollment": self.parties,
-            "answer": self.parties,
-            "aggregate": self.aggregators,
-            "partial": self.keyholders,
-            "sum": self.keyholders,
-        }
-        return {kind: frozenset(names or self.cards) for kind, names in named.items()}
+    def _makers(self) -> dict[str, frozenset[str]]:
+        lists = {"parties": self.parties, "aggregators": self.aggregators, "keyholders": self.keyholders}
+        return {name: frozenset(names or self.cards) for name, names in (lists | {"": ()}).items()}
 
     def check_identity(self, identity: Identity | None, kind: str) -> None:
-        """Raise RefusedError unless this identity may make a file of this kind."""
+        """Refuse whoever may not make a file of this kind.
+
+        Args:
+            identity: Who wants to make a file, or nobody.
+            kind: The kind of file.
+
+        Raises:
+            RefusedError: They may not.
+        """
         if identity is None:
             raise RefusedError(
-                f"the plan has a roster: whoever wants to {DUTIES[kind]} has to sign",
+                f"the plan has a roster: whoever wants to {KINDS[kind].duty} has to sign",
                 "pass --identity, your .id file (or set HECLI_IDENTITY)",
             )
         self._check_card(identity.card, kind, f"the identity {identity.card.name}")
 
     def check_signer(self, card: Card | None, kind: str, file: str) -> None:
-        """Raise RefusedError unless whoever signed a file of this kind may make one."""
+        """Refuse a file whose signer may not make one.
+
+        Args:
+            card: Who signed a file, or nobody.
+            kind: Its kind.
+            file: The file, for errors.
+
+        Raises:
+            RefusedError: They may not.
+        """
         if card is None:
             raise RefusedError(
                 f"{file} is not signed, and its plan has a roster",
@@ -147,9 +186,18 @@ class Roster:
         self._check_card(card, kind, f"{file} is signed by {card.name}, who")
 
     def check_contributors(self, contributors: Iterable[Contributor], plan: bytes, file: str) -> None:
-        """Raise FormatError unless every contributor is a party and signed the update it is listed with."""
+        """Refuse contributors that did not sign.
+
+        Args:
+            contributors: Who is listed.
+            plan: The digest of the plan.
+            file: The file, for errors.
+
+        Raises:
+            FormatError: One is no party, or did not sign the update it is listed with.
+        """
         for each in contributors:
-            if each.party not in self.makers["update"] or each.signature is None:
+            if each.party not in self.makers("update") or each.signature is None:
                 raise FormatError(f"{file}: lists {each}, which is no signed update of a party", FORGED)
             signature = Signature(self.cards[each.party], each.signature)
             check_signature(signature, "update", plan, each.digest, f"{file}: the signature under the update")
@@ -163,9 +211,9 @@ class Roster:
                 f"{who} has the card {card.fingerprint}, the plan's roster has {known.fingerprint}",
                 "somebody goes by another's name, or has made a new identity since: ask them",
             )
-        if card.name not in self.makers[kind]:
-            names = sorted(self.makers[kind])
+        if card.name not in self.makers(kind):
+            names = sorted(self.makers(kind))
             raise RefusedError(
-                f"{who} may not {DUTIES[kind]} by the plan's roster",
+                f"{who} may not {KINDS[kind].duty} by the plan's roster",
                 f"that is for {', '.join(names[:5])}{' and others' if len(names) > 5 else ''}",
             )

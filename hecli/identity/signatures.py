@@ -3,17 +3,24 @@
 from dataclasses import dataclass
 
 from hecli.errors import FormatError
-from hecli.formats.cards import Card, Signature, signed_message
-from hecli.formats.envelope import Reader, Sign
-from hecli.formats.names import check_name
+from hecli.formats.envelope import Sign
+from hecli.formats.reader import Reader
+from hecli.formats.text import check_name
 from hecli.identity import curves
+from hecli.identity.cards import Card, Signature, signed_message
 
 FORGED = "it was altered, or somebody else made it: get it from its maker, over another channel"
 
 
 @dataclass(frozen=True, repr=False)
 class Identity:
-    """A long-lived identity: the public card, and the secrets of its two keys (32 bytes each)."""
+    """A long-lived identity. It does not show its secrets when printed.
+
+    Args:
+        card: Its public half.
+        sign_secret: The Ed25519 private key, 32 bytes.
+        agree_secret: The X25519 private key, 32 bytes.
+    """
 
     card: Card
     sign_secret: bytes
@@ -21,36 +28,84 @@ class Identity:
 
     @classmethod
     def generate(cls, name: str) -> "Identity":
-        """A fresh identity; raises FormatError for what cannot be a name."""
+        """Make a fresh identity.
+
+        Args:
+            name: Its name: 1 to 64 printable characters.
+
+        Returns:
+            The identity.
+
+        Raises:
+            FormatError: That cannot be a name.
+        """
         check_name(name)
         secrets = curves.generate()
         return cls(Card(name, *curves.public_keys(*secrets)), *secrets)
 
     def check(self, file: str) -> None:
-        """Raise FormatError unless the secrets are those of the card."""
-        try:
-            keys = curves.public_keys(self.sign_secret, self.agree_secret)
-        except ValueError as error:
-            raise FormatError(f"{file}: its secrets have the wrong length") from error
-        if keys != self.card[1:]:
+        """Refuse secrets of another card.
+
+        Args:
+            file: The file, for errors.
+
+        Raises:
+            FormatError: They are not those of the card.
+        """
+        if curves.public_keys(self.sign_secret, self.agree_secret) != self.card[1:]:
             raise FormatError(f"{file}: its secrets are not those of its card")
 
 
 def signer(identity: Identity | None, kind: str, plan: bytes = b"") -> Sign | None:
-    """What signs a file of this kind that follows the plan with this digest; None for nobody."""
+    """Get ready to sign a file.
+
+    Args:
+        identity: Who signs, or nobody.
+        kind: The kind of file.
+        plan: The digest of the plan it follows, empty where there is none.
+
+    Returns:
+        What makes a signature of a file's digest; None for nobody.
+    """
     if identity is None:
         return None
 
-    def sign(digest: bytes) -> Signature:
+    def sign(digest: bytes) -> list[str | bytes]:
         message = signed_message(kind, plan, identity.card, digest)
-        return Signature(identity.card, curves.sign(identity.sign_secret, message))
+        return Signature(identity.card, curves.sign(identity.sign_secret, message)).pack()
 
     return sign
 
 
+def signature_of(reader: Reader) -> Signature | None:
+    """Read the signature under a file.
+
+    Args:
+        reader: The opened file.
+
+    Returns:
+        The signature, which may not hold; None where there is none.
+
+    Raises:
+        FormatError: Its card is none.
+    """
+    return None if reader.signature is None else Signature.parse(reader.signature, reader.name)
+
+
 def signer_of(reader: Reader, plan: bytes = b"") -> Card | None:
-    """Who signed a file, None where nobody did; raises FormatError where the signature does not hold."""
-    signature = reader.signature
+    """Say who signed a file.
+
+    Args:
+        reader: The opened file.
+        plan: The digest of the plan it follows, empty where there is none.
+
+    Returns:
+        Their card, None for nobody.
+
+    Raises:
+        FormatError: The signature does not hold.
+    """
+    signature = signature_of(reader)
     if signature is None:
         return None
     check_signature(signature, reader.kind, plan, reader.digest, f"{reader.name}: the signature")
@@ -58,7 +113,18 @@ def signer_of(reader: Reader, plan: bytes = b"") -> Card | None:
 
 
 def check_signature(signature: Signature, kind: str, plan: bytes, digest: bytes, what: str) -> None:
-    """Raise FormatError, naming `what`, unless the signature holds for such a file."""
+    """Refuse a signature that does not hold for such a file.
+
+    Args:
+        signature: The signature.
+        kind: The kind of file.
+        plan: The digest of the plan it follows.
+        digest: The file's digest.
+        what: What the signature is called in an error.
+
+    Raises:
+        FormatError: It does not hold.
+    """
     card = signature.card
     if not curves.is_signed(card.sign, signature.value, signed_message(kind, plan, card, digest)):
         raise FormatError(f"{what} of {card.name} does not hold", FORGED)

@@ -1,30 +1,34 @@
 """The ledger: a record of a whole training that cannot be rewritten unnoticed.
 
 Entries are files, chained by digests and signed. Nobody is in charge: whoever
-adds one creates the file of the next number, which only one can. Where the
-files lie is a Store's business.
+adds one claims the file of the next number, which only one can.
 """
 
 import io
 import os
+import posixpath
 import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.canonical import CUT_SHORT
-from hecli.formats.cards import Card
-from hecli.formats.envelope import DIGEST_SIZE, Reader
+from hecli.formats.envelope import DIGEST_SIZE, HEADER_LIMIT
+from hecli.formats.reader import Reader
+from hecli.identity.cards import Card
 from hecli.identity.signatures import FORGED, Identity, signer, signer_of
-from hecli.ledger.entries import TIME, Entry
+from hecli.ledger.entry import TIME, Entry
+from hecli.storage.store import Store
 
 SUFFIX = ".entry"
+SIZE_LIMIT = HEADER_LIMIT + 1024
+"""Most bytes of an entry."""
+
 PATIENCE = 5.0
 """Seconds to wait for an entry that somebody is still writing, where files do not appear whole."""
 
@@ -33,25 +37,16 @@ BROKEN = (
 )
 
 
-class Store(Protocol):
-    """Where the entries lie, by file name."""
-
-    def names(self) -> list[str]:
-        """The names of all files there that end in SUFFIX."""
-        ...
-
-    def read(self, name: str) -> bytes:
-        """A file's content; raises HecliError where there is none."""
-        ...
-
-    def create(self, name: str, data: bytes) -> bool:
-        """Make a file that is not there yet; False where it is."""
-        ...
-
-
 @dataclass(frozen=True)
 class Link:
-    """An entry as it was found: in which file, with which digest, signed by whom."""
+    """An entry as it was found.
+
+    Args:
+        file: The name of its file.
+        entry: What it says.
+        digest: The file's digest.
+        signer: Whose card signed it.
+    """
 
     file: str
     entry: Entry
@@ -69,7 +64,13 @@ class Link:
 
 @dataclass(frozen=True)
 class Ledger:
-    """All entries by number, whom they bring onto the roster, and what is wrong with them."""
+    """A ledger as it was read.
+
+    Args:
+        links: All entries, by number.
+        members: Whom they bring onto the roster.
+        problems: What is wrong with them.
+    """
 
     links: tuple[Link, ...]
     members: frozenset[Card]
@@ -81,12 +82,27 @@ class Ledger:
         return self.links[-1]
 
     def require_sound(self, name: str) -> None:
-        """Raise FormatError, naming the first problem, where there is one."""
+        """Refuse a ledger with problems.
+
+        Args:
+            name: The ledger's, for errors.
+
+        Raises:
+            FormatError: There is a problem; the first is named.
+        """
         if self.problems:
             raise FormatError(f"the ledger {name} is broken: {self.problems[0]}", BROKEN)
 
     def check_member(self, card: Card, name: str) -> None:
-        """Raise RefusedError unless this card is on the ledger's roster."""
+        """Refuse whoever is not on the ledger's roster.
+
+        Args:
+            card: Who wants to add to it.
+            name: The ledger's, for errors.
+
+        Raises:
+            RefusedError: The card is not on it.
+        """
         if card not in self.members:
             raise RefusedError(
                 f"{card.name} ({card.fingerprint}) is not on the roster of the ledger {name}",
@@ -94,7 +110,17 @@ class Ledger:
             )
 
     def check_head(self, head: str) -> list[str]:
-        """What contradicts a published head; raises HecliError for what is no head."""
+        """Find what contradicts a published head.
+
+        Args:
+            head: The line that was published.
+
+        Returns:
+            What is wrong, in a list that is empty where nothing is.
+
+        Raises:
+            HecliError: It is no head.
+        """
         match = re.fullmatch(r"([0-9]{1,8}):([0-9a-f]{64})", head.strip())
         if match is None:
             raise HecliError(
@@ -113,7 +139,14 @@ class Ledger:
         return [f"history was rewritten: entry {number} was published as {digest[:16]}, here is {shown}"]
 
     def check_files(self, digests: Iterable[tuple[str, bytes]]) -> tuple[list[str], list[str]]:
-        """Compare files, by name and digest, with their records: what differs, and what is worth a note."""
+        """Compare files with their records.
+
+        Args:
+            digests: Names and digests.
+
+        Returns:
+            What differs, and what is worth a note.
+        """
         recorded: dict[str, list[tuple[bytes, Link]]] = defaultdict(list)
         for link in self.links:
             for name, digest in link.entry.files:
@@ -155,14 +188,25 @@ class Ledger:
         return notes
 
 
-def read_ledger(store: Store, name: str) -> Ledger:
-    """All entries in a store, with all that is wrong with them; raises HecliError where there are none."""
+def read_ledger(store: Store, folder: str) -> Ledger:
+    """Read all entries, and find all that is wrong with them.
+
+    Args:
+        store: Where the folder is.
+        folder: Its path.
+
+    Returns:
+        The ledger.
+
+    Raises:
+        HecliError: It holds no ledger.
+    """
     links, problems = [], []
-    files = sorted(store.names())
+    files = sorted(_files(store, folder))
     for file in files:
         try:
             # Somebody may still be writing the last one.
-            links.append(_patiently(store, file) if file == files[-1] else _open(file, store.read(file)))
+            links.append((_patiently if file == files[-1] else _open)(store, folder, file))
         except HecliError as error:
             problems.append(error.message)
     # A copy under another name, as some storage makes them, is nothing new.
@@ -173,7 +217,7 @@ def read_ledger(store: Store, name: str) -> Ledger:
     links = sorted(copies.values(), key=lambda link: (link.entry.number, link.file))
     if not links:
         raise HecliError(
-            problems[0] if problems else f"{name} holds no ledger",
+            problems[0] if problems else f"{folder} holds no ledger",
             "check the path; hecli ledger init begins a new one",
         )
     by_number: dict[int, list[Link]] = defaultdict(list)
@@ -198,73 +242,122 @@ def read_ledger(store: Store, name: str) -> Ledger:
     return Ledger(tuple(links), frozenset(members), tuple(problems))
 
 
-def begin(store: Store, identity: Identity, cards: Iterable[Card], name: str) -> Link:
-    """Write the first entry, with those who may add to the ledger; raises RefusedError where there is one."""
+def begin(store: Store, folder: str, identity: Identity, cards: Iterable[Card]) -> Link:
+    """Write the first entry.
+
+    Args:
+        store: Where the ledger is to be.
+        folder: Its path there, made where it is not there yet.
+        identity: Who founds it.
+        cards: Who else may add to it.
+
+    Returns:
+        The entry.
+
+    Raises:
+        RefusedError: There is a ledger already.
+    """
     # Random, so that no entry of one ledger fits into another.
     entry = _entry(1, os.urandom(DIGEST_SIZE), "founded", identity, cards=cards)
     link, data = _signed(entry, identity)
-    if store.names() or not store.create(link.file, data):
+    if _files(store, folder) or not store.claim(posixpath.join(folder, link.file), data):
         raise RefusedError(
-            f"{name} holds a ledger already", "add to it with --ledger, or name another folder"
+            f"{folder} holds a ledger already", "add to it with --ledger, or name another folder"
         )
     return link
 
 
 def append(
     store: Store,
+    folder: str,
     ledger: Ledger,
     identity: Identity,
     event: str,
     *,
-    name: str,
     plan: bytes = b"",
     files: Sequence[tuple[str, bytes]] = (),
     cards: Iterable[Card] = (),
     text: str = "",
-) -> Link:
-    """Add an entry behind all that others have added since `ledger` was read.
+) -> Ledger:
+    """Add an entry behind all that others have added since the ledger was read.
 
-    `name` is the ledger's, for errors. Raises FormatError where the ledger or
-    the entry is not sound, RefusedError for one who is not on its roster.
+    Args:
+        store: Where the ledger is.
+        folder: Its path there.
+        ledger: What was read of it.
+        identity: Who adds the entry.
+        event: What happened, one of EVENTS.
+        plan: The digest of the plan concerned, or nothing.
+        files: Names and digests of files.
+        cards: Whom it brings onto the roster.
+        text: A note.
+
+    Returns:
+        The ledger with what others have added, and with the entry as its last.
+
+    Raises:
+        FormatError: The ledger or the entry is not sound.
+        RefusedError: Whoever adds it is not on its roster.
     """
-    ledger.require_sound(name)
-    ledger.check_member(identity.card, name)
-    last, members = ledger.last, ledger.members
+    ledger.require_sound(folder)
+    ledger.check_member(identity.card, folder)
+    cards = tuple(cards)
     while True:
+        last = ledger.last
         number = last.entry.number + 1
         entry = _entry(number, last.digest, event, identity, plan=plan, files=files, cards=cards, text=text)
         link, data = _signed(entry, identity)
-        if store.create(link.file, data):
-            return link
+        if store.claim(posixpath.join(folder, link.file), data):
+            return _followed(ledger, link)
         # Somebody was quicker: go on behind what they wrote.
-        last = _follower(store, last)
-        members |= _brought_in(last, ledger.links[0].signer)
-        if problems := _intruder(last, members):
+        ledger = _followed(ledger, _follower(store, folder, last))
+        if problems := _intruder(ledger.last, ledger.members):
             raise FormatError(problems[0], BROKEN)
 
 
 def entry_signer(reader: Reader, entry: Entry) -> Card:
-    """Who signed an entry; raises FormatError unless it is whom it names."""
+    """Say who signed an entry.
+
+    Args:
+        reader: Its file, opened.
+        entry: What it says.
+
+    Returns:
+        Their card.
+
+    Raises:
+        FormatError: It is not signed by whom it names.
+    """
     signer = signer_of(reader, entry.plan)
     if signer is None or signer.name != entry.party:
         raise FormatError(f"{reader.name}: is not signed by {entry.party}", FORGED)
     return signer
 
 
-def _follower(store: Store, last: Link) -> Link:
+def _files(store: Store, folder: str) -> list[str]:
+    return [name for name in store.list(folder) if name.endswith(SUFFIX)]
+
+
+def _followed(ledger: Ledger, link: Link) -> Ledger:
+    """The ledger with one more entry behind its last."""
+    members = ledger.members | _brought_in(link, ledger.links[0].signer)
+    return replace(ledger, links=(*ledger.links, link), members=members)
+
+
+def _follower(store: Store, folder: str, last: Link) -> Link:
     """The entry behind `last`, which is there."""
-    link = _patiently(store, _file_name(last.entry.number + 1))
+    link = _patiently(store, folder, _file_name(last.entry.number + 1))
     if problems := _problems([link], [last]):
         raise FormatError(problems[0], BROKEN)
     return link
 
 
-def _patiently(store: Store, file: str) -> Link:
+def _patiently(store: Store, folder: str, file: str) -> Link:
     """The entry in a file that may still be being written, where files do not appear whole."""
     patience = time.monotonic() + PATIENCE
     while True:
         try:
-            return _open(file, store.read(file))
+            return _open(store, folder, file)
         except FormatError as error:
             if error.hint != CUT_SHORT or time.monotonic() > patience:
                 raise
@@ -328,7 +421,11 @@ def _signed(entry: Entry, identity: Identity) -> tuple[Link, bytes]:
     return Link(_file_name(entry.number), entry, digest, identity.card), out.getvalue()
 
 
-def _open(file: str, data: bytes) -> Link:
+def _open(store: Store, folder: str, file: str) -> Link:
+    with store.open(posixpath.join(folder, file)) as stream:
+        data = stream.read(SIZE_LIMIT + 1)
+    if len(data) > SIZE_LIMIT:
+        raise FormatError(f"{file}: is too large for an entry")
     reader = Reader(io.BytesIO(data), file)
     entry = Entry.parse(reader)
     return Link(file, entry, reader.digest, entry_signer(reader, entry))

@@ -1,19 +1,85 @@
-"""Plan files, read and written."""
+"""Plans in headers and in files of their own."""
 
 from typing import BinaryIO
 
-from hecli.errors import MismatchError, RefusedError
+from hecli.codec.chain import Codec
+from hecli.errors import DataError, FormatError, HecliError, MismatchError, RefusedError
 from hecli.formats import envelope
-from hecli.formats.cards import Card
-from hecli.identity.signatures import FORGED, Identity, signer
+from hecli.formats.canonical import Map, Types, fields
+from hecli.formats.reader import Reader
+from hecli.formats.tensors.specs import parse_specs
+from hecli.identity.cards import Card
+from hecli.identity.roster import Roster
+from hecli.identity.signatures import FORGED, Identity, signer, signer_of
+from hecli.plan.checks import check_plan
 from hecli.plan.data import Plan
-from hecli.rounds.streams import open_reader
+from hecli.schemes.registry import parse_scheme
+
+FIELDS: Types = {
+    "name": str,
+    "id": bytes,
+    "tensors": list,
+    "codec": list,
+    "scheme": dict,
+    "capacity": int,
+    "min_parties": int,
+    "max_weight": int,
+}
+OPTIONAL: Types = {"roster": dict, "require_verified": bool}
+
+
+def parse_plan(value: Map, file: str) -> Plan:
+    """Read the plan that a header carries.
+
+    Args:
+        value: What stands there.
+        file: The file, for errors.
+
+    Returns:
+        The plan.
+
+    Raises:
+        FormatError: It is none, or cannot be kept.
+    """
+    fields(value, file, "its plan", FIELDS, OPTIONAL)
+    if value.get("require_verified", True) is not True:
+        raise FormatError(f"{file}: its plan is not in canonical form")
+    try:
+        tensors = parse_specs(value["tensors"], file, "the list of tensors in its plan")
+    except DataError as error:
+        raise FormatError(error.message, error.hint) from error
+    plan = Plan(
+        name=value["name"],
+        id=value["id"],
+        tensors=tensors,
+        codec=Codec.parse(value["codec"], file),
+        scheme=parse_scheme(value["scheme"], file),
+        capacity=value["capacity"],
+        min_parties=value["min_parties"],
+        max_weight=value["max_weight"],
+        roster=Roster.from_map(value["roster"], file) if "roster" in value else None,
+        require_verified="require_verified" in value,
+    )
+    try:
+        check_plan(plan)
+    except HecliError as error:
+        raise FormatError(f"{file}: in its plan, {error.message}", error.hint) from error
+    return plan
 
 
 def write_plan(plan: Plan, out: BinaryIO, identity: Identity | None = None) -> bytes:
-    """Write a plan file, signed where there is an identity, and return its digest.
+    """Write a plan file.
 
-    Raises RefusedError unless a plan with a roster is signed by its coordinator.
+    Args:
+        plan: The plan.
+        out: Where to.
+        identity: Who signs it; a plan with a roster is signed by its coordinator.
+
+    Returns:
+        The file's digest.
+
+    Raises:
+        RefusedError: The coordinator does not sign.
     """
     if plan.roster is not None and (identity is None or identity.card.name != plan.roster.coordinator):
         raise RefusedError(
@@ -24,16 +90,31 @@ def write_plan(plan: Plan, out: BinaryIO, identity: Identity | None = None) -> b
     return envelope.write(out, "plan", {"plan": plan.to_map()}, sign=sign)
 
 
-def read_plan(source: BinaryIO, coordinator: Card | None = None) -> Plan:
-    """The plan in a plan file (a seekable stream), signed by the coordinator where one is given.
+def read_plan(reader: Reader, coordinator: Card | None = None) -> Plan:
+    """Read a plan file.
 
-    Raises FormatError, and MismatchError where somebody else or nobody signed.
+    Args:
+        reader: The opened file.
+        coordinator: Whose signature it must have, where that matters.
+
+    Returns:
+        The plan.
+
+    Raises:
+        FormatError: It is none, or not signed by the coordinator that it names.
+        MismatchError: Somebody else than `coordinator` signed, or nobody.
     """
-    reader = open_reader(source)
-    plan = Plan.read(reader)
-    signer = reader.signature.card if reader.signature else None
-    if coordinator is not None and signer != coordinator:
-        who = "nobody" if signer is None else f"{signer.name} ({signer.fingerprint})"
+    reader.require("plan")
+    reader.require_sections()
+    fields(reader.header, reader.name, "its header", {"plan": dict})
+    plan = parse_plan(reader.header["plan"], reader.name)
+    found = signer_of(reader, plan.digest)
+    if plan.roster is not None and found != plan.roster.cards[plan.roster.coordinator]:
+        raise FormatError(
+            f"{reader.name}: is not signed by its coordinator {plan.roster.coordinator}", FORGED
+        )
+    if coordinator is not None and found != coordinator:
+        who = "nobody" if found is None else f"{found.name} ({found.fingerprint})"
         raise MismatchError(
             f"{reader.name} is signed by {who}, not by {coordinator.name} ({coordinator.fingerprint})", FORGED
         )

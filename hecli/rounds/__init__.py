@@ -1,1 +1,1 @@
-"""One function a command: streams in, streams out, no terminal, no paths."""
+"""One function for each command: streams in, streams out, no terminal and no paths."""

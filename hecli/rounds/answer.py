@@ -1,13 +1,37 @@
 """What a party reveals once the contributors of a round are fixed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
-from hecli.identity.signatures import Identity
+from hecli.executors.interface import SERIAL, Executor
+from hecli.formats import envelope
+from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
-from hecli.rounds.decrypt import open_aggregate
-from hecli.rounds.dropouts import Written, open_enrollments, write_answer
-from hecli.rounds.streams import Progress, Record, no_progress
+from hecli.rounds.enrollments import open_enrollments
+from hecli.rounds.headers import no_dropouts
+from hecli.rounds.opening import open_aggregate
+from hecli.rounds.progress import Progress, no_progress
+from hecli.schemes.interface import ANSWERS
+from hecli.schemes.masks import dropouts
+from hecli.storage.store import Record
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer that was written.
+
+    Args:
+        plan: The plan it follows.
+        aggregate: The digest of the aggregate.
+        needed: How many answers are needed.
+        digest: The file's digest.
+    """
+
+    plan: Plan
+    aggregate: bytes
+    needed: int
+    digest: bytes
 
 
 def answer(
@@ -19,17 +43,47 @@ def answer(
     plan: Plan | None = None,
     sources: Sequence[BinaryIO] | None = None,
     record: Record | None = None,
-    jobs: int | None = None,
+    work: Executor = SERIAL,
     progress: Progress = no_progress,
-) -> Written:
-    """Write to `out` this party's answer about an aggregate, both streams, the first one seekable.
+) -> Answered:
+    """Answer about an aggregate, so that its masks come off.
 
-    For each contributor a share of its self mask's seed, for each other who
-    enrolled a share of its round key, never both for one. `record` is told
-    first: where it forbids no second answer about another aggregate, the two
-    together may uncover a party. Refuses what `hecli.decrypt` refuses before it
-    opens anything, and takes the same arguments.
+    Reveals for each contributor a share of its self mask's seed, for each
+    other who enrolled a share of its round key, never both for one. It is
+    refused where opening the aggregate would be.
+
+    Args:
+        aggregate: The aggregate.
+        out: Where the answer goes.
+        identity: The party that answers.
+        enrollments: Everybody's.
+        plan: The plan it must follow; without it, its own is believed.
+        sources: The parties' updates: it must be their product.
+        record: Told before anything is written. Where it forbids no answer
+            about another aggregate, the two together may uncover a party.
+        work: Who works.
+        progress: Told how many blocks are recomputed, and of how many.
+
+    Returns:
+        What was written.
+
+    Raises:
+        FormatError: A file is not sound, or somebody enrolled against the rules.
+        MismatchError: The plan, the updates or the enrollments are others.
+        RefusedError: The plan allows for no dropouts, there are too few
+            contributors, or the roster forbids it.
     """
-    opening = open_aggregate(aggregate, "answer", plan, sources, identity, jobs=jobs, progress=progress)
-    opened = open_enrollments(enrollments, opening.plan, opening.enrolled)
-    return write_answer(opening.plan, opening.reader, opening.contributors, out, identity, opened, record)
+    opening = open_aggregate(aggregate, "answer", plan, sources, identity, work, progress)
+    plan, reader = opening.plan, opening.reader
+    masking = plan.scheme.masking
+    if masking is None or ANSWERS not in plan.scheme.to_open:
+        raise no_dropouts(plan)
+    enrolled = open_enrollments(enrollments, plan, opening.enrolled)
+    if record is not None:
+        record(plan.digest, reader.digest)
+    present = {each.party or "" for each in opening.contributors}
+    dealing = masking.dealing(plan.round)
+    made = dropouts.answer(dealing, plan.to_map(), identity, enrolled, present, reader.digest)
+    sign = signer(identity, "answer", plan.digest)
+    digest = envelope.write(out, "answer", made.header(), sign=sign)
+    return Answered(plan, reader.digest, masking.needed(plan.capacity), digest)

@@ -6,15 +6,18 @@ from typing import BinaryIO
 
 import numpy as np
 
-from hecli.codec.quantise import Floats, from_sums
-from hecli.errors import DataError, FormatError, HecliError, MismatchError
-from hecli.formats.envelope import Reader
-from hecli.formats.rounds import Sum
-from hecli.formats.tensors.layout import TensorSpec
-from hecli.formats.tensors.reading import PIECE, Array, TensorFile, cast, open_tensors
-from hecli.formats.tensors.writing import write_tensors
-from hecli.plan.data import Plan, Tensor
-from hecli.rounds.streams import Hashed, name_of, open_reader
+from hecli.codec.arrays import Floats
+from hecli.codec.interface import Decoding
+from hecli.errors import DataError, HecliError, MismatchError
+from hecli.formats.digests import Hashed
+from hecli.formats.reader import Reader, name_of, open_reader
+from hecli.formats.tensors.arrays import Array, TensorFile, cast
+from hecli.formats.tensors.files import FORMATS, open_tensors
+from hecli.formats.tensors.specs import TensorSpec
+from hecli.plan.checks import check_tensors
+from hecli.plan.data import Plan
+from hecli.rounds.headers import Sum, open_sum
+from hecli.rounds.lanes import read_lanes
 
 RULES: dict[str, Callable[[Floats, Floats, float], Floats]] = {
     "sgd": lambda model, mean, lr: model - lr * mean,
@@ -25,12 +28,17 @@ RULES: dict[str, Callable[[Floats, Floats, float], Floats]] = {
 
 @dataclass(frozen=True)
 class Applied:
-    """What was written: which sum it came from, how far the values moved at most, and both digests.
+    """A model or mean that was written.
 
-    The digests are as in a ledger: SHA-256 where the file is not hecli's own.
+    Args:
+        total: The sum it came from.
+        format: The file's format.
+        largest_step: How far a value moved at most; for a mean, the largest value.
+        sum_digest: The digest of the sum's file.
+        digest: That of the file written, as a ledger has it: SHA-256 where it
+            is not hecli's own.
     """
 
-    plan: Plan
     total: Sum
     format: str
     largest_step: float
@@ -41,62 +49,75 @@ class Applied:
 def apply(
     total: BinaryIO,
     out: BinaryIO,
-    model: BinaryIO | None = None,
+    model: BinaryIO | TensorFile | None = None,
     *,
     plan: Plan | None = None,
     rule: str = "sgd",
     lr: float = 1.0,
     format: str | None = None,
 ) -> Applied:
-    """Move `model` by the mean of the sum, both seekable streams, and write it to `out`.
+    """Move a model by the mean of a sum, or write the mean itself.
 
-    `sgd` subtracts lr times the mean, `add` adds the mean, `replace` takes the
-    mean. Without a model the mean itself is written. `format` is npy, npz,
-    safetensors or tensors; by default the model's own, or tensors. Raises
-    MismatchError where names or shapes differ or the sum does not follow
-    `plan`, RefusedError where its roster's signatures are missing, FormatError
-    for a file that is not sound, DataError for a step that ends at infinity.
+    Args:
+        total: The sum.
+        out: Where the next model goes.
+        model: The model; without one, the mean is written.
+        plan: The plan that the sum must follow; without it, its own is believed.
+        rule: `sgd` subtracts lr times the mean, `add` adds the mean, `replace`
+            takes the mean.
+        lr: The learning rate of `sgd`.
+        format: npy, npz, safetensors or tensors; by default the model's own,
+            or tensors.
+
+    Returns:
+        What was written.
+
+    Raises:
+        DataError: The step ends at infinity, or the format cannot hold it.
+        FormatError: A file is not sound.
+        MismatchError: Names or shapes differ, or the sum follows another plan.
+        RefusedError: The roster's signatures are missing.
     """
     reader = open_reader(total)
-    plan, header = open_sum(reader, plan)
+    header = open_sum(reader, plan)
+    plan = header.plan
     if rule not in RULES:
         raise HecliError(f"{rule!r} is no rule", f"use one of {', '.join(RULES)}")
     if not np.isfinite(lr):
         raise HecliError(f"a learning rate of {lr} leads nowhere", "give --lr a finite number")
     base = None if model is None else _open_model(model, plan)
-    specs = tuple(_output_spec(spec) for spec in plan.specs) if base is None else base.specs
-    stepper = _Step(reader, header, plan, base, rule, lr)
+    specs = tuple(_output_spec(spec) for spec in plan.tensors) if base is None else base.specs
+    stepper = _Step(reader, header, base, rule, lr)
     kind = format or ("tensors" if base is None else base.format)
-    pairs = ((spec, stepper.pieces(tensor, spec)) for tensor, spec in zip(plan.tensors, specs, strict=True))
+    if kind not in FORMATS:
+        raise HecliError(f"{kind!r} is no format of tensor files", f"use one of {', '.join(FORMATS)}")
+    values = (stepper.pieces(at, spec) for at, spec in enumerate(specs))
     hashed = Hashed(out)
-    own = write_tensors(hashed.stream, kind, pairs, specs, None if base is None else base.metadata)
-    return Applied(plan, header, kind, stepper.largest, reader.digest, own or hashed.digest())
+    digest = FORMATS[kind].write(hashed.stream, specs, values, None if base is None else base.metadata)
+    return Applied(header, kind, stepper.largest, reader.digest, digest or hashed.digest())
 
 
 class _Step:
-    """Reads sum and model side by side, and remembers the largest step it made."""
+    """Read sum and model side by side, and remember the largest step."""
 
-    def __init__(
-        self, reader: Reader, header: Sum, plan: Plan, model: TensorFile | None, rule: str, lr: float
-    ) -> None:
+    def __init__(self, reader: Reader, header: Sum, model: TensorFile | None, rule: str, lr: float) -> None:
         self.largest = 0.0
         self._reader = reader
-        self._plan = plan
-        self._contributors = len(header.contributors)
+        self._plan = header.plan
         # A party's values were scaled by weight / max_weight before rounding.
-        self._scale = plan.max_weight / header.weight
+        self._decoding = Decoding(len(header.contributors), header.plan.max_weight / header.weight)
         self._model = model
         self._rule = RULES[rule]
         self._lr = lr
 
-    def pieces(self, tensor: Tensor, spec: TensorSpec) -> Iterator[Array]:
-        """One tensor of the output, PIECE values at a time."""
+    def pieces(self, at: int, spec: TensorSpec) -> Iterator[Array]:
+        """One tensor of the output, in pieces."""
         if self._model is None:
-            for mean in self._means(tensor):
+            for mean in self._means(at):
                 self.largest = max(self.largest, float(np.abs(mean).max()))
                 yield _finite(cast(mean, spec.dtype), spec)
             return
-        for piece, mean in zip(self._model.read(spec), self._means(tensor), strict=True):
+        for piece, mean in zip(self._model.read(spec), self._means(at), strict=True):
             before = piece.astype(np.float64)
             # What overflows is refused below, by name.
             with np.errstate(over="ignore", invalid="ignore"):
@@ -105,60 +126,28 @@ class _Step:
             self.largest = max(self.largest, float(np.abs(after - before).max()))
             yield result
 
-    def _means(self, tensor: Tensor) -> Iterator[Floats]:
+    def _means(self, at: int) -> Iterator[Floats]:
         plan = self._plan
-        left = tensor.spec.size
-        largest = 2 * plan.qmax * self._contributors
-        while left:
-            block = self._reader.read(min(left, PIECE))
-            sums = np.frombuffer(block, f">u{plan.sum_size}").astype(np.uint64)
-            if sums.max() > largest:
-                raise FormatError(f"{self._reader.name}: holds a lane sum that is out of range")
-            left -= len(sums)
-            totals = from_sums(sums, plan.qmax, self._contributors).astype(np.float64)
-            yield totals * (tensor.step * self._scale)
+        largest = plan.codec.largest * self._decoding.contributors
+        sums = read_lanes(self._reader, plan.geometry.sizes[at], largest)
+        return plan.codec.decode(at, sums, self._decoding)
 
 
-def open_sum(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Sum]:
-    """The plan and the header of a sum, with what it says of itself and all signatures checked.
-
-    Raises MismatchError where it does not follow `plan`, RefusedError for what
-    the roster forbids, FormatError.
-    """
-    header = Sum.parse(reader)
-    own = Plan.from_map(header.plan, reader.name)
-    if plan is not None:
-        own.check_same(plan, reader.name, "the plan")
-    reader.require_body(own.sum_size, own.values)
-    own.check_signed(reader, header.contributors)
-    _check_totals(reader, header, own)
-    return own, header
-
-
-def _check_totals(reader: Reader, header: Sum, plan: Plan) -> None:
-    count = len(header.contributors)
-    if not plan.min_parties <= count <= plan.capacity:
-        raise FormatError(f"{reader.name}: has {count} contributors, which its plan does not allow")
-    if not plan.possible_totals(count, header.weight, header.clipped):
-        raise FormatError(f"{reader.name}: its total weight or clipped count is out of range")
-
-
-def _open_model(model: BinaryIO, plan: Plan) -> TensorFile:
-    name = name_of(model)
-    opened = open_tensors(model, name)
+def _open_model(model: BinaryIO | TensorFile, plan: Plan) -> TensorFile:
+    opened = model if isinstance(model, TensorFile) else open_tensors(model, name_of(model))
     for spec in opened.specs:
         if spec.is_integer:
             raise DataError(
-                f"{name}: tensor {spec.name} has dtype {spec.dtype}, a mean cannot be added to integers",
+                f"{opened.name}: tensor {spec.name} has dtype {spec.dtype}, and a mean adds to no integers",
                 "leave out the model to get the mean itself",
             )
-    wanted = {spec.name: spec for spec in plan.specs}
+    wanted = {spec.name: spec for spec in plan.tensors}
     found = tuple(
         TensorSpec(spec.name, wanted[spec.name].dtype, spec.shape) if spec.name in wanted else spec
         for spec in opened.specs
     )
     try:
-        plan.check_layout(found, name, "the sum")
+        check_tensors(plan, found, opened.name, "the sum")
     except MismatchError as error:
         raise MismatchError(error.message, "apply a sum to the model its gradients were taken of") from error
     return opened

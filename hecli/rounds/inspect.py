@@ -3,183 +3,195 @@
 from collections.abc import Callable
 from typing import BinaryIO
 
-from hecli.formats.envelope import Reader
-from hecli.formats.tensors.reading import own_specs
-from hecli.identity.people import card, identity_facts
+from hecli.formats.kinds import KINDS
+from hecli.formats.reader import Reader, open_reader
+from hecli.formats.tensors.own import read_specs
+from hecli.identity.files import parse_identity, read_card
+from hecli.identity.sealing import Kept
 from hecli.ledger.chain import entry_signer
-from hecli.ledger.entries import Entry
+from hecli.ledger.entry import Entry
 from hecli.plan.data import Plan
-from hecli.rounds.aggregate import open_ciphertexts
-from hecli.rounds.apply import open_sum
-from hecli.rounds.dropouts import open_answer, open_enrollment
-from hecli.rounds.encode import open_encoded
-from hecli.rounds.facts import (
-    Facts,
-    card_facts,
-    contributor_facts,
-    entry_facts,
-    plan_facts,
-    signature_facts,
+from hecli.plan.files import read_plan
+from hecli.rounds.describe import (
+    Description,
+    describe_card,
+    describe_contributors,
+    describe_entry,
+    describe_plan,
+    describe_signature,
 )
-from hecli.rounds.keys import private_key_facts, public_key
-from hecli.rounds.partials import open_partial
-from hecli.rounds.streams import open_reader
+from hecli.rounds.enrollments import open_answer, open_enrollment
+from hecli.rounds.headers import open_blocks, open_encoded, open_partial, open_sum
+from hecli.rounds.lanes import read_lanes
+from hecli.schemes.paillier.key_files import parse_private_key, parse_share, read_public_key
 from hecli.schemes.paillier.keys import PublicKey
-from hecli.schemes.paillier.shares import share_facts, threshold_key
-from hecli.storage.use_files import parse_record
+from hecli.storage.use_record_file import parse_record
 
 _IN_THE_CLEAR = "holds one party's update in the clear: keep it to yourself"
 _SECRET = "a secret: keep it to yourself"  # noqa: S105 - a sentence, not a secret
-_SECRETS = ("private key", "identity", "share")
 
 
-def inspect(source: BinaryIO) -> Facts:
-    """What the file in a seekable stream is: a map that JSON can hold.
+def inspect(source: BinaryIO) -> Description:
+    """Say what a file is, without any key.
 
     Reads it to its end and checks its form, its digests, its signatures and
-    what its header says of itself; what lanes and ciphertexts hold shows only
-    to those who use them. Raises FormatError, and RefusedError for what the
-    roster of its plan forbids.
+    what its header says of itself; what ciphertexts hold shows only to those
+    who open them.
+
+    Args:
+        source: The file.
+
+    Returns:
+        A map that JSON can hold.
+
+    Raises:
+        FormatError: The file is not sound.
+        RefusedError: The roster of its plan forbids it.
     """
     reader = open_reader(source)
-    facts: Facts = {"file": reader.name, "kind": reader.kind, "bytes": source.seek(0, 2)}
-    facts |= _DESCRIBE[reader.kind](reader)
-    if reader.kind not in _SECRETS:
-        facts["digest"] = reader.digest.hex()
+    found: Description = {"file": reader.name, "kind": reader.kind, "bytes": source.seek(0, 2)}
+    found |= _DESCRIBE[reader.kind](reader)
+    if not KINDS[reader.kind].secret:
+        found["digest"] = reader.digest.hex()
     reader.verify()
-    facts["digests"] = "hold"
-    return facts
+    found["digests"] = "hold"
+    return found
 
 
-def _public_key(reader: Reader) -> Facts:
-    key = public_key(reader)
-    facts: Facts = {"key": key.fingerprint, "key_bits": key.n.bit_length()}
-    shares = threshold_key(reader)
-    return facts if shares is None else facts | {"shares": [shares.threshold, shares.shares]}
+def _public_key(reader: Reader) -> Description:
+    key = read_public_key(reader)
+    return _key(key) | ({"shares": [key.shared.threshold, key.shared.shares]} if key.shared else {})
 
 
-def _private_key(reader: Reader) -> Facts:
-    key, sealed = private_key_facts(reader)
-    return {
-        "key": key.fingerprint,
-        "key_bits": key.n.bit_length(),
-        "passphrase": sealed,
+def _private_key(reader: Reader) -> Description:
+    file = parse_private_key(reader)
+    return _key(file.public) | {"passphrase": _has_passphrase(file.secret), "warning": _SECRET}
+
+
+def _share(reader: Reader) -> Description:
+    file = parse_share(reader)
+    card = file.secret.card
+    return _key(PublicKey(file.key.n)) | {
+        "shares": [file.key.threshold, file.key.shares],
+        "share": file.index,
+        "sealed_to": None if card is None else describe_card(card),
+        "passphrase": _has_passphrase(file.secret),
         "warning": _SECRET,
     }
 
 
-def _plan(reader: Reader) -> Facts:
-    return plan_facts(Plan.read(reader)) | signature_facts(reader)
+def _card(reader: Reader) -> Description:
+    return {"card": describe_card(read_card(reader))}
 
 
-def _encoded(reader: Reader) -> Facts:
-    plan, header = open_encoded(reader)
-    facts = {"weight": header.weight, "clipped": header.clipped, "warning": _IN_THE_CLEAR}
-    return facts | plan_facts(plan)
+def _identity(reader: Reader) -> Description:
+    card, secret = parse_identity(reader)
+    return {"card": describe_card(card), "passphrase": _has_passphrase(secret), "warning": _SECRET}
 
 
-def _ciphertexts(reader: Reader) -> Facts:
-    plan, header = open_ciphertexts(reader)
-    facts = {"contributors": contributor_facts(header.contributors), "names": _names(plan)}
-    return facts | plan_facts(plan) | signature_facts(reader)
+def _plan(reader: Reader) -> Description:
+    return describe_plan(read_plan(reader)) | describe_signature(reader)
 
 
-def _sum(reader: Reader) -> Facts:
-    plan, header = open_sum(reader)
-    facts = {
-        "contributors": contributor_facts(header.contributors),
-        "names": _names(plan),
-        "aggregate": header.aggregate.hex(),
-        "weight": header.weight,
-        "clipped": header.clipped,
+def _encoded(reader: Reader) -> Description:
+    plan, control = open_encoded(reader)
+    for _ in read_lanes(reader, plan.geometry.values, plan.codec.largest):
+        pass
+    found = {"weight": control.weight, "clipped": control.clipped, "warning": _IN_THE_CLEAR}
+    return found | describe_plan(plan)
+
+
+def _blocks(reader: Reader) -> Description:
+    blocks = open_blocks(reader)
+    found = {"contributors": describe_contributors(blocks.contributors), "names": _names(blocks.plan)}
+    return found | describe_plan(blocks.plan) | describe_signature(reader)
+
+
+def _partial(reader: Reader) -> Description:
+    partial = open_partial(reader)
+    found = {
+        "contributors": describe_contributors(partial.contributors),
+        "names": _names(partial.plan),
+        "aggregate": partial.aggregate.hex(),
+        "share": partial.index,
     }
-    return facts | plan_facts(plan) | signature_facts(reader)
+    return found | describe_plan(partial.plan) | describe_signature(reader)
+
+
+def _sum(reader: Reader) -> Description:
+    total = open_sum(reader)
+    plan = total.plan
+    for _ in read_lanes(reader, plan.geometry.values, plan.codec.largest * len(total.contributors)):
+        pass
+    found = {
+        "contributors": describe_contributors(total.contributors),
+        "names": _names(plan),
+        "aggregate": total.aggregate.hex(),
+        "weight": total.weight,
+        "clipped": total.clipped,
+    }
+    return found | describe_plan(plan) | describe_signature(reader)
+
+
+def _enrollment(reader: Reader) -> Description:
+    plan, enrollment = open_enrollment(reader)
+    return {"party": enrollment.party} | describe_plan(plan) | describe_signature(reader)
+
+
+def _answer(reader: Reader) -> Description:
+    plan, answer = open_answer(reader)
+    found: Description = {
+        "party": answer.party,
+        "present": [owner for owner, _ in answer.self_shares],
+        "absent": [owner for owner, _ in answer.mask_shares],
+        "aggregate": answer.aggregate.hex(),
+    }
+    return found | describe_plan(plan) | describe_signature(reader)
+
+
+def _tensors(reader: Reader) -> Description:
+    specs = read_specs(reader)
+    return {"tensors": [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape)} for s in specs]}
+
+
+def _use_record(reader: Reader) -> Description:
+    return {"uses": [{"plan": plan.hex(), "file": file.hex()} for plan, file in sorted(parse_record(reader))]}
+
+
+def _entry(reader: Reader) -> Description:
+    entry = Entry.parse(reader)
+    entry_signer(reader, entry)
+    return {"entry": describe_entry(entry)} | describe_signature(reader)
+
+
+def _key(key: PublicKey) -> Description:
+    return {"key": key.fingerprint, "key_bits": key.n.bit_length()}
+
+
+def _has_passphrase(secret: Kept) -> bool:
+    return secret.clear is None and secret.card is None
 
 
 def _names(plan: Plan) -> str:
     return "unproven: the plan has no roster" if plan.roster is None else "proven by the plan's roster"
 
 
-def _card(reader: Reader) -> Facts:
-    return {"card": card_facts(card(reader))}
-
-
-def _identity(reader: Reader) -> Facts:
-    found, sealed = identity_facts(reader)
-    return {"card": card_facts(found), "passphrase": sealed, "warning": _SECRET}
-
-
-def _share(reader: Reader) -> Facts:
-    key, index, card, sealed = share_facts(reader)
-    public = PublicKey(key.n)
-    return {
-        "key": public.fingerprint,
-        "key_bits": public.n.bit_length(),
-        "shares": [key.threshold, key.shares],
-        "share": index,
-        "sealed_to": None if card is None else card_facts(card),
-        "passphrase": sealed,
-        "warning": _SECRET,
-    }
-
-
-def _partial(reader: Reader) -> Facts:
-    plan, header = open_partial(reader)
-    facts = {
-        "contributors": contributor_facts(header.contributors),
-        "names": _names(plan),
-        "aggregate": header.aggregate.hex(),
-        "share": header.index,
-    }
-    return facts | plan_facts(plan) | signature_facts(reader)
-
-
-def _enrollment(reader: Reader) -> Facts:
-    plan, enrollment = open_enrollment(reader)
-    return {"party": enrollment.party} | plan_facts(plan) | signature_facts(reader)
-
-
-def _answer(reader: Reader) -> Facts:
-    plan, found = open_answer(reader)
-    facts: Facts = {
-        "party": found.party,
-        "present": [owner for owner, _ in found.self_shares],
-        "absent": [owner for owner, _ in found.mask_shares],
-        "aggregate": found.aggregate.hex(),
-    }
-    return facts | plan_facts(plan) | signature_facts(reader)
-
-
-def _record(reader: Reader) -> Facts:
-    return {"uses": [{"plan": plan.hex(), "file": file.hex()} for plan, file in sorted(parse_record(reader))]}
-
-
-def _entry(reader: Reader) -> Facts:
-    entry = Entry.parse(reader)
-    entry_signer(reader, entry)
-    return {"entry": entry_facts(entry)} | signature_facts(reader)
-
-
-def _tensors(reader: Reader) -> Facts:
-    specs = own_specs(reader)
-    return {"tensors": [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape)} for s in specs]}
-
-
-_DESCRIBE: dict[str, Callable[[Reader], Facts]] = {
+_DESCRIBE: dict[str, Callable[[Reader], Description]] = {
     "public key": _public_key,
     "private key": _private_key,
+    "share": _share,
+    "identity": _identity,
+    "card": _card,
     "plan": _plan,
     "encoded": _encoded,
-    "update": _ciphertexts,
-    "aggregate": _ciphertexts,
+    "enrollment": _enrollment,
+    "update": _blocks,
+    "aggregate": _blocks,
+    "answer": _answer,
+    "partial": _partial,
     "sum": _sum,
     "tensors": _tensors,
-    "card": _card,
-    "identity": _identity,
-    "record": _record,
-    "share": _share,
-    "partial": _partial,
-    "enrollment": _enrollment,
-    "answer": _answer,
+    "use record": _use_record,
     "entry": _entry,
 }
+"""How each kind of file is described."""

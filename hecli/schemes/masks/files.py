@@ -1,18 +1,29 @@
-"""The files of a round that survives dropouts: enrollments before it, answers after the aggregate."""
+"""The headers of a round that survives dropouts: enrollments before it, answers after the aggregate.
+
+Each carries the whole plan as a map; what the plan means is hecli.plan's.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from hecli.errors import FormatError
 from hecli.formats.canonical import Map, fields
-from hecli.formats.cards import KEY_SIZE
-from hecli.formats.envelope import DIGEST_SIZE, Reader
+from hecli.formats.envelope import DIGEST_SIZE, KEY_SIZE
+from hecli.formats.reader import Reader
+from hecli.identity.sealing import SEAL_SIZE
 
+SEED_SIZE = 32
 SHARE_SIZE = 66
 
 
 class ForParty(NamedTuple):
-    """What an enrollment holds for one party: a sealed box with two shares, and the digests of both."""
+    """What an enrollment holds for one party.
+
+    Args:
+        box: Two shares, sealed to its card.
+        self_digest: The digest of the first, of the self mask's seed.
+        mask_digest: The digest of the second, of the mask key.
+    """
 
     box: bytes
     self_digest: bytes
@@ -23,8 +34,13 @@ class ForParty(NamedTuple):
 class Enrollment:
     """A party's part in a round's masks: its round key, and shares of its secrets for every party.
 
-    `parties` are in the order of the roster's; `own` is a box with the secrets
-    themselves, for the party alone; `self_digest` is that of its self mask's seed.
+    Args:
+        plan: The plan.
+        party: Whose it is.
+        mask_key: The public half of its round key.
+        self_digest: The digest of its self mask's seed.
+        own: The secrets themselves, sealed to the party alone.
+        parties: What it holds for each party, in the order of the roster's.
     """
 
     plan: Map
@@ -35,14 +51,29 @@ class Enrollment:
     parties: tuple[ForParty, ...]
 
     def header(self) -> Map:
-        """The header map of the file."""
+        """Write the header.
+
+        Returns:
+            The map.
+        """
         return vars(self) | {"parties": [list(each) for each in self.parties]}
 
     @classmethod
     def parse(cls, reader: Reader) -> "Enrollment":
-        """Read the header; raises FormatError."""
-        reader.require("enrollment", hint="make one with hecli enroll")
-        reader.require_body(0, 0)
+        """Read the header.
+
+        Args:
+            reader: The opened file.
+
+        Returns:
+            The enrollment.
+
+        Raises:
+            FormatError: It is none, or not a sound one.
+        """
+        reader.require("enrollment")
+        reader.require_sections()
+        header, name = reader.header, reader.name
         types: dict[str, type | tuple[type, ...]] = {
             "plan": dict,
             "party": str,
@@ -51,11 +82,12 @@ class Enrollment:
             "own": bytes,
             "parties": list,
         }
-        fields(reader.header, reader.name, "its header", types)
-        header = reader.header
+        fields(header, name, "its header", types)
         if len(header["mask_key"]) != KEY_SIZE or len(header["self_digest"]) != DIGEST_SIZE:
-            raise FormatError(f"{reader.name}: a key or digest in it has the wrong length")
-        parties = tuple(_for_party(item, reader.name) for item in header["parties"])
+            raise FormatError(f"{name}: a key or digest in it has the wrong length")
+        if len(header["own"]) != SEAL_SIZE + SEED_SIZE + KEY_SIZE:
+            raise FormatError(f"{name}: what it seals has the wrong length")
+        parties = tuple(_for_party(item, name) for item in header["parties"])
         return cls(**{**header, "parties": parties})
 
 
@@ -65,6 +97,13 @@ class Answer:
 
     Of a contributor's self mask's seed, or of an absent party's mask key, and
     never of both for one party.
+
+    Args:
+        plan: The plan.
+        party: Who answers.
+        aggregate: The digest of the aggregate.
+        self_shares: Shares of contributors' seeds.
+        mask_shares: Shares of absent parties' mask keys.
     """
 
     plan: Map
@@ -74,7 +113,11 @@ class Answer:
     mask_shares: tuple[tuple[str, int], ...]
 
     def header(self) -> Map:
-        """The header map of the file."""
+        """Write the header.
+
+        Returns:
+            The map.
+        """
         lists = {
             name: [[owner, share.to_bytes(SHARE_SIZE, "big")] for owner, share in shares]
             for name, shares in (("self_shares", self.self_shares), ("mask_shares", self.mask_shares))
@@ -83,9 +126,19 @@ class Answer:
 
     @classmethod
     def parse(cls, reader: Reader) -> "Answer":
-        """Read the header; raises FormatError."""
-        reader.require("answer", hint="make one with hecli answer")
-        reader.require_body(0, 0)
+        """Read the header.
+
+        Args:
+            reader: The opened file.
+
+        Returns:
+            The answer.
+
+        Raises:
+            FormatError: It is none, or not a sound one.
+        """
+        reader.require("answer")
+        reader.require_sections()
         types: dict[str, type | tuple[type, ...]] = {
             "plan": dict,
             "party": str,
@@ -102,10 +155,17 @@ class Answer:
             raise FormatError(f"{reader.name}: holds shares of both secrets of one party")
         return cls(**{**header, **shares})
 
+    @property
+    def owners(self) -> set[str]:
+        """Whose secrets it holds shares of."""
+        return {owner for owner, _ in (*self.self_shares, *self.mask_shares)}
+
 
 def _for_party(item: object, file: str) -> ForParty:
     match item:
-        case [bytes(box), bytes(first), bytes(second)] if len(first) == len(second) == DIGEST_SIZE:
+        case [bytes(box), bytes(first), bytes(second)] if (
+            len(first) == len(second) == DIGEST_SIZE and len(box) == SEAL_SIZE + 2 * SHARE_SIZE
+        ):
             return ForParty(box, first, second)
     raise FormatError(f"{file}: what it holds for a party is malformed")
 

@@ -12,7 +12,17 @@ PRIME = (1 << 521) - 1
 
 
 def split(secret: int, threshold: int, shares: int, prime: int = PRIME) -> list[int]:
-    """The shares numbered 1 to `shares`, of which any `threshold` give the secret and fewer nothing."""
+    """Split a secret in shares, of which fewer than the threshold tell nothing.
+
+    Args:
+        secret: The secret, below the prime.
+        threshold: How many give it.
+        shares: How many there are.
+        prime: The field.
+
+    Returns:
+        The shares numbered from 1.
+    """
     coefficients = [secret, *(secrets.randbelow(prime) for _ in range(threshold - 1))]
     found = []
     for x in range(1, shares + 1):
@@ -24,7 +34,15 @@ def split(secret: int, threshold: int, shares: int, prime: int = PRIME) -> list[
 
 
 def join(shares: Mapping[int, int], prime: int = PRIME) -> int:
-    """The secret, from as many shares by number as it was split for: Lagrange's polynomial at 0."""
+    """Join shares to the secret: Lagrange's polynomial at 0.
+
+    Args:
+        shares: As many as it was split for, by number.
+        prime: The field.
+
+    Returns:
+        The secret.
+    """
     secret = 0
     for x, share in shares.items():
         above = below = 1

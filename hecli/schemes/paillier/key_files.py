@@ -1,141 +1,296 @@
-"""Key files: hecli's own, with or without a passphrase, and pheutil's JWK."""
+"""Key files: public, private, and shares, in the clear, under a passphrase, or sealed to a card."""
 
-import base64
-import binascii
-import json
 from dataclasses import dataclass
+from typing import BinaryIO
 
-from hecli.errors import FormatError, HecliError
-from hecli.formats.canonical import Map, fields
-from hecli.formats.envelope import Reader
-from hecli.identity.passphrase import check_sealed, seal, unseal
+from hecli.arithmetic.engines import check_share
+from hecli.arithmetic.sizes import ciphertext_size, plaintext_size
+from hecli.arithmetic.threshold import ThresholdKey
+from hecli.errors import FormatError
+from hecli.formats import envelope
+from hecli.formats.canonical import Map, digest_of, fields, pack
+from hecli.formats.numbers import int_bytes, parse_int
+from hecli.formats.reader import Reader
+from hecli.identity.cards import Card
+from hecli.identity.sealing import Ask, Kept, keep
+from hecli.identity.signatures import Identity
+from hecli.schemes.paillier.keys import PrivateKey, PublicKey, sound
 
-MODULUS_LIMIT = 2048
-"""Bytes; no modulus longer than 16,384 bits is read."""
+WIDE_LIMIT = 4096
+"""Most bytes of a number modulo n^2."""
 
 
-def public_key_header(n: int, dealing: Map | None = None) -> Map:
-    """The header of a public key file: n, and beside it how a key that is in shares was dealt."""
-    return {"n": int_bytes(n)} if dealing is None else {"n": int_bytes(n), "dealing": dealing}
+@dataclass(frozen=True, repr=False)
+class Share:
+    """One share of a key.
+
+    Args:
+        key: What everybody may know of the key.
+        index: The number of the share, from 1.
+        value: The secret.
+    """
+
+    key: ThresholdKey
+    index: int
+    value: int
 
 
-def parse_public_key(reader: Reader) -> tuple[int, Map | None]:
-    """N from a public key file, and how it was dealt; raises FormatError."""
-    hint = "pass the .pub file that stands beside it" if reader.kind == "private key" else None
-    reader.require("public key", hint=hint)
-    reader.require_body(0, 0)
-    fields(reader.header, reader.name, "its header", {"n": bytes}, {"dealing": dict})
-    return parse_int(reader.header["n"], reader.name), reader.header.get("dealing")
+def write_public_key(key: PublicKey, out: BinaryIO) -> None:
+    """Write a public key file.
+
+    Args:
+        key: The key.
+        out: Where to.
+    """
+    header: Map = {"n": int_bytes(key.n)}
+    if key.shared is not None:
+        header["dealing"] = _pack_dealing(key.shared)
+    envelope.write(out, "public key", header)
+
+
+def read_public_key(reader: Reader) -> PublicKey:
+    """Read a public key file.
+
+    Args:
+        reader: The opened file.
+
+    Returns:
+        The key.
+
+    Raises:
+        FormatError: It is none, or worthless.
+    """
+    reader.require("public key")
+    reader.require_sections()
+    header, name = reader.header, reader.name
+    fields(header, name, "its header", {"n": bytes}, {"dealing": dict})
+    n = parse_int(header["n"], name)
+    shared = _parse_dealing(header["dealing"], n, name) if "dealing" in header else None
+    key = PublicKey(n, shared)
+    sound(key, name)
+    return key
+
+
+def write_private_key(key: PrivateKey, out: BinaryIO, passphrase: str | None = None) -> None:
+    """Write a private key file.
+
+    Args:
+        key: The key.
+        out: Where to.
+        passphrase: What its primes are under, if anything.
+    """
+    n = key.public.n
+    # As wide as n, for the primes of another tool's key may differ in length.
+    width = plaintext_size(n)
+    secret = b"".join(prime.to_bytes(width, "big") for prime in (key.p, key.q))
+    header = {"n": int_bytes(n), "secret": keep(secret, int_bytes(n), passphrase)}
+    envelope.write(out, "private key", header)
 
 
 @dataclass(frozen=True, repr=False)
 class PrivateKeyFile:
-    """A private key file: n in the clear, and the primes, sealed or not."""
+    """A private key file whose secret was not opened.
 
-    n: int
-    primes: tuple[int, int] | None
-    sealed: Map | None
-
-    def header(self) -> Map:
-        """The header map of the file."""
-        if self.primes is not None:
-            p, q = self.primes
-            return {"n": int_bytes(self.n), "p": int_bytes(p), "q": int_bytes(q)}
-        return {"n": int_bytes(self.n), "sealed": self.sealed}
-
-    @classmethod
-    def parse(cls, reader: Reader) -> "PrivateKeyFile":
-        """Read the file without opening a sealed key; raises FormatError."""
-        hint = "pass the .key file that stands beside it" if reader.kind == "public key" else None
-        reader.require("private key", hint=hint)
-        reader.require_body(0, 0)
-        header, name = reader.header, reader.name
-        if "sealed" not in header:
-            fields(header, name, "its header", {"n": bytes, "p": bytes, "q": bytes})
-            primes = (parse_int(header["p"], name), parse_int(header["q"], name))
-            return cls(parse_int(header["n"], name), primes, None)
-        fields(header, name, "its header", {"n": bytes, "sealed": dict})
-        check_sealed(header["sealed"], name)
-        return cls(parse_int(header["n"], name), None, header["sealed"])
-
-    def seal(self, passphrase: str) -> "PrivateKeyFile":
-        """The same key with its primes under a passphrase."""
-        if self.primes is None:
-            return self
-        # As wide as n, for the primes of another tool's key may differ in length.
-        width = len(int_bytes(self.n))
-        opened = b"".join(prime.to_bytes(width, "big") for prime in self.primes)
-        return PrivateKeyFile(self.n, None, seal(opened, passphrase, int_bytes(self.n)))
-
-    def open(self, passphrase: str, name: str) -> tuple[int, int]:
-        """The primes; raises HecliError where the passphrase is wrong."""
-        if self.sealed is None:
-            raise HecliError(f"{name}: has no passphrase")
-        half = len(int_bytes(self.n))
-        opened = unseal(self.sealed, passphrase, int_bytes(self.n), 2 * half, name)
-        return int.from_bytes(opened[:half], "big"), int.from_bytes(opened[half:], "big")
-
-
-def parse_jwk(data: bytes, name: str) -> tuple[int, tuple[int, int] | None]:
-    """n, and p and q where it is a private key, from a key file of pheutil's.
-
-    Raises FormatError.
+    Args:
+        public: The public key.
+        secret: The primes, unopened.
     """
-    try:
-        jwk = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{name}: is not JSON", "give a key file written by pheutil") from error
-    match jwk:
-        case {"kty": "DAJ", "p": str(p), "q": str(q), "pub": {"n": str(n)}}:
-            return _jwk_int(n, name), (_jwk_int(p, name), _jwk_int(q, name))
-        case {"kty": "DAJ", "alg": "PAI-GN1", "n": str(n)}:
-            return _jwk_int(n, name), None
-    raise FormatError(f"{name}: is not a Paillier key of pheutil's", "give a key file written by pheutil")
+
+    public: PublicKey
+    secret: Kept
+
+    def open(self, ask: Ask) -> PrivateKey:
+        """Open the secret.
+
+        Args:
+            ask: Called for the passphrase, where there is one.
+
+        Returns:
+            The key.
+
+        Raises:
+            FormatError: The primes are not those of the public key.
+            HecliError: The passphrase is wrong.
+        """
+        return _private(self.public.n, self.secret.open(ask), self.secret.name)
 
 
-def jwk(n: int, primes: tuple[int, int] | None, fingerprint: str) -> bytes:
-    """The key as pheutil writes it: a public JWK, or a private one with the public inside."""
-    public = {
-        "kty": "DAJ",
-        "alg": "PAI-GN1",
-        "key_ops": ["encrypt"],
-        "n": _jwk_text(n),
-        "kid": f"Paillier public key {fingerprint} exported by hecli",
+def parse_private_key(reader: Reader) -> PrivateKeyFile:
+    """Read a private key file without opening its secret.
+
+    Args:
+        reader: The opened file.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        FormatError: It is none, or not sound; or its primes, where they are
+            in the clear, are not those of the public key.
+    """
+    reader.require("private key")
+    reader.require_sections()
+    header, name = reader.header, reader.name
+    fields(header, name, "its header", {"n": bytes, "secret": dict})
+    n = parse_int(header["n"], name)
+    secret = Kept.parse(header["secret"], 2 * plaintext_size(n), int_bytes(n), name)
+    if secret.clear is not None:
+        return PrivateKeyFile(_private(n, secret.clear, name).public, secret)
+    key = PublicKey(n)
+    sound(key, name)
+    return PrivateKeyFile(key, secret)
+
+
+def read_private_key(reader: Reader, ask: Ask) -> PrivateKey:
+    """Read a private key file, and open its secret.
+
+    Args:
+        reader: The opened file.
+        ask: Called for the passphrase, where there is one.
+
+    Returns:
+        The key.
+
+    Raises:
+        FormatError: It is none, or not sound.
+        HecliError: The passphrase is wrong.
+    """
+    return parse_private_key(reader).open(ask)
+
+
+def write_share(share: Share, out: BinaryIO, passphrase: str | None = None, card: Card | None = None) -> None:
+    """Write a share file.
+
+    Args:
+        share: The share.
+        out: Where to.
+        passphrase: What it is under, if anything.
+        card: Whom it is sealed to, if anybody.
+    """
+    key = share.key
+    secret = share.value.to_bytes(ciphertext_size(key.n), "big")
+    header = {
+        "n": int_bytes(key.n),
+        "dealing": _pack_dealing(key),
+        "index": share.index,
+        "secret": keep(secret, _share_context(key, share.index), passphrase, card),
     }
-    if primes is None:
-        return json.dumps(public).encode() + b"\n"
-    private = {
-        "kty": "DAJ",
-        "key_ops": ["decrypt"],
-        "p": _jwk_text(primes[0]),
-        "q": _jwk_text(primes[1]),
-        "pub": public,
-        "kid": f"Paillier private key {fingerprint} exported by hecli",
-    }
-    return json.dumps(private).encode() + b"\n"
+    envelope.write(out, "share", header)
 
 
-def int_bytes(value: int) -> bytes:
-    """A positive integer as big-endian bytes, as many as it needs."""
-    return value.to_bytes(-(-value.bit_length() // 8), "big")
+@dataclass(frozen=True, repr=False)
+class ShareFile:
+    """A share file whose secret was not opened.
+
+    Args:
+        key: What everybody may know of the key.
+        index: The number of the share, from 1.
+        secret: The share, unopened.
+    """
+
+    key: ThresholdKey
+    index: int
+    secret: Kept
+
+    def open(self, ask: Ask, identity: Identity | None = None) -> Share:
+        """Open the share.
+
+        Args:
+            ask: Called for the passphrase, where there is one.
+            identity: Whose card it is sealed to, where it is.
+
+        Returns:
+            The share.
+
+        Raises:
+            FormatError: It is not the share that its key says.
+            HecliError: The passphrase is wrong, or the identity.
+        """
+        value = int.from_bytes(self.secret.open(ask, identity), "big")
+        if not check_share(self.key, self.index, value):
+            raise FormatError(f"{self.secret.name}: its share does not fit its key")
+        return Share(self.key, self.index, value)
 
 
-def parse_int(data: bytes, name: str, limit: int = MODULUS_LIMIT) -> int:
-    """The integer that `int_bytes` wrote; raises FormatError for leading zeros or more than `limit` bytes."""
-    if not data or data[0] == 0 or len(data) > limit:
-        raise FormatError(f"{name}: a number in it is not in canonical form")
-    return int.from_bytes(data, "big")
+def parse_share(reader: Reader) -> ShareFile:
+    """Read a share file without opening its secret.
+
+    Args:
+        reader: The opened file.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        FormatError: It is none, or not sound.
+    """
+    reader.require("share")
+    reader.require_sections()
+    header, name = reader.header, reader.name
+    fields(header, name, "its header", {"n": bytes, "dealing": dict, "index": int, "secret": dict})
+    n = parse_int(header["n"], name)
+    key = _parse_dealing(header["dealing"], n, name)
+    index = header["index"]
+    if not 1 <= index <= key.shares:
+        raise FormatError(f"{name}: is share {index} of {key.shares}")
+    sound(PublicKey(n, key), name)
+    context = _share_context(key, index)
+    return ShareFile(
+        key, index, Kept.parse(header["secret"], ciphertext_size(n), context, name, to_card=True)
+    )
 
 
-def _jwk_text(value: int) -> str:
-    return base64.urlsafe_b64encode(int_bytes(value)).rstrip(b"=").decode()
+def read_share(reader: Reader, ask: Ask, identity: Identity | None = None) -> Share:
+    """Read a share file, and open its secret.
+
+    Args:
+        reader: The opened file.
+        ask: Called for the passphrase, where there is one.
+        identity: Whose card it is sealed to, where it is.
+
+    Returns:
+        The share.
+
+    Raises:
+        FormatError: It is none, or not sound.
+        HecliError: The passphrase is wrong, or the identity.
+    """
+    return parse_share(reader).open(ask, identity)
 
 
-def _jwk_int(text: str, name: str) -> int:
-    try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError) as error:
-        raise FormatError(f"{name}: a number in it is not base64url") from error
-    if not data or len(data) > MODULUS_LIMIT:
-        raise FormatError(f"{name}: a number in it is missing or too long")
-    return int.from_bytes(data, "big")
+def dealing_digest(key: ThresholdKey) -> bytes:
+    """Give what stands in a plan for a key in shares, and how it was dealt.
+
+    Args:
+        key: The key.
+
+    Returns:
+        The digest, 32 bytes.
+    """
+    return digest_of("dealing", pack({"n": int_bytes(key.n), **_pack_dealing(key)}))
+
+
+def _private(n: int, secret: bytes, name: str) -> PrivateKey:
+    half = len(secret) // 2
+    key = PrivateKey(int.from_bytes(secret[:half], "big"), int.from_bytes(secret[half:], "big"))
+    if key.p * key.q != n:
+        raise FormatError(f"{name}: its primes do not make its modulus")
+    sound(key, name)
+    return key
+
+
+def _share_context(key: ThresholdKey, index: int) -> bytes:
+    """What a share is bound to."""
+    return pack([dealing_digest(key), index])
+
+
+def _pack_dealing(key: ThresholdKey) -> Map:
+    return {"threshold": key.threshold, "v": int_bytes(key.v), "keys": [*map(int_bytes, key.keys)]}
+
+
+def _parse_dealing(value: Map, n: int, name: str) -> ThresholdKey:
+    fields(value, name, "its dealing", {"threshold": int, "v": bytes, "keys": list})
+    if not all(isinstance(key, bytes) for key in value["keys"]):
+        raise FormatError(f"{name}: its dealing is malformed")
+    v, *keys = (parse_int(each, name, WIDE_LIMIT) for each in (value["v"], *value["keys"]))
+    return ThresholdKey(n, value["threshold"], v, tuple(keys))

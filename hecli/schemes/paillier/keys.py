@@ -4,45 +4,58 @@ The only module that knows phe, which is hecli's reference: what one encrypts
 the other opens.
 """
 
-import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from hecli.arithmetic import gmp as arithmetic
-from hecli.errors import HecliError
+from hecli.arithmetic import engines, sizes
+from hecli.arithmetic.threshold import ThresholdKey
+from hecli.errors import FormatError, HecliError
+from hecli.formats import canonical
 
 if TYPE_CHECKING:
     import phe
 
 DEFAULT_BITS = 3072
-MAX_BITS = 16384
 RANDOMNESS = ("short", "half", "full")
 
 
 @dataclass(frozen=True)
 class PublicKey:
-    """The public key: n, and nothing else."""
+    """The public key: n, and nothing else.
+
+    Args:
+        n: The modulus.
+        shared: What proofs are checked with, where the key is in shares.
+    """
+
+    scheme: ClassVar[str] = "paillier"
 
     n: int
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 over a label and n, 32 bytes."""
-        size = arithmetic.plaintext_size(self.n)
-        return hashlib.sha256(b"hecli public key v1\0" + self.n.to_bytes(size, "big")).digest()
+    shared: ThresholdKey | None = None
 
     @property
     def fingerprint(self) -> str:
-        """The first 20 bytes of the digest in hexadecimal, in groups of four, to read to each other."""
-        text = self.digest[:20].hex()
-        return "-".join(text[at : at + 4] for at in range(0, len(text), 4))
+        """What people read to each other: 20 bytes of a digest over n."""
+        size = sizes.plaintext_size(self.n)
+        return canonical.fingerprint(canonical.digest_of("public key", self.n.to_bytes(size, "big")))
 
     def check(self) -> None:
-        """Refuse a key under which encryption is worthless; raises InvalidModulusError."""
-        arithmetic.check_modulus(self.n)
+        """Refuse a key under which encryption is worthless.
+
+        Raises:
+            InvalidModulusError: It is visibly not the product of two large primes.
+            HecliError: What is known of its shares cannot be.
+        """
+        engines.check_modulus(self.n)
+        if self.shared is not None:
+            self.shared.check()
 
     def to_phe(self) -> "phe.PaillierPublicKey":
-        """The same key for phe."""
+        """Give the same key for phe.
+
+        Returns:
+            Its object.
+        """
         import phe  # noqa: PLC0415 - slow to import, and only the reference
 
         return phe.PaillierPublicKey(self.n)
@@ -50,7 +63,12 @@ class PublicKey:
 
 @dataclass(frozen=True, repr=False)
 class PrivateKey:
-    """The private key: the primes p and q. It does not show them when printed."""
+    """The private key. It does not show its primes when printed.
+
+    Args:
+        p: One prime.
+        q: The other.
+    """
 
     p: int
     q: int
@@ -61,28 +79,53 @@ class PrivateKey:
         return PublicKey(self.p * self.q)
 
     def check(self) -> None:
-        """Refuse a key that does not work; raises InvalidModulusError."""
-        arithmetic.check_modulus_size(self.p * self.q)
-        arithmetic.check_primes(self.p, self.q)
+        """Refuse a key that does not work.
+
+        Raises:
+            InvalidModulusError: Its primes are none, or do not fit together.
+        """
+        sizes.check_modulus_size(self.p * self.q)
+        engines.check_primes(self.p, self.q)
+        self.public.check()
 
     def to_phe(self) -> "phe.PaillierPrivateKey":
-        """The same key for phe."""
+        """Give the same key for phe.
+
+        Returns:
+            Its object.
+        """
         import phe  # noqa: PLC0415 - slow to import, and only the reference
 
         return phe.PaillierPrivateKey(self.public.to_phe(), self.p, self.q)
 
 
-def generate(bits: int = DEFAULT_BITS) -> PrivateKey:
-    """A fresh private key whose modulus has `bits` bits; raises HecliError for a size out of range."""
-    check_bits(bits)
-    return PrivateKey(*arithmetic.generate_primes(bits))
+def keygen(bits: int = DEFAULT_BITS) -> PrivateKey:
+    """Make a fresh key pair.
+
+    Args:
+        bits: The bits of its modulus: even, from 2048 to 16,384.
+
+    Returns:
+        The private key, which has the public one.
+
+    Raises:
+        HecliError: No key has that size.
+    """
+    sizes.check_bits(bits)
+    return PrivateKey(*engines.generate_primes(bits))
 
 
-def check_bits(bits: int) -> None:
-    """Raise HecliError for a size that no key has."""
-    if bits < arithmetic.MIN_BITS:
-        raise HecliError(
-            f"a key of {bits} bits is too short", f"the least is {arithmetic.MIN_BITS}, the default 3072"
-        )
-    if bits > MAX_BITS or bits % 2:
-        raise HecliError(f"a key of {bits} bits cannot be made", f"use an even number up to {MAX_BITS}")
+def sound(key: PublicKey | PrivateKey, name: str) -> None:
+    """Refuse a key that came in a file and is worthless.
+
+    Args:
+        key: The key.
+        name: The file.
+
+    Raises:
+        FormatError: A check failed.
+    """
+    try:
+        key.check()
+    except HecliError as error:
+        raise FormatError(f"{name}: {error.message}", error.hint) from error

@@ -1,0 +1,46 @@
+"""Batches of bytes as numbers, and back."""
+
+from collections.abc import Iterable
+
+from gmpy2 import mpz
+
+from hecli.arithmetic.sizes import InvalidCiphertextError
+
+
+def ciphertexts(data: bytes, size: int, n_squared: mpz, source: int) -> list[mpz]:
+    """Read ciphertexts and check their range.
+
+    Args:
+        data: Numbers, fixed-width big-endian.
+        size: The bytes of each.
+        n_squared: What they lie below; they lie above 0.
+        source: What to say which batch it is.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        InvalidCiphertextError: One is out of range.
+    """
+    values = [mpz.from_bytes(data[at : at + size], "big") for at in range(0, len(data), size)]
+    # All at once first: the culprit is only looked for when there is one.
+    if values and not (min(values) > 0 and max(values) < n_squared):
+        for index, value in enumerate(values):
+            if value == 0:
+                raise InvalidCiphertextError(source, index, "is zero")
+            if value >= n_squared:
+                raise InvalidCiphertextError(source, index, "is not below the square of the key's modulus")
+    return values
+
+
+def joined(values: Iterable[mpz], size: int) -> bytes:
+    """Write numbers one after the other.
+
+    Args:
+        values: The numbers.
+        size: The bytes of each.
+
+    Returns:
+        Them, fixed-width big-endian.
+    """
+    return b"".join([value.to_bytes(size, "big") for value in values])

@@ -1,0 +1,154 @@
+"""Proofs that partials were made with a share. The notation is that of `arithmetic.threshold`."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+
+import gmpy2
+from gmpy2 import mpz
+
+from hecli.arithmetic.gmp.numbers import ciphertexts, joined
+from hecli.arithmetic.sizes import InvalidCiphertextError, ciphertext_size
+from hecli.arithmetic.threshold import PROOF_RECORDS, ThresholdKey
+from hecli.errors import HecliError
+
+CHALLENGE_BITS = 128
+STATISTICAL_BITS = 128
+
+
+class Proofs:
+    """Proofs that log_(c^4)(c_i^2) = log_v(v_i), one for a batch.
+
+    Fiat and Shamir's over the full statement; a batch is proven on the products
+    of its c^t and c_i^t with t of 128 bits from a hash of all of them (Aditya,
+    Peng, Boyd, Dawson and Lee, "Batch verification for equality of discrete
+    logarithms and threshold decryptions", ACNS 2004).
+
+    Args:
+        key: The key that was dealt.
+        session: What the proofs are bound to, besides the ciphertexts.
+    """
+
+    def __init__(self, key: ThresholdKey, session: bytes) -> None:
+        self._key = key
+        self._session = session
+        self.n_squared = mpz(key.n) ** 2
+        self.size = ciphertext_size(key.n)
+        self.delta = mpz(key.delta)
+        # A random part so much longer than what it hides that the sum tells nothing.
+        hidden = self.n_squared.bit_length() + self.delta.bit_length() + CHALLENGE_BITS
+        self._random_bits = hidden + STATISTICAL_BITS
+
+    def numbers(self, data: bytes, source: int) -> list[mpz]:
+        """Read numbers and check that they are units modulo n^2.
+
+        Args:
+            data: The numbers, fixed-width big-endian.
+            source: What to say which batch it is.
+
+        Returns:
+            The numbers.
+
+        Raises:
+            InvalidCiphertextError: One is no such unit.
+        """
+        values = ciphertexts(data, self.size, self.n_squared, source)
+        n = mpz(self._key.n)
+        for at, value in enumerate(values):
+            if gmpy2.gcd(value, n) != 1:
+                raise InvalidCiphertextError(source, at, "shares a factor with the key")
+        return values
+
+    def join(self, values: Sequence[mpz]) -> bytes:
+        """Write numbers one after the other.
+
+        Args:
+            values: The numbers.
+
+        Returns:
+            Them, each as wide as a ciphertext.
+        """
+        return joined(values, self.size)
+
+    def prove(self, index: int, share: mpz, numbers: list[mpz], partials: list[mpz]) -> bytes:
+        """Prove that partials were made with a share.
+
+        Args:
+            index: The number i of the share, from 1.
+            share: The share s_i.
+            numbers: The ciphertexts.
+            partials: The partials, in their order.
+
+        Returns:
+            The challenge e (16 bytes) and z = r + e D s_i, as wide as PROOF_RECORDS ciphertexts.
+        """
+        seed, c, _ = self._batch(index, numbers, partials)
+        r = mpz(secrets.randbits(self._random_bits))
+        commitments = gmpy2.powmod(c, 4 * r, self.n_squared), self._power_of_v(r)
+        e = self._challenge(seed, *commitments)
+        z = r + e * self.delta * share
+        width = PROOF_RECORDS * self.size - CHALLENGE_BITS // 8
+        return bytes(e.to_bytes(CHALLENGE_BITS // 8, "big") + z.to_bytes(width, "big"))
+
+    def check(self, index: int, numbers: list[mpz], data: bytes) -> list[mpz] | None:
+        """Check partials by their proof.
+
+        Args:
+            index: The number of the share, from 1.
+            numbers: The ciphertexts.
+            data: The partials, and the proof behind them.
+
+        Returns:
+            The partials, None unless the proof holds.
+        """
+        end = len(numbers) * self.size
+        try:
+            partials = self.numbers(data[:end], index)
+        except HecliError:
+            return None
+        e = mpz.from_bytes(data[end : end + CHALLENGE_BITS // 8], "big")
+        z = mpz.from_bytes(data[end + CHALLENGE_BITS // 8 :], "big")
+        if z.bit_length() > self._random_bits + 1:
+            return None
+        seed, c, c_i = self._batch(index, numbers, partials)
+        n_squared = self.n_squared
+        key = mpz(self._key.keys[index - 1])
+        a = gmpy2.powmod(c, 4 * z, n_squared) * gmpy2.powmod(c_i, -2 * e, n_squared) % n_squared
+        b = self._power_of_v(z) * gmpy2.powmod(key, -e, n_squared) % n_squared
+        return partials if self._challenge(seed, a, b) == e else None
+
+    def _power_of_v(self, exponent: mpz) -> mpz:
+        return gmpy2.powmod(mpz(self._key.v), exponent, self.n_squared)
+
+    def _batch(self, index: int, numbers: list[mpz], partials: list[mpz]) -> tuple[bytes, mpz, mpz]:
+        """A digest of the statement, and the two products that stand for the batch."""
+        key = self._key
+        statement = hashlib.sha256(b"hecli partial v2\0" + self._session)
+        statement.update(index.to_bytes(2, "big") + len(numbers).to_bytes(4, "big"))
+        statement.update(self.join([mpz(key.n), mpz(key.v), mpz(key.keys[index - 1])]))
+        statement.update(self.join(numbers) + self.join(partials))
+        seed = statement.digest()
+        width = CHALLENGE_BITS // 8
+        stream = hashlib.shake_256(seed).digest(width * len(numbers))
+        exponents = [int.from_bytes(stream[at : at + width], "big") for at in range(0, len(stream), width)]
+        return seed, self._product(numbers, exponents), self._product(partials, exponents)
+
+    def _challenge(self, seed: bytes, a: mpz, b: mpz) -> mpz:
+        digest = hashlib.sha256(b"hecli challenge v2\0" + seed + self.join([a, b])).digest()
+        return mpz.from_bytes(digest[: CHALLENGE_BITS // 8], "big")
+
+    def _product(self, bases: list[mpz], exponents: list[int], window: int = 4) -> mpz:
+        """The product of all base^exponent, by buckets (Pippenger), for exponents of a challenge's length."""
+        n_squared = self.n_squared
+        product = mpz(1)
+        for shift in range(CHALLENGE_BITS - window, -1, -window):
+            buckets = [mpz(1)] * (1 << window)
+            for base, exponent in zip(bases, exponents, strict=True):
+                digit = exponent >> shift & ((1 << window) - 1)
+                buckets[digit] = buckets[digit] * base % n_squared
+            product = gmpy2.powmod(product, 1 << window, n_squared)
+            running = mpz(1)
+            for bucket in reversed(buckets[1:]):
+                running = running * bucket % n_squared
+                product = product * running % n_squared
+        return product

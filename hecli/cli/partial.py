@@ -1,0 +1,107 @@
+"""hecli partial."""
+
+import time
+from contextlib import ExitStack
+
+import click
+
+from hecli.cli import options
+from hecli.cli.console import Console
+from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output
+from hecli.cli.opening import DANGER
+from hecli.cli.options import FilesCommand
+from hecli.errors import RefusedError
+from hecli.executors.processes import processes
+from hecli.formats.reader import open_reader
+from hecli.identity.signatures import Identity
+from hecli.plan.data import Plan
+from hecli.rounds.decrypt import scheme_in
+from hecli.rounds.describe import describe_contributors
+from hecli.rounds.partial import partial as make_partial
+from hecli.schemes.interface import Sharing
+from hecli.schemes.round import Share
+from hecli.storage.use_record import remember
+
+
+@click.command(cls=FilesCommand)
+@click.argument("aggregate")
+@click.option("--share", metavar="FILE", required=True, help="Your .share file.")
+@options.from_updates
+@click.option(
+    "--again", is_flag=True, help="For a second aggregate of a plan: what two differ by can be one party's."
+)
+@options.plan
+@options.identity
+@options.ledger
+@options.jobs
+@options.output("AGGREGATE-N.part")
+@options.talkative
+def partial(
+    aggregate: str,
+    share: str,
+    updates: tuple[str, ...],
+    again: bool,
+    plan: Plan | None,
+    identity: str | None,
+    ledger: str | None,
+    jobs: int | None,
+    output: str | None,
+    force: bool,
+    console: Console,
+) -> None:
+    """Make what one share of a key contributes to opening an aggregate.
+
+    What the aggregate holds shows only to enough shares together. Refuses what
+    hecli decrypt refuses; what a share was used for is on record in
+    SHARE.opened.
+
+    \b
+      hecli partial round.agg --share hecli-2.share
+      hecli partial round.agg --share hecli-2.share --plan round.plan
+    """
+    options.check_standard(aggregate, share, *updates)
+    if identity is not None:
+        options.believed(plan, console)
+    signer = options.load_identity(identity, console)
+    entry = options.recorder(ledger, signer)
+    remembered = remember(share, "opened", DANGER, again=again)
+    start = time.perf_counter()
+    with ExitStack() as stack:
+        source = stack.enter_context(open_input(aggregate))
+        held = _load_share(share, scheme_in(source).sharing, aggregate, signer)
+        options.warn_of_readers(share, console)
+        target = output or default_output(aggregate, f"-{held.index}.part")
+        check_output(target, force=force)
+        out = stack.enter_context(open_output(target, force=force))
+        progress = stack.enter_context(console.progress("making a partial"))
+        made = make_partial(
+            source,
+            out,
+            held,
+            plan=plan,
+            sources=options.open_updates(stack, updates) if updates else None,
+            identity=signer,
+            record=remembered,
+            work=processes(jobs),
+            progress=progress,
+        )
+        files = [(aggregate, made.partial.aggregate), (target, made.digest)]
+        entry("partial", plan=made.partial.plan.digest, files=files)
+    seconds = time.perf_counter() - start
+    summary = {
+        "file": target,
+        "share": held.index,
+        "contributors": describe_contributors(made.partial.contributors),
+        "seconds": round(seconds, 3),
+    }
+    sharing = made.partial.plan.scheme.sharing
+    opens = f", {sharing.threshold} of {sharing.shares} open" if sharing else ""
+    text = f"{label(target)}: the partial of share {held.index}{opens}, {seconds:.1f} s"
+    console.summary(summary, text, to_stdout=target != STANDARD)
+
+
+def _load_share(path: str, sharing: Sharing | None, aggregate: str, signer: Identity | None) -> Share:
+    if sharing is None:
+        raise RefusedError(f"{aggregate}: its key is not in shares", "open it with hecli decrypt")
+    with open_input(path) as stream:
+        return sharing.read_share(open_reader(stream), lambda: options.ask_passphrase(path), signer)

@@ -1,0 +1,44 @@
+"""Values as they come from files: checked before anything is made of them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hecli.errors import DataError
+from hecli.formats.tensors.arrays import Array, TensorFile
+from hecli.formats.tensors.specs import TensorSpec
+
+EXACT_INTEGERS = 1 << 53
+
+
+def checked_values(file: TensorFile, spec: TensorSpec) -> Iterator[Array]:
+    """Read a tensor's values and refuse what is no number, or beyond exact float64.
+
+    Args:
+        file: The opened tensor file.
+        spec: One of its tensors.
+
+    Yields:
+        The values in pieces.
+
+    Raises:
+        DataError: A value cannot be encoded; its index is named.
+    """
+    start = 0
+    for piece in file.read(spec):
+        if np.issubdtype(piece.dtype, np.integer):
+            # Compared as Python integers would be: numpy keeps uint64 apart from negative bounds.
+            bad = np.greater(piece, EXACT_INTEGERS) | np.less(piece, -EXACT_INTEGERS)
+            what = "integer overflow, above 2^53 in size"
+        else:
+            bad = ~np.isfinite(piece.astype(np.float64))
+            what = "not a finite number"
+        if bad.any():
+            at = int(np.argmax(bad))
+            index = [int(i) for i in np.unravel_index(start + at, spec.shape)]
+            raise DataError(
+                f"{file.name}: tensor {spec.name}{index} is {piece[at]}, {what}",
+                "an update must be finite; look at the step it came from before you send it",
+            )
+        yield piece
+        start += piece.size

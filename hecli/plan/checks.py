@@ -1,0 +1,126 @@
+"""What a plan is held to: itself, other plans, and tensors."""
+
+from hecli.codec import control
+from hecli.errors import HecliError, MismatchError
+from hecli.formats.tensors.specs import TensorSpec, by_name, check_specs
+from hecli.formats.text import check_name
+from hecli.plan.data import ID_SIZE, Plan
+
+MAX_CAPACITY = 1 << 14
+MAX_WEIGHT = (1 << 32) - 1
+
+_ONE_LAYOUT = "all parties of a round have the same tensors: names, shapes and dtypes"
+
+
+def check_plan(plan: Plan) -> None:
+    """Prove that a plan can be kept, at capacity and for any values.
+
+    Args:
+        plan: The plan.
+
+    Raises:
+        HecliError: It cannot.
+    """
+    check_name(plan.name)
+    if len(plan.id) != ID_SIZE:
+        raise HecliError("the round's id has the wrong length")
+    _within("the number of parties", plan.capacity, 2, MAX_CAPACITY)
+    # An aggregate of one is one party's secret: no plan may have it opened.
+    _within("the fewest parties", plan.min_parties, 2, plan.capacity)
+    _within("the largest weight", plan.max_weight, 1, MAX_WEIGHT)
+    if plan.roster is not None and len(plan.roster.parties) != plan.capacity:
+        raise HecliError("the number of parties is not that of the roster")
+    check_specs(plan.tensors, "the plan")
+    if plan.tensors != by_name(plan.tensors):
+        raise HecliError("the tensors are not in order of their names")
+    plan.codec.check(plan.tensors)
+    plan.scheme.check(plan.roster, plan.capacity)
+    packing = plan.geometry.packing
+    # The largest sum a lane can hold at capacity; the count beside it is never larger.
+    fits = not (plan.codec.largest * plan.capacity) >> packing.width and packing.lanes >= 2
+    if not fits or plan.scheme.room < 8 * control.SIZE:
+        raise HecliError("a lane would overflow", "use fewer bits or fewer parties")
+
+
+def check_same(plan: Plan, other: Plan, file: str, other_file: str) -> None:
+    """Refuse files that follow different plans.
+
+    Args:
+        plan: The plan of one file.
+        other: That of the other.
+        file: What the one is called.
+        other_file: What the other is called.
+
+    Raises:
+        MismatchError: They differ; it says in what.
+    """
+    if plan == other:
+        return
+    if plan.scheme.name == other.scheme.name:
+        mine, theirs = plan.scheme.describe().get("key"), other.scheme.describe().get("key")
+        if mine != theirs:
+            raise MismatchError(
+                f"{file} is under the key {mine}, {other_file} under {theirs}",
+                "files of one round share one key",
+            )
+    if plan.tensors != other.tensors:
+        check_tensors(plan, other.tensors, other_file, file)
+    one, two = plan.to_map(), other.to_map()
+    differing = sorted(key for key in one | two if one.get(key) != two.get(key))
+    raise MismatchError(
+        f"{file} and {other_file} follow different plans (they differ in {', '.join(differing)})",
+        "files of one round carry one plan: encrypt with the same --plan",
+    )
+
+
+def check_tensors(plan: Plan, specs: tuple[TensorSpec, ...], file: str, who: str = "the plan") -> None:
+    """Refuse tensors that are not those of a plan.
+
+    Args:
+        plan: The plan.
+        specs: The tensors.
+        file: Where they are from.
+        who: What the plan is called.
+
+    Raises:
+        MismatchError: They differ; it says which, and how.
+    """
+    mine, theirs = ({spec.name: spec for spec in each} for each in (plan.tensors, specs))
+    for name in sorted(mine.keys() - theirs.keys()):
+        raise MismatchError(f"{file} has no tensor {name}, which {who} calls for", _ONE_LAYOUT)
+    for name in sorted(theirs.keys() - mine.keys()):
+        raise MismatchError(f"{file} has a tensor {name}, which {who} does not know", _ONE_LAYOUT)
+    for name, spec in mine.items():
+        if theirs[name].shape != spec.shape:
+            raise MismatchError(
+                f"{file}: tensor {name} has shape {list(theirs[name].shape)}, "
+                f"{who} calls for {list(spec.shape)}",
+                _ONE_LAYOUT,
+            )
+        if theirs[name].dtype != spec.dtype:
+            raise MismatchError(
+                f"{file}: tensor {name} has dtype {theirs[name].dtype}, {who} calls for {spec.dtype}",
+                f"convert it with array.astype('{spec.dtype}')",
+            )
+
+
+def possible_totals(plan: Plan, count: int, weight: int, clipped: int) -> bool:
+    """Tell whether so many parties can have these totals.
+
+    Args:
+        plan: The plan.
+        count: How many parties.
+        weight: Their weights together.
+        clipped: How many of their values were clipped.
+
+    Returns:
+        Whether they can.
+    """
+    return count <= weight <= count * plan.max_weight and 0 <= clipped <= count * plan.geometry.values
+
+
+def _within(what: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise HecliError(
+            f"{what} must be from {least:,} to {most:,}, not {value:,}", "make a plan within these limits"
+        )

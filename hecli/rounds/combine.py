@@ -1,0 +1,147 @@
+"""The sum of an aggregate, from partials of enough shares."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from hecli.errors import MismatchError, RefusedError
+from hecli.executors.interface import SERIAL, Executor
+from hecli.formats.reader import Reader, open_reader
+from hecli.formats.text import count
+from hecli.identity.signatures import Identity
+from hecli.plan.data import Plan
+from hecli.rounds.headers import Sum, open_partial
+from hecli.rounds.opening import Opening, open_aggregate, write_sum
+from hecli.rounds.partial import session, shared
+from hecli.rounds.progress import Progress, no_progress
+from hecli.schemes.interface import Sharing
+from hecli.schemes.round import Combining, PublicKey
+
+
+@dataclass(frozen=True)
+class Combined:
+    """A sum that was made of partials.
+
+    Args:
+        total: What it holds.
+        digest: The file's digest.
+        refused: The partials that did not hold, and were left out.
+    """
+
+    total: Sum
+    digest: bytes
+    refused: tuple[str, ...]
+
+
+def combine(
+    aggregate: BinaryIO,
+    partials: Sequence[BinaryIO],
+    out: BinaryIO,
+    key: PublicKey,
+    *,
+    plan: Plan | None = None,
+    sources: Sequence[BinaryIO] | None = None,
+    identity: Identity | None = None,
+    enrollments: Sequence[BinaryIO] = (),
+    answers: Sequence[BinaryIO] = (),
+    work: Executor = SERIAL,
+    progress: Progress = no_progress,
+) -> Combined:
+    """Open an aggregate with partials of enough shares.
+
+    Every proof is checked, and any that hold are used, as many as the key asks.
+
+    Args:
+        aggregate: The aggregate.
+        partials: The partials.
+        out: Where the sum goes.
+        key: The public key that was dealt in shares.
+        plan: The plan it must follow; without it, its own is believed.
+        sources: The parties' updates: it must be their product.
+        identity: Who signs the sum, where the plan has a roster.
+        enrollments: Everybody's, where the plan allows for dropouts.
+        answers: The answers that take the masks off, likewise.
+        work: Who works.
+        progress: Told how many blocks are done, and of how many.
+
+    Returns:
+        What was written, and which partials did not hold.
+
+    Raises:
+        FormatError: A file is not sound, or too few partials hold.
+        MismatchError: A partial is of another aggregate, or the key, the plan
+            or the updates are others.
+        RefusedError: There are too few partials, two of one share, or the
+            roster forbids it.
+    """
+    opening = open_aggregate(aggregate, "sum", plan, sources, identity, work, progress)
+    plan, reader = opening.plan, opening.reader
+    sharing = shared(opening)
+    plan.scheme.check_key(key, reader.name)
+    sharing.check_dealing(key, reader.name)
+    found = [_opened(source, opening) for source in partials]
+    _check_enough(found, sharing)
+    refused: set[int] = set()
+    combining = Combining(
+        key=key,
+        indices=[index for _, index in found],
+        names=[f"{file.name} (share {index})" for file, index in found],
+        session=session(opening),
+        refused=refused,
+    )
+    groups = sum(1 for _ in plan.geometry.groups(sharing))
+    opener = opening.opener(None, enrollments, answers)
+    with sharing.combining(combining, groups, work) as opened:
+        readers = [file for file, _ in found]
+        control = next(_side_by_side(opening, sharing, readers, "control"))
+        opened_sum = write_sum(
+            opening,
+            plan.scheme.unmasked(opened, plan.round, opener),
+            control,
+            _side_by_side(opening, sharing, readers, "lanes"),
+            out,
+            identity,
+            None,
+            progress,
+        )
+    left_out = tuple(combining.names[at] for at in sorted(refused))
+    return Combined(opened_sum.total, opened_sum.digest, left_out)
+
+
+def _opened(source: BinaryIO, opening: Opening) -> tuple[Reader, int]:
+    """A partial, checked but for its proofs, and the number of its share."""
+    reader = open_reader(source)
+    made = open_partial(reader, opening.plan, opening.reader.name)
+    if made.aggregate != opening.reader.digest or made.contributors != opening.contributors:
+        raise MismatchError(
+            f"{reader.name}: is a partial of another aggregate than {opening.reader.name} "
+            f"({made.aggregate.hex()[:16]}, not {opening.reader.digest.hex()[:16]})",
+            "partials of one aggregate are opened together",
+        )
+    return reader, made.index
+
+
+def _check_enough(found: Sequence[tuple[Reader, int]], sharing: Sharing) -> None:
+    first: dict[int, str] = {}
+    for reader, index in found:
+        if index in first:
+            raise RefusedError(
+                f"{first[index]} and {reader.name} are both of share {index}", "leave one of them out"
+            )
+        first[index] = reader.name
+    if len(found) < sharing.threshold:
+        raise RefusedError(
+            f"{count(len(found), 'partial')} given, {sharing.threshold} required",
+            "each share holder makes one with hecli partial",
+        )
+
+
+def _side_by_side(
+    opening: Opening, sharing: Sharing, partials: Sequence[Reader], section: str
+) -> Iterator[bytes]:
+    """Each group of one section, and behind it what each partial has for it."""
+    size = opening.plan.scheme.block_size
+    opening.reader.section(section).rewind()
+    for group in opening.reader.section(section).checked_blocks(sharing.group):
+        count = len(group) // size + sharing.proof_records
+        yield b"".join([group, *(partial.section(section).read(count) for partial in partials)])

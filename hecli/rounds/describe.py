@@ -1,0 +1,125 @@
+"""What there is to say of plans and people, as maps that JSON can hold."""
+
+from typing import Any
+
+from hecli.formats.contributors import Contributor
+from hecli.formats.reader import Reader
+from hecli.identity.cards import Card
+from hecli.identity.roster import Roster
+from hecli.identity.signatures import signature_of
+from hecli.ledger.entry import Entry
+from hecli.plan.costs import error_bound
+from hecli.plan.data import Plan
+
+Description = dict[str, Any]
+
+
+def describe_plan(plan: Plan) -> Description:
+    """Say what a plan says, and what follows from it.
+
+    Args:
+        plan: The plan.
+
+    Returns:
+        It, under the key `plan`.
+    """
+    quantise, sizes = plan.codec.quantise, plan.geometry
+    tensors = [
+        {
+            "name": spec.name,
+            "dtype": spec.dtype,
+            "shape": list(spec.shape),
+            "step": quantise.steps[at],
+            "range": quantise.qmax * quantise.steps[at],
+            "error_bound": error_bound(plan, at),
+        }
+        for at, spec in enumerate(plan.tensors)
+    ]
+    return {
+        "plan": {
+            "name": plan.name,
+            "digest": plan.digest.hex(),
+            "id": plan.id.hex(),
+            **plan.scheme.describe(),
+            "scheme_lines": plan.scheme.lines(plan.capacity),
+            "codec": [step["step"] for step in plan.codec.to_list()],
+            "bits": quantise.bits,
+            "rounding": quantise.rounding,
+            "parties": plan.capacity,
+            "min_parties": plan.min_parties,
+            "max_weight": plan.max_weight,
+            "require_verified": plan.require_verified,
+            "roster": None if plan.roster is None else describe_roster(plan.roster),
+            "lane_bits": sizes.packing.width,
+            "values_per_ciphertext": sizes.packing.values,
+            "values": sizes.values,
+            "ciphertexts": sizes.blocks,
+            "tensors": tensors,
+        }
+    }
+
+
+def describe_roster(roster: Roster) -> Description:
+    """Say who is on a roster, and what for.
+
+    Args:
+        roster: The roster.
+
+    Returns:
+        It, with fingerprints for cards.
+    """
+    return roster.to_map() | {"members": [describe_card(card) for card in roster.members]}
+
+
+def describe_card(card: Card) -> Description:
+    """Say who a card says somebody is.
+
+    Args:
+        card: The card.
+
+    Returns:
+        Name and fingerprint.
+    """
+    return {"name": card.name, "fingerprint": card.fingerprint}
+
+
+def describe_signature(reader: Reader) -> Description:
+    """Say who signed a file; whether the signature holds, and means anything, is for others to check.
+
+    Args:
+        reader: The opened file.
+
+    Returns:
+        The signer, under the key `signed_by`.
+    """
+    signature = signature_of(reader)
+    return {"signed_by": describe_card(signature.card) if signature else None}
+
+
+def describe_entry(entry: Entry) -> Description:
+    """Say what an entry of a ledger says.
+
+    Args:
+        entry: The entry.
+
+    Returns:
+        It.
+    """
+    return vars(entry) | {
+        "previous": entry.previous.hex(),
+        "plan": entry.plan.hex(),
+        "files": [{"file": name, "digest": digest.hex()} for name, digest in entry.files],
+        "cards": [describe_card(card) for card in entry.cards],
+    }
+
+
+def describe_contributors(contributors: tuple[Contributor, ...]) -> list[Description]:
+    """Say who is in an aggregate, and with which file.
+
+    Args:
+        contributors: Them.
+
+    Returns:
+        Name and digest of each.
+    """
+    return [{"party": each.party, "digest": each.digest.hex()} for each in contributors]

@@ -1,0 +1,137 @@
+"""The enrollments and answers of a round, opened and checked."""
+
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from hecli.errors import FormatError, MismatchError, RefusedError
+from hecli.formats.contributors import Enrolled
+from hecli.formats.reader import Reader, open_reader
+from hecli.plan.data import Plan
+from hecli.rounds.headers import no_dropouts, plan_of
+from hecli.rounds.signing import check_party
+from hecli.schemes.interface import ANSWERS
+from hecli.schemes.masks.dropouts import Answered, Enrollments
+from hecli.schemes.masks.files import Answer, Enrollment
+
+
+def open_enrollment(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Enrollment]:
+    """Read an enrollment, and check its signature.
+
+    Args:
+        reader: The opened file.
+        plan: The plan it must follow, where there is one.
+
+    Returns:
+        Its plan, and what it says.
+
+    Raises:
+        FormatError: It is none, or not sound.
+        MismatchError: It follows another plan.
+        RefusedError: The plan allows for no dropouts, or the roster forbids it.
+    """
+    enrollment = Enrollment.parse(reader)
+    own = plan_of(reader, plan)
+    if ANSWERS not in own.scheme.to_open:
+        raise no_dropouts(own)
+    check_party(own, reader, enrollment.party)
+    if len(enrollment.parties) != own.capacity:
+        raise FormatError(f"{reader.name}: is not for as many parties as its plan has")
+    return own, enrollment
+
+
+def open_enrollments(
+    sources: Sequence[BinaryIO], plan: Plan, expected: tuple[Enrolled, ...] | None = None
+) -> Enrollments:
+    """Read all enrollments of a round, each party's once.
+
+    Args:
+        sources: The files, seekable.
+        plan: The plan they must follow.
+        expected: Which ones they must be, where updates are masked already.
+
+    Returns:
+        The enrollments.
+
+    Raises:
+        FormatError: A file is not sound.
+        MismatchError: They follow another plan, or are others than expected.
+        RefusedError: A party enrolled twice, or the plan allows for no dropouts.
+    """
+    if ANSWERS not in plan.scheme.to_open:
+        raise no_dropouts(plan)
+    by_party: dict[str, Enrollment] = {}
+    listed = []
+    for source in sources:
+        reader = open_reader(source)
+        _, enrollment = open_enrollment(reader, plan)
+        if enrollment.party in by_party:
+            raise RefusedError(
+                f"{enrollment.party} enrolled twice, again in {reader.name}", "leave one of them out"
+            )
+        by_party[enrollment.party] = enrollment
+        listed.append(Enrolled(enrollment.party, reader.digest))
+    found = Enrollments(by_party, tuple(sorted(listed)))
+    if expected is not None and found.listed != expected:
+        raise MismatchError(
+            "the updates were masked with other enrollments than these",
+            f"pass those of {', '.join(each.party for each in expected)} with --enroll, as they were then",
+        )
+    return found
+
+
+def open_answer(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Answer]:
+    """Read an answer, and check its signature.
+
+    Args:
+        reader: The opened file.
+        plan: The plan it must follow, where there is one.
+
+    Returns:
+        Its plan, and what it says.
+
+    Raises:
+        FormatError: It is none, or not sound.
+        MismatchError: It follows another plan.
+        RefusedError: The plan allows for no dropouts, or the roster forbids it.
+    """
+    found = Answer.parse(reader)
+    own = plan_of(reader, plan)
+    if ANSWERS not in own.scheme.to_open or own.roster is None:
+        raise no_dropouts(own)
+    check_party(own, reader, found.party)
+    if strangers := sorted(found.owners - set(own.roster.parties)):
+        raise FormatError(f"{reader.name}: answers about {strangers[0][:64]!r}, who is no party of its plan")
+    return own, found
+
+
+def open_answers(sources: Sequence[BinaryIO], plan: Plan, aggregate: Reader) -> list[Answered]:
+    """Read all answers about an aggregate, each party's once.
+
+    Args:
+        sources: The files, seekable.
+        plan: The plan they must follow.
+        aggregate: The opened aggregate.
+
+    Returns:
+        The answers.
+
+    Raises:
+        FormatError: A file is not sound.
+        MismatchError: They follow another plan, or are about another aggregate.
+        RefusedError: A party answers twice, or the plan allows for no dropouts.
+    """
+    if ANSWERS not in plan.scheme.to_open:
+        raise no_dropouts(plan)
+    found: dict[str, Answered] = {}
+    for source in sources:
+        reader = open_reader(source)
+        _, answer = open_answer(reader, plan)
+        if answer.aggregate != aggregate.digest:
+            raise MismatchError(
+                f"{reader.name}: answers about another aggregate than {aggregate.name}",
+                "answers about one aggregate are used together",
+            )
+        if answer.party in found:
+            raise RefusedError(f"{answer.party} answers twice, again in {reader.name}", "leave one out")
+        found[answer.party] = Answered(answer, reader.name)
+    return list(found.values())

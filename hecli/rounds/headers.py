@@ -1,0 +1,320 @@
+"""The headers of a round's files, opened and checked: encoded, update, aggregate, partial and sum.
+
+Each carries the whole plan.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hecli.codec.control import Control
+from hecli.errors import FormatError, RefusedError
+from hecli.formats.canonical import Map, digest_of, fields, pack
+from hecli.formats.contributors import (
+    Contributor,
+    Enrolled,
+    pack_contributors,
+    pack_enrolled,
+    parse_contributor,
+    parse_contributors,
+    parse_enrolled,
+)
+from hecli.formats.envelope import DIGEST_SIZE
+from hecli.formats.reader import Reader
+from hecli.identity.signatures import signature_of
+from hecli.plan.checks import check_same, possible_totals
+from hecli.plan.data import Plan
+from hecli.plan.files import parse_plan
+from hecli.rounds.signing import check_signed
+
+
+class Encoded(NamedTuple):
+    """One party's update as lanes, in the clear.
+
+    Args:
+        plan: The plan it follows.
+        control: What its control block says.
+    """
+
+    plan: Plan
+    control: Control
+
+
+class Blocks(NamedTuple):
+    """An update (one contributor, itself) or an aggregate.
+
+    Args:
+        plan: The plan it follows.
+        contributors: Who is in it.
+        enrolled: With whom it is masked, where the plan allows for dropouts.
+    """
+
+    plan: Plan
+    contributors: tuple[Contributor, ...]
+    enrolled: tuple[Enrolled, ...]
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What one share contributes to opening an aggregate.
+
+    Args:
+        plan: The plan it follows.
+        contributors: Who is in the aggregate.
+        aggregate: The digest of the aggregate.
+        index: The number of the share, from 1.
+    """
+
+    plan: Plan
+    contributors: tuple[Contributor, ...]
+    aggregate: bytes
+    index: int
+
+    def header(self) -> Map:
+        """Write the header.
+
+        Returns:
+            The map.
+        """
+        return {**_opened_header(self.plan, self.contributors, self.aggregate), "index": self.index}
+
+
+@dataclass(frozen=True)
+class Sum:
+    """An opened aggregate: lane sums, and the totals of the control block.
+
+    Args:
+        plan: The plan it follows.
+        contributors: Who is in it.
+        aggregate: The digest of the aggregate that it was opened from.
+        weight: Their weights together.
+        clipped: How many of their values were clipped.
+    """
+
+    plan: Plan
+    contributors: tuple[Contributor, ...]
+    aggregate: bytes
+    weight: int
+    clipped: int
+
+    def header(self) -> Map:
+        """Write the header.
+
+        Returns:
+            The map.
+        """
+        totals = {"weight": self.weight, "clipped": self.clipped}
+        return {**_opened_header(self.plan, self.contributors, self.aggregate), **totals}
+
+
+def plan_of(reader: Reader, expected: Plan | None = None, who: str = "the plan") -> Plan:
+    """Read the plan that a file carries.
+
+    Args:
+        reader: The opened file, whose header has a plan.
+        expected: The plan that it must follow, where there is one.
+        who: What that is called.
+
+    Returns:
+        The plan.
+
+    Raises:
+        FormatError: It is none.
+        MismatchError: It is another than expected.
+    """
+    value = reader.header["plan"]
+    # By its digest first: mostly that is enough.
+    if expected is not None and digest_of("plan", pack(value)) == expected.digest:
+        return expected
+    own = parse_plan(value, reader.name)
+    if expected is not None:
+        check_same(expected, own, who, reader.name)
+    return own
+
+
+def update_header(plan: Plan, party: str | None, enrolled: tuple[Enrolled, ...]) -> Map:
+    """Write the header of an update, whose one contributor's digest is the file's own.
+
+    Args:
+        plan: The plan it follows.
+        party: Whose it is.
+        enrolled: With whom it is masked, where the plan allows for dropouts.
+
+    Returns:
+        The map.
+    """
+    return {"plan": plan.to_map(), "party": party, **pack_enrolled(enrolled)}
+
+
+def aggregate_header(blocks: Blocks) -> Map:
+    """Write the header of an aggregate.
+
+    Args:
+        blocks: What it is.
+
+    Returns:
+        The map.
+    """
+    contributors = pack_contributors(blocks.contributors)
+    return {
+        "plan": blocks.plan.to_map(),
+        "contributors": contributors,
+        **pack_enrolled(blocks.enrolled),
+    }
+
+
+def open_encoded(reader: Reader, plan: Plan | None = None) -> Encoded:
+    """Read what an encoded file says of itself.
+
+    Args:
+        reader: The opened file.
+        plan: The plan it must follow, where there is one.
+
+    Returns:
+        What it says.
+
+    Raises:
+        FormatError: It is none, or not sound.
+        MismatchError: It follows another plan.
+    """
+    reader.require("encoded")
+    fields(reader.header, reader.name, "its header", {"plan": dict})
+    own = plan_of(reader, plan)
+    reader.require_sections(*own.geometry.encoded)
+    control = Control.unpack(reader.section("control").read(1))
+    if control.count != 1:
+        raise FormatError(f"{reader.name}: its control block is not that of one party")
+    if not 1 <= control.weight <= own.max_weight:
+        raise FormatError(f"{reader.name}: its weight is not from 1 to {own.max_weight:,}")
+    if control.clipped > own.geometry.values:
+        raise FormatError(f"{reader.name}: says more values were clipped than there are")
+    return Encoded(own, control)
+
+
+def open_blocks(reader: Reader, plan: Plan | None = None, who: str = "the plan") -> Blocks:
+    """Read what an update or aggregate says of itself, and check all signatures.
+
+    Args:
+        reader: The opened file.
+        plan: The plan it must follow, where there is one.
+        who: What that is called.
+
+    Returns:
+        What it says.
+
+    Raises:
+        FormatError: It is none, or not sound.
+        MismatchError: It follows another plan.
+        RefusedError: The roster forbids it.
+    """
+    reader.require("update", "aggregate")
+    header, name = reader.header, reader.name
+    if reader.kind == "update":
+        fields(header, name, "its header", {"plan": dict, "party": (str, type(None))}, {"enrolled": list})
+    else:
+        fields(header, name, "its header", {"plan": dict, "contributors": list}, {"enrolled": list})
+    own = plan_of(reader, plan, who)
+    if reader.kind == "update":
+        signature = signature_of(reader) if own.roster is not None else None
+        value = None if signature is None else signature.value
+        contributors: tuple[Contributor, ...] = (
+            parse_contributor(name, header["party"], reader.digest, value),
+        )
+    else:
+        contributors = parse_contributors(header["contributors"], name)
+    enrolled = parse_enrolled(header, name)
+    reader.require_sections(*own.geometry.update)
+    if len(contributors) > own.capacity:
+        raise FormatError(f"{name}: lists more contributors than its plan has room for")
+    check_signed(own, reader, contributors)
+    own.scheme.check_enrolled(contributors, enrolled, own.round, name)
+    return Blocks(own, contributors, enrolled)
+
+
+def open_partial(reader: Reader, plan: Plan | None = None, who: str = "the plan") -> Partial:
+    """Read what a partial says of itself, and check all signatures.
+
+    Args:
+        reader: The opened file.
+        plan: The plan it must follow, where there is one.
+        who: What that is called.
+
+    Returns:
+        What it says.
+
+    Raises:
+        FormatError: It is none, or not sound.
+        MismatchError: It follows another plan.
+        RefusedError: The roster forbids it.
+    """
+    reader.require("partial")
+    own, contributors = _open_opened(reader, {"index": int}, plan, who)
+    sharing = own.scheme.sharing
+    if sharing is None:
+        raise FormatError(f"{reader.name}: the key of its plan is not in shares")
+    index = reader.header["index"]
+    if not 1 <= index <= sharing.shares:
+        raise FormatError(f"{reader.name}: is of share {index}, there are {sharing.shares}")
+    reader.require_sections(*own.geometry.partial(sharing))
+    check_signed(own, reader, contributors)
+    return Partial(own, contributors, reader.header["aggregate"], index)
+
+
+def open_sum(reader: Reader, plan: Plan | None = None) -> Sum:
+    """Read what a sum says of itself, and check all signatures.
+
+    Args:
+        reader: The opened file.
+        plan: The plan it must follow, where there is one.
+
+    Returns:
+        What it says.
+
+    Raises:
+        FormatError: It is none, or not sound.
+        MismatchError: It follows another plan.
+        RefusedError: The roster forbids it.
+    """
+    reader.require("sum")
+    own, contributors = _open_opened(reader, {"weight": int, "clipped": int}, plan)
+    header, name, count = reader.header, reader.name, len(contributors)
+    for field in ("weight", "clipped"):
+        if header[field] < 0:
+            raise FormatError(f"{name}: its {field} is negative")
+    reader.require_sections(*own.geometry.sum)
+    check_signed(own, reader, contributors)
+    if not own.min_parties <= count <= own.capacity:
+        raise FormatError(f"{name}: has {count} contributors, which its plan does not allow")
+    if not possible_totals(own, count, header["weight"], header["clipped"]):
+        raise FormatError(f"{name}: its total weight or clipped count is out of range")
+    return Sum(own, contributors, header["aggregate"], header["weight"], header["clipped"])
+
+
+def no_dropouts(plan: Plan) -> RefusedError:
+    """Say that nobody enrolls or answers in a round.
+
+    Args:
+        plan: Its plan.
+
+    Returns:
+        The error, to be raised.
+    """
+    return RefusedError(f"the plan {plan.name!r} allows for no dropouts", "nobody has to enroll or answer")
+
+
+def _open_opened(
+    reader: Reader, types: dict[str, type], plan: Plan | None, who: str = "the plan"
+) -> tuple[Plan, tuple[Contributor, ...]]:
+    """The plan and the contributors of what was made of an aggregate."""
+    header, name = reader.header, reader.name
+    fields(header, name, "its header", {"plan": dict, "contributors": list, "aggregate": bytes, **types})
+    if len(header["aggregate"]) != DIGEST_SIZE:
+        raise FormatError(f"{name}: the digest of its aggregate has the wrong length")
+    return plan_of(reader, plan, who), parse_contributors(header["contributors"], name)
+
+
+def _opened_header(plan: Plan, contributors: tuple[Contributor, ...], aggregate: bytes) -> Map:
+    return {
+        "plan": plan.to_map(),
+        "contributors": pack_contributors(contributors),
+        "aggregate": aggregate,
+    }

@@ -1,0 +1,229 @@
+"""What every way of opening an aggregate has in common: the checks before it, and the sum after it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from hecli.arithmetic.sizes import InvalidCiphertextError
+from hecli.codec.control import Control
+from hecli.errors import FormatError, RefusedError
+from hecli.executors.interface import Executor
+from hecli.formats import envelope
+from hecli.formats.contributors import Contributor, Enrolled
+from hecli.formats.reader import Reader, open_reader
+from hecli.formats.text import count
+from hecli.identity.signatures import Identity, signer
+from hecli.plan.checks import possible_totals
+from hecli.plan.data import Plan
+from hecli.rounds.enrollments import open_answers, open_enrollments
+from hecli.rounds.headers import Sum, open_blocks
+from hecli.rounds.progress import Progress
+from hecli.rounds.signing import check_identity
+from hecli.rounds.verify_aggregate import check_recomputed
+from hecli.schemes.round import Open, Opener, PrivateKey
+from hecli.storage.store import Record
+
+UNSOUND = "somebody altered an update or the aggregate, or a party did not follow the plan"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """An aggregate that may be opened.
+
+    Args:
+        reader: The file.
+        plan: The plan it follows.
+        contributors: Who is in it.
+        enrolled: With whom it is masked, where the plan allows for dropouts.
+    """
+
+    reader: Reader
+    plan: Plan
+    contributors: tuple[Contributor, ...]
+    enrolled: tuple[Enrolled, ...]
+
+    def opener(
+        self, key: PrivateKey | None, enrollments: Sequence[BinaryIO], answers: Sequence[BinaryIO]
+    ) -> Opener:
+        """Gather what whoever opens was given.
+
+        Args:
+            key: The private key, if any.
+            enrollments: Everybody's enrollments.
+            answers: The answers about this aggregate.
+
+        Returns:
+            It, opened and checked.
+
+        Raises:
+            HecliError: Something does not fit.
+        """
+        return Opener(
+            key,
+            self.contributors,
+            open_enrollments(enrollments, self.plan, self.enrolled) if enrollments else None,
+            open_answers(answers, self.plan, self.reader) if answers else (),
+        )
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A sum that was written.
+
+    Args:
+        total: What it holds.
+        digest: The file's digest.
+    """
+
+    total: Sum
+    digest: bytes
+
+
+def open_aggregate(
+    aggregate: BinaryIO,
+    made: str,
+    plan: Plan | None,
+    sources: Sequence[BinaryIO] | None,
+    identity: Identity | None,
+    work: Executor,
+    progress: Progress,
+) -> Opening:
+    """Check of an aggregate all that can be before anything of it is opened, but for the key.
+
+    Args:
+        aggregate: The file, seekable.
+        made: The kind of file to be made of it.
+        plan: The plan it must follow; without it, its own is believed.
+        sources: The parties' updates, of which it must be the product.
+        identity: Who opens, where the plan has a roster.
+        work: Who works.
+        progress: Told how many blocks are recomputed, and of how many.
+
+    Returns:
+        The aggregate, opened.
+
+    Raises:
+        FormatError: It is not sound.
+        MismatchError: It follows another plan, or is something else than the product.
+        RefusedError: It may not be opened.
+    """
+    reader = open_reader(aggregate)
+    blocks = open_blocks(reader, plan)
+    plan, contributors = blocks.plan, blocks.contributors
+    check_identity(plan, identity, made)
+    if len(contributors) < plan.min_parties:
+        raise RefusedError(
+            f"{reader.name} holds {count(len(contributors), 'contributor')}, "
+            f"the plan opens no fewer than {plan.min_parties}",
+            "wait for more parties: the sum of so few would show what one of them sent",
+        )
+    if plan.scheme.masking is not None:
+        plan.scheme.masking.check_enough(contributors, plan.roster, reader.name)
+    if sources is not None:
+        check_recomputed(reader, blocks, sources, work, progress)
+    elif plan.require_verified:
+        raise RefusedError(
+            f"the plan has {reader.name} opened only when it was recomputed from the updates",
+            "pass the parties' files with --from",
+        )
+    # Damage shows in the digests, quickly, and is not taken for forgery.
+    reader.verify()
+    return Opening(reader, plan, contributors, blocks.enrolled)
+
+
+def write_sum(
+    opening: Opening,
+    opened: Open,
+    control: bytes,
+    lanes: Iterable[bytes],
+    out: BinaryIO,
+    identity: Identity | None,
+    record: Record | None,
+    progress: Progress,
+) -> Opened:
+    """Open an aggregate and write its lane sums.
+
+    The control block is opened first, so that a wrong one ends it before the
+    long work, and nothing is written.
+
+    Args:
+        opening: The aggregate.
+        opened: What opens.
+        control: What it opens the control block from.
+        lanes: What it opens the lanes from, in batches.
+        out: Where the sum goes.
+        identity: Who signs it.
+        record: Told of the opening before anything is written.
+        progress: Told how many blocks are opened, and of how many.
+
+    Returns:
+        What was written.
+
+    Raises:
+        FormatError: It opens to what no sum of updates can be.
+    """
+    reader, plan, contributors = opening.reader, opening.plan, opening.contributors
+    sizes = plan.geometry
+    first = b"".join(_named(opened([control], sizes.lane_blocks), reader, plan, sizes.lane_blocks))
+    totals = _control(first, reader, plan, len(contributors))
+    if record is not None:
+        record(plan.digest, reader.digest)
+    total = Sum(plan, contributors, reader.digest, totals.weight, totals.clipped)
+    plaintexts = _named(opened(lanes, 0), reader, plan, 0)
+    digest = envelope.write(
+        out,
+        "sum",
+        total.header(),
+        sizes.sum,
+        _lane_sums(plaintexts, reader, plan, len(contributors), progress),
+        sign=signer(identity, "sum", plan.digest),
+    )
+    return Opened(total, digest)
+
+
+def _named(plaintexts: Iterable[bytes], reader: Reader, plan: Plan, done: int) -> Iterator[bytes]:
+    """The same plaintexts; what raises for a block names it."""
+    try:
+        for batch in plaintexts:
+            yield batch
+            done += len(batch) // plan.scheme.plaintext_size
+    except InvalidCiphertextError as error:
+        raise FormatError(
+            f"{reader.name}: ciphertext {done + error.index} {error.reason}", error.hint
+        ) from error
+
+
+def _control(plaintext: bytes, reader: Reader, plan: Plan, parties: int) -> Control:
+    control = Control.unpack(plaintext)
+    if control.count != parties:
+        raise FormatError(
+            f"{reader.name}: its header lists {count(parties, 'contributor')}, "
+            "its control block does not agree",
+            UNSOUND,
+        )
+    if not possible_totals(plan, parties, control.weight, control.clipped):
+        raise FormatError(f"{reader.name}: its control block is out of range", UNSOUND)
+    return control
+
+
+def _lane_sums(
+    plaintexts: Iterable[bytes], reader: Reader, plan: Plan, parties: int, progress: Progress
+) -> Iterator[bytes]:
+    """The lane sums in plaintexts, as they stand in a sum file."""
+    sizes = plan.geometry
+    packing, word = sizes.packing, f">u{sizes.sum_size}"
+    done, left = 0, sizes.values
+    largest = plan.codec.largest * parties
+    for batch in plaintexts:
+        values = packing.unpack(batch, parties, left)
+        blocks = len(batch) // packing.size
+        if values is None or values.max() > largest:
+            raise FormatError(
+                f"{reader.name}: a ciphertext from {done} to {done + blocks - 1} "
+                "opens to what no sum of updates can be",
+                UNSOUND,
+            )
+        done += blocks
+        left -= len(values)
+        progress(done + 1, sizes.blocks)
+        yield values.astype(word).tobytes()

@@ -1,0 +1,137 @@
+"""What one share of a key contributes to opening an aggregate."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from hecli.errors import RefusedError
+from hecli.executors.interface import SERIAL, Executor
+from hecli.formats import envelope
+from hecli.formats.reader import Reader
+from hecli.identity.signatures import Identity, signer
+from hecli.plan.data import Plan
+from hecli.rounds.headers import Partial
+from hecli.rounds.opening import Opening, open_aggregate
+from hecli.rounds.progress import Progress, counted, no_progress
+from hecli.schemes.interface import Sharing
+from hecli.schemes.round import Share
+from hecli.storage.store import Record
+
+
+@dataclass(frozen=True)
+class Made:
+    """A partial that was written.
+
+    Args:
+        partial: What it says.
+        digest: The file's digest.
+    """
+
+    partial: Partial
+    digest: bytes
+
+
+def partial(
+    aggregate: BinaryIO,
+    out: BinaryIO,
+    share: Share,
+    *,
+    plan: Plan | None = None,
+    sources: Sequence[BinaryIO] | None = None,
+    identity: Identity | None = None,
+    record: Record | None = None,
+    work: Executor = SERIAL,
+    progress: Progress = no_progress,
+) -> Made:
+    """Make what one share contributes to opening an aggregate.
+
+    What the aggregate holds shows only to enough shares together. It is
+    refused where opening it would be.
+
+    Args:
+        aggregate: The aggregate.
+        out: Where the partial goes.
+        share: The share.
+        plan: The plan it must follow; without it, its own is believed.
+        sources: The parties' updates: it must be their product.
+        identity: Who signs the partial, where the plan has a roster.
+        record: Told of the opening before anything is written.
+        work: Who works.
+        progress: Told how many blocks are done, and of how many.
+
+    Returns:
+        What was written.
+
+    Raises:
+        FormatError: A file is not sound.
+        MismatchError: The share, the plan or the updates are others.
+        RefusedError: There are fewer contributors than the plan opens, or the
+            roster forbids it.
+    """
+    opening = open_aggregate(aggregate, "partial", plan, sources, identity, work, progress)
+    plan, reader = opening.plan, opening.reader
+    sharing = shared(opening)
+    sharing.check_share(share, reader.name)
+    if record is not None:
+        record(plan.digest, reader.digest)
+    made = Partial(plan, opening.contributors, reader.digest, share.index)
+    sections = plan.geometry.partial(sharing)
+    groups = sum(1 for _ in plan.geometry.groups(sharing))
+    with sharing.partials(share, session(opening), groups, work) as run:
+        blocks = run(group for _, group in groups_of(reader, plan, sharing))
+        records = sum(section.records for section in sections)
+        digest = envelope.write(
+            out,
+            "partial",
+            made.header(),
+            sections,
+            counted(blocks, plan.scheme.block_size, records, progress),
+            sign=signer(identity, "partial", plan.digest),
+        )
+    return Made(made, digest)
+
+
+def shared(opening: Opening) -> Sharing:
+    """Say how the key of an aggregate opens.
+
+    Args:
+        opening: The aggregate.
+
+    Returns:
+        How.
+
+    Raises:
+        RefusedError: The key is not in shares.
+    """
+    sharing = opening.plan.scheme.sharing
+    if sharing is None:
+        raise RefusedError(f"{opening.reader.name}: its key is not in shares", "open it with hecli decrypt")
+    return sharing
+
+
+def session(opening: Opening) -> bytes:
+    """Give what the proofs of partials are bound to.
+
+    Args:
+        opening: The aggregate.
+
+    Returns:
+        The digests of its plan and of itself.
+    """
+    return opening.plan.digest + opening.reader.digest
+
+
+def groups_of(reader: Reader, plan: Plan, sharing: Sharing) -> Iterator[tuple[str, bytes]]:
+    """Read an aggregate in the groups that have a proof each.
+
+    Args:
+        reader: The aggregate.
+        plan: Its plan.
+        sharing: How its key opens.
+
+    Yields:
+        The section and the blocks of each group, of chunks whose digests hold.
+    """
+    found = {name: reader.section(name).checked_blocks(sharing.group) for name in ("lanes", "control")}
+    for name, _ in plan.geometry.groups(sharing):
+        yield name, next(found[name])

@@ -1,0 +1,138 @@
+"""An aggregate made again from the updates, to see that it is what it says."""
+
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from hecli.errors import FormatError, MismatchError, RefusedError
+from hecli.executors.interface import SERIAL, Executor
+from hecli.formats.contributors import Contributor
+from hecli.formats.reader import Reader, open_reader
+from hecli.plan.data import Plan
+from hecli.rounds.aggregate import Sources, open_sources, product
+from hecli.rounds.headers import Blocks, open_blocks
+from hecli.rounds.progress import Progress, no_progress
+
+
+def verify_aggregate(
+    aggregate: BinaryIO,
+    sources: Sequence[BinaryIO],
+    *,
+    plan: Plan | None = None,
+    work: Executor = SERIAL,
+    progress: Progress = no_progress,
+) -> tuple[Contributor, ...]:
+    """Recompute an aggregate from its parties' updates, and compare byte for byte.
+
+    Args:
+        aggregate: The aggregate.
+        sources: The parties' updates.
+        plan: The plan that all must follow; without it the aggregate's own.
+        work: Who works.
+        progress: Told how many blocks are done, and of how many.
+
+    Returns:
+        Who is in it.
+
+    Raises:
+        FormatError: A file is not sound.
+        MismatchError: It is not their product; the first difference is named.
+        RefusedError: The roster forbids it, or an update is there twice.
+    """
+    reader = open_reader(aggregate)
+    blocks = open_blocks(reader, plan)
+    check_recomputed(reader, blocks, sources, work, progress)
+    return blocks.contributors
+
+
+def check_recomputed(
+    reader: Reader, blocks: Blocks, sources: Sequence[BinaryIO], work: Executor, progress: Progress
+) -> None:
+    """Refuse an aggregate that is not the product of the updates.
+
+    Args:
+        reader: The opened aggregate.
+        blocks: What it says of itself.
+        sources: The parties' updates, seekable.
+        work: Who works.
+        progress: Told how many blocks are done, and of how many.
+
+    Raises:
+        FormatError: A file is not sound, or an update is none.
+        MismatchError: The aggregate is something else.
+        RefusedError: There are no updates, or one is there twice.
+    """
+    if reader.kind != "aggregate":
+        raise FormatError(
+            f"{reader.name} is an {reader.kind} file, not an aggregate file",
+            "give the aggregate first, and the parties' updates with --from",
+        )
+    if not sources:
+        raise RefusedError("there are no updates to recompute the aggregate from", "give them with --from")
+    # Damage shows in the digests, and is not taken for fraud.
+    reader.verify()
+    opened = open_sources(sources, blocks.plan)
+    for source in opened.readers:
+        if source.kind != "update":
+            raise FormatError(
+                f"{source.name} is an {source.kind} file, not an update file",
+                "--from takes the parties' own updates, for an aggregate proves nothing by itself",
+            )
+    _check_contributors(reader.name, blocks.contributors, opened)
+    if blocks.enrolled != opened.blocks.enrolled:
+        raise MismatchError(
+            f"{reader.name}: lists others as enrolled than the updates do",
+            "whoever aggregated altered it: aggregate the updates again",
+        )
+    with product(opened, work, progress) as made:
+        _compare(reader, made, blocks.plan)
+
+
+def _compare(reader: Reader, made: Iterator[bytes], plan: Plan) -> None:
+    size = plan.scheme.block_size
+    done = 0
+    for batch in made:
+        count = len(batch) // size
+        # A batch never holds blocks of both sections.
+        name = "lanes" if done < plan.geometry.lane_blocks else "control"
+        found = reader.section(name).read(count)
+        if found != batch:
+            at = done + _first_difference(found, batch, size)
+            raise MismatchError(
+                f"{reader.name}: ciphertext {at} is not the product of the updates'",
+                "whoever aggregated put something else in: aggregate the updates again",
+            )
+        done += count
+
+
+def _check_contributors(name: str, contributors: tuple[Contributor, ...], opened: Sources) -> None:
+    """Raise MismatchError for the first contributor that is not the same on both sides."""
+    given_all = opened.blocks.contributors
+    listed = {each.party: each for each in contributors if each.party is not None}
+    given = {each.party: each for each in given_all if each.party is not None}
+    for party in sorted(listed.keys() & given.keys()):
+        if listed[party].digest != given[party].digest:
+            raise MismatchError(
+                f"{name}: counts another update of {party} than {opened.found_in[given[party].digest]} "
+                f"(digest {listed[party].digest.hex()[:16]}, not {given[party].digest.hex()[:16]})",
+                "one of them was altered or replaced: ask the party which one is its own",
+            )
+    digests = {each.digest for each in given_all}
+    for each in contributors:
+        if each.digest not in digests:
+            raise MismatchError(
+                f"{name}: counts {each}, whose update is not among the files",
+                "give all the updates it was made of with --from; if you have them all, one was made up",
+            )
+    counted = {each.digest for each in contributors}
+    for each in given_all:
+        if each.digest not in counted:
+            raise MismatchError(
+                f"{name}: does not count {each}, whose update is in {opened.found_in[each.digest]}",
+                "whoever aggregated dropped a party: aggregate again, or leave the file out if it came late",
+            )
+
+
+def _first_difference(found: bytes, block: bytes, size: int) -> int:
+    return next(
+        at for at in range(len(block) // size) if found[at * size :][:size] != block[at * size :][:size]
+    )

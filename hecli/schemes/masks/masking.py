@@ -1,0 +1,225 @@
+"""What masks are in a plan: how many parties may drop out, and all that follows from it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from hecli.errors import FormatError, HecliError, RefusedError
+from hecli.formats.canonical import Map, fields
+from hecli.formats.contributors import Contributor, Enrolled
+from hecli.formats.text import count
+from hecli.identity.roster import Roster
+from hecli.schemes.masks import dropouts, pairwise
+from hecli.schemes.masks.dropouts import Dealing, Enrollments
+from hecli.schemes.masks.keystream import Masks
+from hecli.schemes.round import Open, Opener, Round, Sender
+
+SHOWN = 5
+
+
+class Masking(NamedTuple):
+    """How masks hide updates from whoever opens the sum.
+
+    Args:
+        dropouts: How many parties may drop out.
+    """
+
+    dropouts: int
+
+    def to_map(self) -> Map:
+        """Write what stands in a plan.
+
+        Returns:
+            The map.
+        """
+        return {"dropouts": self.dropouts}
+
+    @classmethod
+    def parse(cls, value: object, file: str) -> "Masking":
+        """Read what stands in a plan.
+
+        Args:
+            value: What stands there.
+            file: The file, for errors.
+
+        Returns:
+            The masking.
+
+        Raises:
+            FormatError: It is malformed.
+        """
+        fields(value, file, "its masks", {"dropouts": int})
+        assert isinstance(value, dict)
+        return cls(value["dropouts"])
+
+    def needed(self, parties: int) -> int:
+        """Count the contributors without whom no sum opens, and the answers where parties may drop out.
+
+        Args:
+            parties: All parties.
+
+        Returns:
+            How many are needed.
+        """
+        return parties - self.dropouts
+
+    def check(self, roster: Roster | None, parties: int) -> None:
+        """Refuse masks that no round can have.
+
+        Args:
+            roster: Who takes part, where the plan says it.
+            parties: How many they are.
+
+        Raises:
+            HecliError: There is no roster, or too many may drop out.
+        """
+        if roster is None:
+            raise HecliError("masks are agreed between parties of a roster", "give each --party's card")
+        # Answers about two sets of contributors would need two majorities.
+        if not 0 <= 2 * self.dropouts < parties:
+            raise HecliError(
+                f"{self.dropouts} of {parties} parties are too many to drop out",
+                "more than half of the parties have to stay: lower --dropouts",
+            )
+
+    def check_enrolled(
+        self, contributors: Sequence[Contributor], enrolled: Sequence[Enrolled], round_: Round, file: str
+    ) -> None:
+        """Refuse an update or aggregate that lists those who enrolled as it cannot.
+
+        Args:
+            contributors: Who is in it.
+            enrolled: Who enrolled.
+            round_: The round.
+            file: The file, for errors.
+
+        Raises:
+            FormatError: The list does not fit.
+        """
+        names = {each.party for each in enrolled}
+        parties = set(round_.roster.parties) if round_.roster else set()
+        if self.dropouts:
+            sound = len(names) >= self.needed(round_.parties) and names <= parties
+            sound = sound and {each.party for each in contributors} <= names
+        else:
+            sound = not names
+        if not sound:
+            raise FormatError(f"{file}: its list of those who enrolled does not fit its plan")
+
+    def check_enough(self, contributors: Sequence[Contributor], roster: Roster | None, file: str) -> None:
+        """Refuse an aggregate that lacks so many that its masks do not come off.
+
+        Args:
+            contributors: Who is in it.
+            roster: Who takes part.
+            file: The file, for errors.
+
+        Raises:
+            RefusedError: Too few are in it.
+        """
+        parties = roster.parties if roster else ()
+        if len(contributors) >= self.needed(len(parties)):
+            return
+        missing = sorted(set(parties) - {each.party for each in contributors})
+        names = ", ".join(missing[:SHOWN]) + (" and others" if len(missing) > SHOWN else "")
+        allowed = f"of all parties but {self.dropouts}" if self.dropouts else "of all parties"
+        raise RefusedError(
+            f"{file} lacks {names}: masks come off only the sum {allowed}",
+            "wait for their updates, or make a plan without them",
+        )
+
+    def masks(self, n: int, round_: Round, sender: Sender) -> Masks:
+        """Make what masks an update.
+
+        Args:
+            n: The modulus of plaintexts.
+            round_: The round.
+            sender: The party.
+
+        Returns:
+            The masks.
+
+        Raises:
+            HecliError: The party lacks something, or others kept to no rule.
+        """
+        identity = sender.identity
+        if identity is None or round_.roster is None:
+            raise RefusedError("masks are a party's own", "pass --identity, your .id file")
+        if not self.dropouts:
+            return Masks(n, pairwise.pairs_of(identity, round_.roster, round_.plan))
+        enrollments = self._enough(sender.enrollments, round_)
+        if identity.card.name not in enrollments.by_party:
+            raise RefusedError(
+                f"{identity.card.name} is not among those who enrolled",
+                "pass your own enrollment with --enroll too",
+            )
+        return Masks(n, dropouts.pairs_of(self.dealing(round_), identity, enrollments))
+
+    def unmasked(self, n: int, opened: Open, round_: Round, opener: Opener) -> Open:
+        """Take off what masks are left on a sum.
+
+        Args:
+            n: The modulus of plaintexts.
+            opened: What opens, with masks left on what it gives.
+            round_: The round.
+            opener: Who opens, and with which answers.
+
+        Returns:
+            What opens without them; the same where they have cancelled.
+
+        Raises:
+            HecliError: Something is missing, or does not fit.
+        """
+        if not self.dropouts:
+            return opened
+        enrollments = self._enough(opener.enrollments, round_)
+        needed = self.needed(round_.parties)
+        if len(opener.answers) < needed:
+            raise RefusedError(
+                f"{count(len(opener.answers), 'answer')} given, {needed} required",
+                "parties answer with hecli answer; pass their answers with --answers",
+            )
+        present = [each.party or "" for each in opener.contributors]
+        masks = Masks(n, dropouts.pairs_left(self.dealing(round_), enrollments, present, opener.answers))
+
+        def run(batches: Iterable[bytes], first: int) -> Iterator[bytes]:
+            return masks(opened(batches, first), first)
+
+        return run
+
+    def dealing(self, round_: Round) -> Dealing:
+        """Give what everybody knows who deals or reveals shares.
+
+        Args:
+            round_: The round, which has a roster.
+
+        Returns:
+            Plan, roster, and how many shares give a secret.
+        """
+        assert round_.roster is not None
+        return Dealing(round_.plan, round_.roster, self.needed(round_.parties))
+
+    def lines(self, parties: int) -> list[tuple[str, str]]:
+        """Say what is needed, for people.
+
+        Args:
+            parties: All parties.
+
+        Returns:
+            Titles and texts.
+        """
+        if not self.dropouts:
+            return [("masks", "every party's update is needed")]
+        needed = self.needed(parties)
+        colluding = 2 * needed - parties - 1
+        who = count(colluding, "colluding party", "colluding parties")
+        return [("masks", f"{needed} updates and {needed} answers are needed; holds against {who}")]
+
+    def _enough(self, enrollments: Enrollments | None, round_: Round) -> Enrollments:
+        given = len(enrollments.by_party) if enrollments else 0
+        needed = self.needed(round_.parties)
+        if enrollments is None or given < needed:
+            raise RefusedError(
+                f"{count(given, 'enrollment')} given, {needed} required",
+                "pass everybody's enrollment with --enroll",
+            )
+        return enrollments

@@ -1,0 +1,210 @@
+"""The scheme `paillier`: plaintexts under one key, which one party holds or several hold in shares."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from hecli.arithmetic import engines, sizes
+from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
+from hecli.executors.interface import Executor, Run
+from hecli.formats.canonical import Map, fields
+from hecli.formats.contributors import Contributor, Enrolled
+from hecli.formats.numbers import int_bytes, parse_int
+from hecli.formats.reader import Reader
+from hecli.identity.roster import Roster
+from hecli.identity.sealing import Ask
+from hecli.schemes import interface
+from hecli.schemes.masks.masking import Masking
+from hecli.schemes.paillier.key_files import read_private_key, read_public_key
+from hecli.schemes.paillier.keys import RANDOMNESS, PrivateKey, PublicKey
+from hecli.schemes.paillier.sharing import Shared
+from hecli.schemes.round import Open, Opener, Round, Sender
+from hecli.schemes.round import PublicKey as AnyKey
+
+
+@dataclass(frozen=True)
+class Paillier:
+    """Paillier encryption under one key.
+
+    Args:
+        key: The public key.
+        randomness: The random exponent of each ciphertext, one of RANDOMNESS.
+        sharing: How the key opens, where it is in shares.
+        masking: How masks hide updates from whoever opens, where they do.
+    """
+
+    name: ClassVar[str] = PublicKey.scheme
+
+    key: PublicKey
+    randomness: str = "short"
+    sharing: Shared | None = None
+    masking: Masking | None = None
+
+    @classmethod
+    def of(cls, key: PublicKey, randomness: str = "short", masking: Masking | None = None) -> Self:
+        """Make the scheme of rounds under a key.
+
+        Args:
+            key: The key.
+            randomness: One of RANDOMNESS.
+            masking: The masks, if any.
+
+        Returns:
+            The scheme.
+        """
+        sharing = None if key.shared is None else Shared.of(key.shared)
+        return cls(PublicKey(key.n), randomness, sharing, masking)
+
+    @classmethod
+    def of_key(cls, key: AnyKey) -> Self:
+        """Make the scheme of rounds under a key that nobody made a plan for."""
+        assert isinstance(key, PublicKey)
+        return cls.of(key)
+
+    @property
+    def to_encrypt(self) -> frozenset[str]:
+        """What encrypting takes."""
+        masks = {interface.IDENTITY} if self.masking else set()
+        enrollments = {interface.ENROLLMENTS} if self.masking and self.masking.dropouts else set()
+        return frozenset({interface.KEY} | masks | enrollments)
+
+    @property
+    def to_open(self) -> frozenset[str]:
+        """What opening takes."""
+        key = interface.KEY if self.sharing is None else interface.SHARES
+        masked = self.masking is not None and self.masking.dropouts
+        return frozenset({key} | ({interface.ENROLLMENTS, interface.ANSWERS} if masked else set()))
+
+    @property
+    def room(self) -> int:
+        """The bits that lanes may take: a plaintext stays below n."""
+        return self.key.n.bit_length() - 1
+
+    @property
+    def plaintext_size(self) -> int:
+        """The bytes of a plaintext."""
+        return sizes.plaintext_size(self.key.n)
+
+    @property
+    def block_size(self) -> int:
+        """The bytes of a ciphertext."""
+        return sizes.ciphertext_size(self.key.n)
+
+    def to_map(self) -> Map:
+        """Write the scheme as it stands in a plan."""
+        value: Map = {"name": self.name, "key": int_bytes(self.key.n), "randomness": self.randomness}
+        # What a round does without does not stand in its plan.
+        if self.sharing is not None:
+            value["opens"] = self.sharing.to_map()
+        if self.masking is not None:
+            value["masks"] = self.masking.to_map()
+        return value
+
+    @classmethod
+    def parse(cls, value: Map, file: str) -> Self:
+        """Read the scheme from a plan; raises FormatError."""
+        types: dict[str, type | tuple[type, ...]] = {"name": str, "key": bytes, "randomness": str}
+        fields(value, file, "its scheme", types, {"opens": dict, "masks": dict})
+        return cls(
+            key=PublicKey(parse_int(value["key"], file)),
+            randomness=value["randomness"],
+            sharing=Shared.parse(value["opens"], file) if "opens" in value else None,
+            masking=Masking.parse(value["masks"], file) if "masks" in value else None,
+        )
+
+    def check(self, roster: Roster | None, parties: int) -> None:
+        """Refuse a key's size, randomness or masks that cannot be; raises HecliError."""
+        sizes.check_modulus_size(self.key.n)
+        if self.randomness not in RANDOMNESS:
+            raise HecliError(f"{self.randomness[:64]!r} is none of {', '.join(RANDOMNESS)}")
+        if self.masking is not None:
+            self.masking.check(roster, parties)
+
+    def read_public_key(self, reader: Reader) -> PublicKey:
+        """Read a public key; raises FormatError."""
+        return read_public_key(reader)
+
+    def read_private_key(self, reader: Reader, ask: Ask) -> PrivateKey:
+        """Read a private key; raises HecliError."""
+        return read_private_key(reader, ask)
+
+    def check_key(self, key: AnyKey | None, file: str) -> None:
+        """Refuse any key but the plan's; raises MismatchError and RefusedError."""
+        if key is None:
+            raise RefusedError(
+                f"{file} is for a key, and none is given", "pass the key: a plan alone is not believed"
+            )
+        if key.fingerprint != self.key.fingerprint:
+            raise MismatchError(
+                f"{file} is under the key {self.key.fingerprint}, the key given is {key.fingerprint}",
+                "pass the key that the plan was made with: --key",
+            )
+
+    def check_enrolled(
+        self, contributors: Sequence[Contributor], enrolled: Sequence[Enrolled], round_: Round, file: str
+    ) -> None:
+        """Refuse a list of those who enrolled that does not fit; raises FormatError."""
+        if self.masking is not None:
+            self.masking.check_enrolled(contributors, enrolled, round_, file)
+        elif enrolled:
+            raise FormatError(f"{file}: its list of those who enrolled does not fit its plan")
+
+    @contextmanager
+    def encrypting(self, round_: Round, sender: Sender, work: Executor) -> Iterator[Run]:
+        """Get ready to mask, where there are masks, and encrypt; raises HecliError."""
+        n = self.key.n
+        masks = None if self.masking is None else self.masking.masks(n, round_, sender)
+        each = -(-round_.blocks // min(work.workers, round_.batches))
+        with work(engines.encryptor(n, self.randomness, each), round_.batches) as run:
+            yield run if masks is None else (lambda batches: run(masks(batches)))
+
+    @contextmanager
+    def adding(self, sources: int, batches: int, work: Executor) -> Iterator[Run]:
+        """Get ready to multiply ciphertexts, which adds what is in them."""
+        with work(engines.multiplier(self.key.n, sources), batches) as run:
+            yield run
+
+    @contextmanager
+    def opening(self, round_: Round, opener: Opener, work: Executor) -> Iterator[Open]:
+        """Get ready to decrypt, and to take off what masks are left; raises HecliError."""
+        if self.sharing is not None:
+            raise RefusedError(
+                "the plan's key is in shares, and nobody opens alone",
+                "its holders make partials with hecli partial, and hecli combine opens with them",
+            )
+        if not isinstance(opener.key, PrivateKey):
+            raise RefusedError("the aggregate is under a key, and none is given", "pass --key")
+        with work(engines.decryptor(opener.key.p, opener.key.q), round_.batches) as run:
+            yield self.unmasked(lambda batches, _: run(batches), round_, opener)
+
+    def unmasked(self, opened: Open, round_: Round, opener: Opener) -> Open:
+        """Take off what masks are left; raises HecliError."""
+        if self.masking is None:
+            return opened
+        return self.masking.unmasked(self.key.n, opened, round_, opener)
+
+    def describe(self) -> Map:
+        """Say what the scheme is, for scripts."""
+        return {
+            "scheme": self.name,
+            "key": self.key.fingerprint,
+            "key_bits": self.key.n.bit_length(),
+            "randomness": self.randomness,
+            "opens": None if self.sharing is None else [self.sharing.threshold, self.sharing.shares],
+            "dropouts": None if self.masking is None else self.masking.dropouts,
+        }
+
+    def lines(self, parties: int) -> list[tuple[str, str]]:
+        """Say what the scheme is, for people."""
+        found = [("key", f"{self.key.fingerprint} ({self.key.n.bit_length()} bits)")]
+        if self.sharing is not None:
+            found.append(("to open", f"{self.sharing.threshold} of {self.sharing.shares} shares"))
+        found.append(("randomness", self.randomness))
+        return found + (self.masking.lines(parties) if self.masking else [])
+
+    def seconds(self, blocks: int, parties: int) -> tuple[float, float, float]:
+        """Foresee what a round's arithmetic takes on one core of this machine."""
+        costs = engines.measure(self.key.n, self.randomness, blocks)
+        encrypt = costs.prepare + blocks * costs.encrypt
+        return encrypt, blocks * (parties - 1) * costs.multiply, blocks * costs.decrypt

@@ -1,0 +1,112 @@
+"""What a scheme is told: of the round, of who encrypts, and of who opens."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+
+from hecli.formats.contributors import Contributor
+from hecli.identity.roster import Roster
+from hecli.identity.signatures import Identity
+from hecli.schemes.masks.dropouts import Answered, Enrollments
+
+Open = Callable[[Iterable[bytes], int], Iterator[bytes]]
+"""Opens batches of blocks, given the number of the first block; gives as many plaintexts."""
+
+
+class Round(NamedTuple):
+    """What a scheme is told of the round it works in.
+
+    Args:
+        plan: The digest of the plan.
+        roster: Who takes part, where the plan says it.
+        parties: The most parties.
+        blocks: Blocks of an update: those of its lanes, and the control block, which is the last.
+        batches: Batches in which they are worked on.
+    """
+
+    plan: bytes
+    roster: Roster | None
+    parties: int
+    blocks: int
+    batches: int
+
+
+@runtime_checkable
+class PublicKey(Protocol):
+    """What is used to encrypt; `scheme` names the scheme that it is for."""
+
+    scheme: ClassVar[str]
+
+    @property
+    def fingerprint(self) -> str:
+        """What people read to each other."""
+        ...
+
+    def check(self) -> None:
+        """Refuse a key under which encryption is worthless; raises HecliError."""
+        ...
+
+
+class PrivateKey(Protocol):
+    """What opens."""
+
+    @property
+    def public(self) -> PublicKey:
+        """The key that is used to encrypt."""
+        ...
+
+
+class Share(Protocol):
+    """One share of a key."""
+
+    @property
+    def index(self) -> int:
+        """Its number, from 1."""
+        ...
+
+
+class Sender(NamedTuple):
+    """Who encrypts, and what they were given.
+
+    Args:
+        key: The public key, if any.
+        identity: Who they are, if they sign.
+        enrollments: Everybody's, where the plan allows for dropouts.
+    """
+
+    key: PublicKey | None = None
+    identity: Identity | None = None
+    enrollments: Enrollments | None = None
+
+
+class Opener(NamedTuple):
+    """Whoever opens, and what they were given.
+
+    Args:
+        key: The private key, if any.
+        contributors: Who is in the sum.
+        enrollments: Everybody's, where the plan allows for dropouts.
+        answers: The answers about the aggregate, likewise.
+    """
+
+    key: PrivateKey | None = None
+    contributors: tuple[Contributor, ...] = ()
+    enrollments: Enrollments | None = None
+    answers: Sequence[Answered] = ()
+
+
+class Combining(NamedTuple):
+    """What is combined to open: a key in shares, and which shares made partials.
+
+    Args:
+        key: The public key, of the scheme's own type.
+        indices: The numbers of the shares, from 1, in the order of their partials.
+        names: How errors call the partials.
+        session: What the proofs are bound to.
+        refused: Where the places of partials go that do not hold.
+    """
+
+    key: Any
+    indices: Sequence[int]
+    names: Sequence[str]
+    session: bytes
+    refused: set[int]

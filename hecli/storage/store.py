@@ -1,0 +1,88 @@
+"""What a place for files can do, wherever it is."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Protocol
+
+Record = Callable[[bytes, bytes], None]
+"""Told of a use of a secret before anything is written: digests of plan and file; raises to forbid it."""
+
+
+class Store(Protocol):
+    """A place for files, found by path; every failure is a HecliError that names the path."""
+
+    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """Open a file to be read.
+
+        Args:
+            path: Where it is.
+
+        Returns:
+            A seekable stream, for as long as the block lasts.
+
+        Raises:
+            HecliError: It cannot be read.
+        """
+        ...
+
+    def create(
+        self, path: str, *, replace: bool = False, secret: bool = False
+    ) -> AbstractContextManager[BinaryIO]:
+        """Open a new file to be written, which appears whole when the block ends well.
+
+        Until then nothing is at `path`, and after a failure nothing is left.
+        Once it is there it outlasts a power cut.
+
+        Args:
+            path: Where it is to be.
+            replace: Whether it may take the place of another.
+            secret: Whether it is for its owner only.
+
+        Returns:
+            A stream to write to, for as long as the block lasts.
+
+        Raises:
+            HecliError: It cannot be written.
+            RefusedError: Something is there that must not be replaced.
+        """
+        ...
+
+    def claim(self, path: str, data: bytes) -> bool:
+        """Make a small file that only one of many can make, and its folder where there is none.
+
+        Args:
+            path: Where it is to be.
+            data: All of it.
+
+        Returns:
+            False where it is there already.
+
+        Raises:
+            HecliError: It cannot be written.
+        """
+        ...
+
+    def list(self, folder: str) -> Sequence[str]:
+        """Give the names of the files in a folder; none where there is no such folder.
+
+        Args:
+            folder: Its path.
+
+        Returns:
+            The names.
+
+        Raises:
+            HecliError: It cannot be read.
+        """
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is a file.
+
+        Args:
+            path: Where it would be.
+
+        Returns:
+            Whether there is.
+        """
+        ...

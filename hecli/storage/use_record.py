@@ -1,0 +1,84 @@
+"""The record beside a secret, of what it was used for: one file of each plan, and no other."""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hecli.errors import FormatError, HecliError, RefusedError
+from hecli.formats import envelope
+from hecli.formats.reader import Reader
+from hecli.storage.local import LOCAL
+from hecli.storage.store import Record
+from hecli.storage.use_record_file import KIND, Uses, parse_record, record_header
+
+NOUNS = {"opened": "aggregate", "masked": "update", "answered": "aggregate"}
+
+
+def remember(secret: str, use: str, danger: str, *, again: bool) -> Record:
+    """Make what notes, beside a secret, that it is used on a file of a plan, by their digests.
+
+    A use is never taken back, for whoever was stopped in the middle may have
+    seen some of it; the same one may go on.
+
+    Args:
+        secret: The path of the secret's file.
+        use: What is done to the file, a key of NOUNS and the suffix of the record.
+        danger: Why there must be no second file of a plan, and what to do.
+        again: Whether there may be one all the same.
+
+    Returns:
+        The record. It raises RefusedError where another file of the plan is
+        on it, unless `again`.
+
+    Raises:
+        RefusedError: The secret comes from where no record can be kept.
+    """
+    if secret == "-" or (os.path.exists(secret) and not os.path.isfile(secret)):  # noqa: S105 - a path
+        raise RefusedError(
+            "a secret from a pipe leaves no place for the record of its use",
+            "name the file itself; hecli keygen --passphrase protects it",
+        )
+    # Beside the file itself, not beside a link to it.
+    path = f"{os.path.realpath(secret)}.{use}"
+
+    def record(plan: bytes, file: bytes) -> None:
+        with _locked(secret):
+            uses = _read(path)
+            if any(known == plan and other != file for known, other in uses) and not again:
+                raise RefusedError(
+                    f"another {NOUNS[use]} of this plan was {use} before, says {secret}.{use}", danger
+                )
+            if (plan, file) not in uses:
+                with LOCAL.create(path, replace=True, secret=True) as out:
+                    envelope.write(out, KIND, record_header(uses | {(plan, file)}))
+
+    return record
+
+
+@contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Keep other processes out of the record while it is read and written."""
+    try:
+        import fcntl  # noqa: PLC0415 - not on every system
+    except ImportError:
+        yield
+        return
+    # For writing, without which locks over a network may be refused.
+    with open(path, "rb+") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _read(path: str) -> Uses:
+    if not os.path.lexists(path):
+        return frozenset()
+    if not os.path.isfile(path):
+        raise HecliError(f"cannot read {path}: it is no file, or leads to none", "restore the record")
+    try:
+        with LOCAL.open(path) as stream:
+            return parse_record(Reader(io.BytesIO(stream.read(envelope.HEADER_LIMIT + 1024)), path))
+    except FormatError as error:
+        raise HecliError(
+            error.message, "it says what was opened: restore it, or move it away if you know that nothing was"
+        ) from error

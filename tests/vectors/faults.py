@@ -1,0 +1,1218 @@
+"""Files that every reader must refuse: each has one fault, true digests, and true signatures."""
+
+import hashlib
+import math
+import struct
+from typing import Any, NamedTuple
+
+import msgpack
+import rounds as r
+from parts import (
+    FIELD,
+    RING,
+    SMALL_P,
+    SMALL_Q,
+    WEAK_AGREE,
+    WEAK_SIGN,
+    Map,
+    Sections,
+    blocks,
+    box,
+    card,
+    ciphertexts,
+    control,
+    envelope,
+    file_digest,
+    integer,
+    lane_width,
+    lanes,
+    layout,
+    masked,
+    objects,
+    pack,
+    records,
+    secrets_of,
+    sign,
+    under_passphrase,
+)
+from rounds import PLAN, N, follows, plan_digest, plan_file
+
+
+class Fault(NamedTuple):
+    """A file that must be refused.
+
+    `says` are words of hecli's error, `use` what the file is used for: a
+    command, and `with` which good files. `rule` is a section of docs/format.md.
+    """
+
+    data: bytes
+    says: str
+    rule: str
+    use: str
+
+
+class Group(dict[str, Fault]):
+    """Faults against the rules of one section."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__()
+        self.rule = rule
+
+    def add(self, name: str, data: bytes, says: str, use: str = "inspect") -> None:
+        """Add a file."""
+        assert name not in self
+        self[name] = Fault(data, says, self.rule, use)
+
+
+KEY: Map = {"n": integer(N)}
+LANES_DECLARED, CONTROL_DECLARED = layout(r.BODY_A)
+SAFE_KEY: Map = {"n": integer(r.SAFE_N), "dealing": r.DEALING}
+
+
+def plan_with(**changes: Any) -> bytes:
+    """Make a plan file in which some fields differ."""
+    return plan_file({**PLAN, **changes})
+
+
+def quantise_with(**changes: Any) -> bytes:
+    """Make a plan file in which the first step of the codec differs."""
+    return plan_with(codec=[{**r.QUANTISE, **changes}, r.PACK])
+
+
+def scheme_with(**changes: Any) -> bytes:
+    """Make a plan file in which the scheme differs."""
+    return plan_with(scheme={**r.PAILLIER, **changes})
+
+
+def without(value: Map, name: str) -> Map:
+    """Leave a field out."""
+    return {key: each for key, each in value.items() if key != name}
+
+
+def tensors_of(*items: list[Any], step: float = 1.0) -> bytes:
+    """Make a plan file with these tensors."""
+    codec = [{**r.QUANTISE, "steps": [step] * len(items)}, r.PACK]
+    return plan_with(tensors=list(items), codec=codec)
+
+
+def raw(value: Map) -> bytes:
+    """Encode a map as it comes, its keys unsorted."""
+    return msgpack.packb(value, use_bin_type=True)
+
+
+def start_faults() -> Group:
+    """The first bytes, and the prelude."""
+    group = Group("1")
+    plain = envelope("public key", KEY)
+    named = "this hecli reads version 2"
+    group.add("empty", b"", "ends too early")
+    group.add("not-msgpack", b"\xc1" + plain[1:], "not a hecli file")
+    group.add("other-magic", plain.replace(b"hecli", b"hecly", 1), "not a hecli file")
+    group.add("start-of-a-map", b"\x85" + plain[1:], "not a hecli file")
+    group.add("version-1", b"\x96\xa5hecli\x01", f"has format version 1, {named}")
+    group.add("version-1-garbage", b"\x96\xa5hecli\x01\xc1", f"has format version 1, {named}")
+    group.add("version-3", envelope("public key", KEY, version=3), f"has format version 3, {named}")
+    group.add("version-3-garbage", b"\x92\xa5hecli\x03\xc1", f"has format version 3, {named}")
+    group.add("version-70000", b"\x95\xa5hecli" + pack(70000), f"has format version 70000, {named}")
+    group.add("version-missing", b"\x95\xa5hecli", "ends too early")
+    group.add("version-text", envelope("public key", KEY, version="2"), "prelude has the wrong fields")
+    group.add(
+        "version-long-integer",
+        plain.replace(b"hecli\x02", b"hecli\xcc\x02", 1),
+        "version is not in canonical form",
+    )
+    size = len(pack(KEY))
+    group.add(
+        "prelude-long-integer",
+        plain.replace(pack(size), b"\xce" + size.to_bytes(4, "big"), 1),
+        "prelude is not in canonical form",
+    )
+    front = b"\x93\xa5hecli\x02" + pack("public key")
+    group.add("prelude-short", front + plain[len(front) :], "prelude has the wrong fields")
+    group.add("prelude-too-long", envelope("x" * 600, KEY), "prelude is too long")
+    group.add("unknown-kind", envelope("secret", KEY), "unknown kind 'secret'")
+    group.add("header-size-zero", envelope("public key", {}, header_bytes=b""), "declares a header")
+    group.add("header-too-large", envelope("public key", KEY, header_size=(4 << 20) + 1), "declares a header")
+
+    def declared(*sections: object) -> bytes:
+        return follows(PLAN, "update", {"party": "a"}, r.BODY_A, layout=list(sections))
+
+    lanes_, control_ = LANES_DECLARED, CONTROL_DECLARED
+    malformed = {
+        "section-short": ["lanes", 512, 1],
+        "section-name-integer": [1, 512, 1, 2048],
+        "section-records-text": ["lanes", 512, "1", 2048],
+    }
+    for name, section in malformed.items():
+        group.add(name, declared(section, control_), "prelude has the wrong fields")
+    impossible = {
+        "section-without-name": ["", 512, 1, 2048],
+        "section-upper-case": ["Lanes", 512, 1, 2048],
+        "section-not-ascii": ["l\u00e4nes", 512, 1, 2048],
+        "section-long-name": ["l" * 33, 512, 1, 2048],
+        "section-record-of-nothing": ["lanes", 0, 1, 2048],
+        "section-without-records": ["lanes", 512, 0, 2048],
+        "section-chunk-of-nothing": ["lanes", 512, 1, 0],
+        "section-chunk-too-large": ["lanes", 512, 1, (1 << 17) + 1],
+        "section-too-many-chunks": ["lanes", 512, (1 << 26) + 1, 1],
+        "records-too-many": ["lanes", 512, 1 << 62, 2048],
+    }
+    for name, section in impossible.items():
+        group.add(name, declared(section, control_), "declares")
+    group.add("section-twice", declared(lanes_, lanes_), "declares")
+    several = [(name, 512, r.BODY_A[0][2]) for name in "abcdefghi"]
+    group.add("sections-nine", follows(PLAN, "update", {"party": "a"}, several), "declares")
+    group.add("records-not-there", declared(["lanes", 512, 3, 2048], control_), "ends too early")
+    return group
+
+
+def header_faults() -> Group:
+    """The header's encoding."""
+    group = Group("1")
+    packed = pack(KEY)
+
+    def key(header_bytes: bytes, **changes: Any) -> bytes:
+        return envelope("public key", KEY, header_bytes=header_bytes, **changes)
+
+    group.add("header-shorter", key(packed, header_size=len(packed) - 1), "not valid msgpack")
+    group.add("header-longer", key(packed, header_size=len(packed) + 1), "ends too early")
+    group.add("header-not-a-map", key(pack([1])), "header is not a map")
+    total = {"plan": PLAN, **r.SUM_HEADER}
+    group.add(
+        "header-unsorted",
+        follows(PLAN, "sum", {}, r.SUM, header_bytes=raw(dict(sorted(total.items(), reverse=True)))),
+        "not in canonical form",
+    )
+    group.add("header-key-twice", key(b"\x82" + 2 * packed[1:]), "same key twice")
+    group.add("header-long-string", key(packed.replace(b"\xa1n", b"\xd9\x01n", 1)), "not in canonical form")
+    group.add("header-extension", key(b"\x81\xa1n\xd4\x01\x01"), "not in canonical form")
+    whole = pack({"plan": PLAN})
+    step = b"\xcb" + struct.pack(">d", 0.25), b"\xca" + struct.pack(">f", 0.25)
+    group.add("header-float32", plan_file_of(whole.replace(*step, 1)), "not in canonical form")
+    group.add(
+        "header-not-utf-8",
+        plan_file_of(whole.replace(b"\xa7vectors", b"\xa7vector\xff", 1)),
+        "not valid msgpack",
+    )
+    group.add("header-too-deep", envelope("public key", {"n": [[[[[[[1]]]]]]]}), "nested too deeply")
+    group.add("header-too-many-maps", plan_with(codec=[r.PACK] * 65), "too many maps")
+    group.add("header-too-many-arrays", envelope("tensors", {"tensors": [[]] * (1 << 18)}), "too many lists")
+    group.add("field-unknown", envelope("public key", {**KEY, "x": 1}), "unknown field 'x'")
+    group.add("field-missing", envelope("public key", {}), "no field 'n'")
+    group.add("field-of-wrong-type", envelope("public key", {"n": 5}), "'n' of the wrong type")
+    group.add("field-bool-for-int", quantise_with(bits=True), "'bits' of the wrong type")
+    return group
+
+
+def plan_file_of(header_bytes: bytes) -> bytes:
+    """Make a plan file with these bytes for a header."""
+    return envelope("plan", {}, header_bytes=header_bytes)
+
+
+def end_faults() -> Group:
+    """Chunks, trailers and files cut short."""
+    group = Group("1")
+    plain = envelope("public key", KEY)
+    body = r.UPDATE_B
+    first, second = (pack(content) for _, _, content in r.BODY_B)
+    damaged = bytes([first[-1] ^ 1]), bytes([second[-1] ^ 1])
+    group.add("chunk-of-other-length", body.replace(first, b"\xc5\x01\xff" + first[3:], 1), "wrong length")
+    group.add("chunk-altered", body.replace(first, first[:-1] + damaged[0], 1), "chunk 0 does not match")
+    group.add(
+        "chunk-of-control-altered",
+        body.replace(second, second[:-1] + damaged[1], 1),
+        "chunk 1 does not match",
+    )
+    packed = pack(KEY)
+    group.add(
+        "header-altered",
+        plain.replace(packed, packed[:-1] + bytes([packed[-1] ^ 2]), 1),
+        "digest does not match",
+    )
+    group.add(
+        "trailer-digest", envelope("public key", KEY, trailer={"digest": bytes(32)}), "digest does not match"
+    )
+    group.add(
+        "trailer-chunks",
+        follows(PLAN, "update", {"party": None}, r.BODY_B, trailer={"chunks": bytes(64)}),
+        "digest does not match",
+    )
+    group.add("trailer-unknown-field", envelope("public key", KEY, trailer={"x": 1}), "its trailer")
+    group.add("trailer-signed", envelope("public key", KEY, signer="alice"), "is signed")
+    group.add("truncated-in-trailer", plain[:-1], "ends too early")
+    group.add("truncated-in-header", plain[:40], "ends too early")
+    group.add("truncated-before-trailer", plain[: -len(pack(objects(plain)[-1]))], "ends too early")
+    group.add("bytes-behind-the-end", plain + b"\0", "bytes too many")
+    return group
+
+
+def layout_faults() -> Group:
+    """Sections that are not those of the kind."""
+    group = Group("3 sections")
+
+    def update(sections: Sections, **changes: Any) -> bytes:
+        return follows(PLAN, "update", {"party": "a"}, sections, **changes)
+
+    says = "calls for"
+    lanes_, control_ = r.BODY_A
+    group.add(
+        "body-where-none-may-be", envelope("public key", KEY, [("lanes", 1, b"x")]), "calls for no records"
+    )
+    group.add("body-missing", update([]), says)
+    group.add("body-of-other-records", update([("lanes", 256, lanes_[2]), control_]), says)
+    group.add("sections-in-wrong-order", update([control_, lanes_]), says)
+    group.add("section-control-missing", update([lanes_]), says)
+    group.add("section-lanes-missing", update([control_]), says)
+    group.add("section-too-many", update([lanes_, control_, ("more", 1, b"x")]), says)
+    group.add("section-of-another-name", update([("values", 512, lanes_[2]), control_]), says)
+    group.add("section-control-twice", update([lanes_, ("control", 512, 2 * control_[2])]), says)
+    group.add(
+        "section-of-another-chunk", update(r.BODY_A, layout=[["lanes", 512, 1, 1], CONTROL_DECLARED]), says
+    )
+    group.add(
+        "section-control-of-another-chunk",
+        update(r.BODY_A, layout=[LANES_DECLARED, ["control", 512, 1, 1]]),
+        says,
+    )
+    group.add("update-too-long", update([("lanes", 512, 2 * lanes_[2]), control_]), says)
+    group.add("encoded-control-missing", follows(PLAN, "encoded", {}, r.ENCODED[:1]), says)
+    group.add(
+        "encoded-control-short",
+        follows(PLAN, "encoded", {}, [r.ENCODED[0], ("control", 8, bytes(7) + b"\1")]),
+        says,
+    )
+    group.add("sum-short", follows(PLAN, "sum", r.SUM_HEADER, [("lanes", 2, r.SUM[0][2][:-2])]), says)
+    group.add(
+        "sum-of-other-records",
+        follows(PLAN, "sum", r.SUM_HEADER, [("lanes", 4, records(r.BOTH, 4))]),
+        says,
+    )
+    group.add(
+        "sum-with-control",
+        follows(PLAN, "sum", r.SUM_HEADER, [*r.SUM, ("control", 24, records([control(2, 15, 1)], 24))]),
+        says,
+    )
+    of_lanes, of_control = r.PARTIALS[1]
+    group.add("partial-control-missing", r.partial(1, [of_lanes]), says)
+    group.add("partial-short", r.partial(1, [("lanes", 512, of_lanes[2][:-512]), of_control]), says)
+    group.add("partial-in-one-section", r.partial(1, [("lanes", 512, of_lanes[2] + of_control[2])]), says)
+    group.add(
+        "tensors-short",
+        envelope("tensors", {"tensors": [["w", "int8", [3]]]}, [("values", 1, b"12")]),
+        says,
+    )
+    group.add(
+        "tensors-of-another-section",
+        envelope("tensors", {"tensors": [["w", "int8", [2]]]}, [("lanes", 1, b"12")]),
+        says,
+    )
+    return group
+
+
+UNPRINTABLE = {
+    "escape": "\x1b",
+    "delete": "\x7f",
+    "no-break-space": "\u00a0",
+    "soft-hyphen": "\u00ad",
+    "grapheme-joiner": "\u034f",
+    "letter-mark": "\u061c",
+    "hangul-filler": "\u115f",
+    "ogham-space": "\u1680",
+    "khmer-vowel": "\u17b4",
+    "mongolian-selector": "\u180b",
+    "zero-width-space": "\u200b",
+    "right-to-left": "\u202e",
+    "isolate": "\u2066",
+    "wide-space": "\u3000",
+    "filler": "\u3164",
+    "private-use": "\ue000",
+    "no-character": "\ufdd0",
+    "variation-selector": "\ufe0f",
+    "byte-order-mark": "\ufeff",
+    "halfwidth-filler": "\uffa0",
+    "replacement": "\ufffd",
+    "musical-control": "\U0001d173",
+    "tag": "\U000e0041",
+    "last": "\U0010ffff",
+}
+
+
+def text_faults() -> Group:
+    """Names, and integers in headers."""
+    group = Group("2")
+
+    def named(name: str) -> bytes:
+        return follows(PLAN, "update", {"party": name}, r.BODY_A)
+
+    names = {
+        "empty": "",
+        "blank": " ",
+        "blank-first": " a",
+        "blank-last": "a ",
+        "too-long": "a" * 65,
+        "decomposed": "e\u0301",
+        "out-of-order": "a\u0301\u0323",
+        "of-a-singleton": "\u212b",
+        **{name: f"a{character}b" for name, character in UNPRINTABLE.items()},
+    }
+    for name, text in names.items():
+        group.add(f"name-{name}", named(text), "cannot be a name")
+    group.add("plan-name", plan_with(name="\x1b[31m"), "cannot be a name")
+    group.add("plan-name-decomposed", plan_with(name="e\u0301"), "cannot be a name")
+
+    def tensor(name: str) -> bytes:
+        return envelope("tensors", {"tensors": [[name, "int8", [1]]]}, [("values", 1, b"1")])
+
+    for name, text in {"empty": "", "too-long": "a" * 257, "unprintable": "a\u200bb"}.items():
+        group.add(f"tensor-name-{name}", tensor(text), "cannot name a tensor")
+    group.add("plan-tensor-name", tensors_of(["a\nb", "int8", [1]]), "cannot name a tensor")
+    group.add("key-leading-zero", envelope("public key", {"n": b"\0" + integer(N)}), "not in canonical form")
+    group.add("key-empty", envelope("public key", {"n": b""}), "not in canonical form")
+    group.add("key-too-many-bytes", envelope("public key", {"n": integer(2**16384 + 1)}), "more than 2,048")
+    keys = [*r.DEALING["keys"][:2], integer((1 << 32768) + 1)]
+    group.add(
+        "dealing-too-many-bytes",
+        envelope("public key", {**SAFE_KEY, "dealing": {**r.DEALING, "keys": keys}}),
+        "more than 4,096",
+    )
+    return group
+
+
+def close_primes(offset: int, steps: int) -> int:
+    """Make a modulus that Fermat's method splits in so many steps: without a factor below 2^20."""
+    middle = int.from_bytes(hashlib.shake_256(b"middle").digest(128), "big") | 3 << 1022 | 1
+    half = math.isqrt(2 * middle * steps) - offset
+    assert middle - math.isqrt(middle**2 - half**2) == steps
+    return middle**2 - half**2
+
+
+LARGEST_SMALL, LEAST_LARGE = 1048573, 1048583
+"""The primes on both sides of 2^20."""
+
+FERMAT_1000, FERMAT_1001 = close_primes(53, 1000), close_primes(105, 1001)
+
+
+def key_faults() -> Group:
+    """Keys, and secrets."""
+    group = Group("3 public key")
+
+    def public(n: int) -> bytes:
+        return envelope("public key", {"n": integer(n)})
+
+    group.add("key-too-short", public(2**1000 + 1), "1001 bits is too short")
+    group.add("key-even", public(N - 1), "even")
+    group.add("key-prime", public(2**2203 - 1), "is prime")
+    group.add("key-small-factor", public(LARGEST_SMALL * N), "small factor")
+    group.add("key-square", public(SMALL_P**2), "perfect power")
+    group.add("key-close-primes", public(FERMAT_1000), "too close together")
+    group.add("plan-key-even", scheme_with(key=integer(N - 1)), "even")
+    group.add("plan-key-too-short", scheme_with(key=integer(2**1000 + 1)), "1001 bits is too short")
+    group.add("plan-key-small-factor", scheme_with(key=integer(3 * N)), "small factor", "encrypt")
+    group.add("plan-key-close-primes", scheme_with(key=integer(FERMAT_1000)), "too close", "encrypt")
+
+    def dealt(**changes: Any) -> bytes:
+        return envelope("public key", {**SAFE_KEY, "dealing": {**r.DEALING, **changes}})
+
+    keys = r.DEALING["keys"]
+    group.add("dealing-of-one", dealt(threshold=1), "cannot be what opens")
+    group.add("dealing-of-too-few", dealt(keys=keys[:1]), "cannot be what opens")
+    group.add("dealing-of-too-many", dealt(keys=keys * 21 + keys[:2]), "cannot be what opens")
+    group.add("dealing-one", dealt(v=b"\1"), "is no unit")
+    group.add("dealing-no-unit", dealt(keys=[*keys[:2], integer(r.SAFE_P)]), "is no unit")
+    group.add("dealing-too-large", dealt(v=integer(r.SAFE_N**2 + 1)), "is no unit")
+    group.add("dealing-malformed", dealt(keys=[1, 2, 3]), "malformed")
+    return group
+
+
+def private_key_faults() -> Group:
+    """Private keys, and the forms of a secret."""
+    group = Group("3 private key")
+    both = records([SMALL_P, SMALL_Q], 256)
+    sealed = under_passphrase(both, integer(N))
+
+    def private(secret: Map, n: int = N) -> bytes:
+        return envelope("private key", {"n": integer(n), "secret": secret})
+
+    group.add(
+        "private-key-of-another-n", private({"clear": both}, r.SAFE_N), "do not make its modulus", "open"
+    )
+    composite = SMALL_P * SMALL_Q, r.SAFE_P
+    group.add(
+        "private-key-not-prime",
+        private({"clear": records([*composite], 384)}, math.prod(composite)),
+        "not two different primes",
+        "open",
+    )
+    unfit = 120 * SMALL_Q + 1
+    size = -(-(unfit * SMALL_Q).bit_length() // 8)
+    group.add(
+        "private-key-unfit",
+        private({"clear": records([unfit, SMALL_Q], size)}, unfit * SMALL_Q),
+        "do not fit together",
+        "open",
+    )
+    group.add("private-key-short-secret", private({"clear": both[1:]}), "wrong length")
+    group.add("private-key-two-secrets", private({"clear": both, **sealed}), "secret")
+    group.add("private-key-no-secret", private({}), "secret")
+    group.add("private-key-unknown-secret", private({"plain": both}), "secret")
+    group.add(
+        "private-key-to-a-card",
+        private({"card": card("alice"), "box": box(both, "alice", integer(N))}),
+        "secret",
+    )
+    group.add("private-key-costly", private(under(sealed, log_n=19)), "scrypt with N = 2^19")
+    group.add("private-key-cheap", private(under(sealed, log_n=9)), "scrypt with N = 2^9")
+    group.add("private-key-short-salt", private(under(sealed, salt=bytes(15))), "salt or nonce")
+    group.add("private-key-short-nonce", private(under(sealed, nonce=bytes(11))), "salt or nonce")
+    group.add("private-key-short-box", private(under(sealed, box=bytes(527))), "wrong length")
+    group.add("private-key-long-box", private(under(sealed, box=bytes(529))), "wrong length")
+    group.add(
+        "private-key-bound-to-another", private(under_passphrase(both, integer(N + 2))), "passphrase", "open"
+    )
+    return group
+
+
+def under(sealed: Map, **changes: Any) -> Map:
+    """Change what stands beside or in a box under a passphrase."""
+    return {"passphrase": {**sealed["passphrase"], **changes}}
+
+
+def share_faults() -> Group:
+    """Shares of a key."""
+    group = Group("3 share")
+    group.add("share-index", r.share(index=4), "is share 4 of 3")
+    group.add("share-index-zero", r.share(index=0), "is share 0 of 3")
+    small: Map = {"threshold": 2, "v": b"\4", "keys": [b"\x10", b"\x40"]}
+    group.add(
+        "share-of-a-small-key",
+        r.share(n=integer(2**1000 + 1), dealing=small, secret={"clear": bytes(251)}),
+        "1001 bits is too short",
+    )
+    group.add("share-short-secret", r.share(secret={"clear": r.SHARE_BYTES[1:]}), "wrong length")
+    sealed = under_passphrase(r.SHARE_BYTES, r.SHARE_BOUND)
+    group.add("share-short-box", r.share(secret=under(sealed, box=bytes(527))), "wrong length")
+    boxed = box(r.SHARE_BYTES, "alice", r.SHARE_BOUND)
+    to_alice = {"card": card("alice"), "box": boxed}
+    group.add("share-short-box-to-a-card", r.share(secret={**to_alice, "box": boxed[:-1]}), "wrong length")
+    group.add("share-without-box", r.share(secret=without(to_alice, "box")), "no field 'box'")
+    group.add("share-weak-card", r.share(secret={**to_alice, "card": WEAK_AGREE}), "lets anybody")
+    other = r.VALUES[1].to_bytes(512, "big")
+    group.add("share-of-another", r.share(secret={"clear": other}), "does not fit its key", "open")
+    group.add(
+        "share-box-bound-to-another",
+        r.share(secret={**to_alice, "box": box(r.SHARE_BYTES, "alice", pack([r.DEALING_DIGEST, 2]))}),
+        "is not sealed to alice",
+        "open",
+    )
+    return group
+
+
+def plan_faults() -> Group:
+    """Plans without a roster."""
+    group = Group("3 plan")
+    group.add("plan-bits", quantise_with(bits=1), "bits must be")
+    group.add("plan-bits-33", quantise_with(bits=33), "bits must be")
+    group.add("plan-capacity", plan_with(capacity=(1 << 14) + 1), "parties must be")
+    group.add("plan-opens-one", plan_with(min_parties=1), "fewest parties must be")
+    group.add("plan-opens-too-many", plan_with(min_parties=17), "fewest parties must be")
+    group.add("plan-weight", plan_with(max_weight=0), "largest weight must be")
+    group.add("plan-weight-too-large", plan_with(max_weight=1 << 32), "largest weight must be")
+    group.add("plan-rounding", quantise_with(rounding="up"), "'up' is none of")
+    group.add("plan-randomness", scheme_with(randomness="none"), "'none' is none of")
+    group.add("plan-id", plan_with(id=bytes(15)), "id has the wrong length")
+    group.add("plan-not-verified", plan_with(require_verified=False), "not in canonical form")
+    group.add("plan-unknown-field", plan_with(bits=8), "unknown field 'bits'")
+    group.add("plan-without-codec", plan_file(without(PLAN, "codec")), "no field 'codec'")
+    group.add("plan-no-tensors", tensors_of(), "holds 0 tensors")
+    group.add("plan-no-values", tensors_of(["w", "float32", [0]]), "no values")
+    group.add("plan-dtype", tensors_of(["w", "complex64", [1]]), "cannot be encoded")
+    group.add("plan-shape", tensors_of(["w", "float32", [-1]]), "impossible shape")
+    group.add("plan-shape-too-long", tensors_of(["w", "float32", [1] * 33]), "impossible shape")
+    group.add("plan-shape-malformed", tensors_of(["w", "float32", [1.0]]), "malformed")
+    group.add("plan-too-many-values", tensors_of(["w", "int8", [(1 << 40) + 1]]), "too many")
+    group.add("plan-unsorted", tensors_of(["w", "int8", [1]], ["b", "int8", [1]]), "not in order")
+    group.add("plan-name-twice", tensors_of(["w", "int8", [1]], ["w", "int8", [1]]), "two tensors named w")
+    steps = {
+        "zero": 0.0,
+        "negative": -0.25,
+        "nan": float("nan"),
+        "infinite": float("inf"),
+        "too-large": 2.0**512,
+        "too-small": math.nextafter(2.0**-512, 0),
+    }
+    for name, step in steps.items():
+        group.add(f"plan-step-{name}", tensors_of(["w", "int8", [1]], step=step), "impossible step")
+    group.add("plan-step-integer", quantise_with(steps=[0.25, 1]), "malformed")
+    group.add("plan-steps-too-few", quantise_with(steps=[0.25]), "steps")
+    group.add("plan-steps-too-many", quantise_with(steps=[0.25, 0.5, 0.5]), "steps")
+    sparse = {"step": "sparse"}
+    group.add("codec-unknown-step", plan_with(codec=[sparse, r.QUANTISE, r.PACK]), "unknown step 'sparse'")
+    group.add("codec-unknown-last-step", plan_with(codec=[r.QUANTISE, sparse]), "unknown step 'sparse'")
+    for name, codec in {
+        "empty": [],
+        "in-wrong-order": [r.PACK, r.QUANTISE],
+        "without-pack": [r.QUANTISE],
+        "twice": [r.QUANTISE, r.PACK, r.PACK],
+    }.items():
+        group.add(f"codec-{name}", plan_with(codec=codec), "codec")
+    group.add("codec-malformed", plan_with(codec=["quantise", "pack"]), "codec")
+    group.add("codec-unknown-field", quantise_with(x=1), "unknown field 'x'")
+    group.add("codec-pack-field", plan_with(codec=[r.QUANTISE, {**r.PACK, "x": 1}]), "unknown field 'x'")
+    group.add("codec-without-bits", plan_with(codec=[without(r.QUANTISE, "bits"), r.PACK]), "no field 'bits'")
+    group.add("scheme-unknown", plan_with(scheme={"name": "x"}), "unknown scheme 'x'")
+    group.add("scheme-without-name", plan_with(scheme=without(r.PAILLIER, "name")), "no field 'name'")
+    group.add("scheme-unknown-field", scheme_with(x=1), "unknown field 'x'")
+    group.add("scheme-without-key", plan_with(scheme=without(r.PAILLIER, "key")), "no field 'key'")
+    group.add("scheme-without-randomness", plan_with(scheme=without(r.PAILLIER, "randomness")), "no field")
+    for name, changes, says in (
+        ("plan-opens-alone", {"threshold": 1}, "threshold cannot be"),
+        ("plan-opens-more-than-there-are", {"threshold": 4}, "threshold cannot be"),
+        ("plan-opens-of-65", {"shares": 65}, "threshold cannot be"),
+        ("plan-opens-short-digest", {"dealing": bytes(31)}, "threshold cannot be"),
+        ("plan-opens-unknown-field", {"x": 1}, "unknown field 'x'"),
+    ):
+        scheme = {**r.SHARED_PLAN["scheme"], "opens": {**r.OPENS, **changes}}
+        group.add(name, plan_with(scheme=scheme), says)
+    group.add("masks-without-roster", scheme_with(masks={"dropouts": 0}), "parties of a roster")
+    group.add(
+        "scheme-masks-without-roster",
+        plan_with(scheme={"name": "masks", "dropouts": 0}),
+        "parties of a roster",
+    )
+    return group
+
+
+def mask_plan_faults() -> Group:
+    """Plans with masks."""
+    group = Group("3 plan")
+
+    def alone(**changes: Any) -> bytes:
+        return plan_file({**r.MASKED_PLAN, "scheme": {**r.MASKED_PLAN["scheme"], **changes}})
+
+    def hidden(masks: Map) -> bytes:
+        return plan_file({**r.HIDDEN_PLAN, "scheme": {**r.PAILLIER, "masks": masks}})
+
+    group.add("masks-dropouts", hidden({"dropouts": 1}), "too many to drop out")
+    group.add("masks-dropouts-negative", hidden({"dropouts": -1}), "too many to drop out")
+    group.add("masks-fields", hidden({}), "no field 'dropouts'")
+    group.add("masks-unknown-field", hidden({"dropouts": 0, "x": 1}), "unknown field 'x'")
+    group.add("scheme-masks-dropouts", alone(dropouts=1), "too many to drop out")
+    group.add("scheme-masks-with-key", alone(key=integer(N)), "unknown field 'key'")
+    group.add("scheme-masks-with-opens", alone(opens=r.OPENS), "unknown field 'opens'")
+    group.add(
+        "scheme-masks-without-dropouts",
+        plan_file({**r.MASKED_PLAN, "scheme": {"name": "masks"}}),
+        "no field 'dropouts'",
+    )
+    return group
+
+
+def roster_faults() -> Group:
+    """Rosters, and who signed a plan."""
+    group = Group("3 plan")
+
+    def plan(**changes: Any) -> bytes:
+        return plan_file({**r.SIGNED_PLAN, "roster": {**r.ROSTER, **changes}})
+
+    alice, anna, bob = (card(name) for name in ("alice", "anna", "bob"))
+    group.add("plan-unsigned", follows(r.SIGNED_PLAN, "plan", {}), "not signed by its coordinator")
+    group.add("plan-signed-by-another", plan_file(r.SIGNED_PLAN, "bob"), "not signed by its coordinator")
+    group.add("roster-capacity", plan_file({**r.SIGNED_PLAN, "capacity": 3}), "not that of the roster")
+    group.add(
+        "roster-name-twice", plan(members=[*sorted([alice, card("alice", "carol")]), anna, bob]), "same name"
+    )
+    group.add("roster-key-twice", plan(members=[alice, anna, ["bob", alice[1], bob[2]]]), "the same key")
+    group.add("roster-agree-twice", plan(members=[alice, anna, ["bob", bob[1], alice[2]]]), "the same key")
+    group.add(
+        "roster-card-of-nobody", plan(members=[alice, anna, bob, card("carol")]), "not those of its cards"
+    )
+    group.add("roster-name-without-card", plan(keyholders=["carol"]), "not those of its cards")
+    group.add("roster-unsorted", plan(parties=["bob", "alice"]), "out of order")
+    group.add(
+        "roster-party-twice",
+        plan_file(
+            {**r.SIGNED_PLAN, "capacity": 3, "roster": {**r.ROSTER, "parties": ["alice", "bob", "bob"]}}
+        ),
+        "out of order",
+    )
+    group.add("roster-cards-unsorted", plan(members=[anna, alice, bob]), "cards are out of order")
+    group.add("roster-malformed", plan(keyholders=[1]), "roster is malformed")
+    group.add("roster-weak-sign", plan(members=[WEAK_SIGN, anna, bob]), "lets anybody")
+    group.add("roster-weak-agree", plan(members=[WEAK_AGREE, anna, bob]), "lets anybody")
+    return group
+
+
+def round_faults() -> Group:
+    """Encoded files, updates, aggregates and sums of a plan without a roster."""
+    group = Group("3 encoded")
+
+    def encoded(total: int, values: list[int] = r.A) -> bytes:
+        sections: Sections = [("lanes", 1, bytes(values)), ("control", 24, records([total], 24))]
+        return follows(PLAN, "encoded", {}, sections)
+
+    group.add("encoded-weight", encoded(control(1, 11, 1)), "weight is not from 1 to 10")
+    group.add("encoded-weight-zero", encoded(control(1, 0, 1)), "weight is not from 1 to 10")
+    group.add("encoded-clipped", encoded(control(1, 10, 7)), "more values were clipped")
+    group.add("encoded-count", encoded(control(2, 10, 1)), "control")
+    group.add("encoded-lane", encoded(r.CONTROL_A, [255, *r.A[1:]]), "lane value above 254")
+    group.add(
+        "encoded-unknown-field", follows(PLAN, "encoded", {"weight": 10}, r.ENCODED), "unknown field 'weight'"
+    )
+
+    group.rule = "3 aggregate"
+
+    def aggregate(contributors: list[Any]) -> bytes:
+        return follows(PLAN, "aggregate", {"contributors": contributors}, r.BODY_AB)
+
+    group.add("aggregate-of-nobody", aggregate([]), "missing or out of order")
+    group.add("aggregate-unsorted", aggregate(r.CONTRIBUTORS[::-1]), "missing or out of order")
+    group.add("aggregate-twice", aggregate(r.CONTRIBUTORS[:1] * 2), "a contributor twice")
+    party = [["a", bytes(32)], ["a", bytes([1] * 32)]]
+    group.add("aggregate-party-twice", aggregate(party), "a contributor twice")
+    group.add("aggregate-short-digest", aggregate([["a", bytes(31)]]), "malformed")
+    group.add(
+        "aggregate-beyond-capacity",
+        aggregate([[None, bytes([at]) * 32] for at in range(17)]),
+        "more contributors than",
+    )
+    group.add(
+        "contributor-signed-without-roster",
+        aggregate([["alice", bytes(32), bytes(64)]]),
+        "and its plan no roster",
+    )
+
+    group.rule = "3 sum"
+
+    def total(sections: Sections = r.SUM, **changes: Any) -> bytes:
+        return follows(PLAN, "sum", {**r.SUM_HEADER, **changes}, sections)
+
+    one: Map = {"contributors": r.CONTRIBUTORS[1:], "weight": 10}
+    group.add("sum-of-one", total([("lanes", 2, records(r.A, 2))], **one), "has 1 contributors")
+    group.add("sum-weight", total(weight=21), "out of range")
+    group.add("sum-weight-too-small", total(weight=1), "out of range")
+    group.add("sum-clipped", total(clipped=13), "out of range")
+    group.add("sum-clipped-negative", total(clipped=-1), "negative")
+    group.add("sum-short-digest", total(aggregate=bytes(31)), "wrong length")
+    group.add("sum-lane", total([("lanes", 2, records([509, *r.BOTH[1:]], 2))]), "out of range")
+
+    group.rule = "3 tensors"
+    pair = [["w", "int8", [1]], ["b", "int8", [1]]]
+
+    def tensors(*items: list[Any]) -> bytes:
+        return envelope("tensors", {"tensors": list(items)}, [("values", 1, b"12")])
+
+    group.add("tensors-unsorted", tensors(*pair), "not in order")
+    group.add(
+        "tensors-in-order-of-utf-16",
+        tensors(["\U00010000", "int8", [1]], ["\uff21", "int8", [1]]),
+        "not in order",
+    )
+    group.add("tensors-name-twice", tensors(pair[0], pair[0]), "two tensors named w")
+    group.add("tensors-malformed", tensors(["w", "int8", 2]), "malformed")
+    return group
+
+
+def signature_faults() -> Group:
+    """Signatures, and whose they must be."""
+    group = Group("1 signatures")
+    alice_card = {"card": card("alice")}
+    signed = envelope("card", alice_card, signer="alice")
+    own = sign("alice", "card", b"", file_digest(signed))
+
+    def with_signatures(*signatures: list[Any]) -> bytes:
+        return envelope("card", alice_card, trailer={"signatures": list(signatures)})
+
+    group.add("signature-malformed", with_signatures([*own[:3], own[3][:-1]]), "signature is malformed")
+    group.add("signature-twice", with_signatures(own, own), "more than one signature")
+    group.add("signature-truncated", r.SIGNED_A[:-1], "ends too early")
+
+    def update(signature: list[Any]) -> bytes:
+        return follows(
+            r.SIGNED_PLAN, "update", {"party": "alice"}, r.SIGNED_BODY_A, trailer={"signatures": [signature]}
+        )
+
+    digest_, own_digest = plan_digest(r.SIGNED_PLAN), file_digest(r.SIGNED_A)
+    says = "does not hold"
+    group.add("signature-for-another-kind", update(sign("alice", "aggregate", digest_, own_digest)), says)
+    group.add(
+        "signature-for-another-plan", update(sign("alice", "update", plan_digest(PLAN), own_digest)), says
+    )
+    group.add("signature-for-another-file", update(sign("alice", "update", digest_, bytes(32))), says)
+    group.add(
+        "signature-without-roster",
+        follows(
+            PLAN,
+            "update",
+            {"party": "alice"},
+            r.BODY_A,
+            trailer={"signatures": [sign("alice", "update", plan_digest(PLAN), bytes(32))]},
+        ),
+        says,
+    )
+    group.add(
+        "signature-weak-key",
+        follows(PLAN, "update", {"party": "alice"}, r.BODY_A, signer=WEAK_SIGN),
+        "lets anybody",
+    )
+    group.add(
+        "signature-weak-agree",
+        follows(PLAN, "update", {"party": "alice"}, r.BODY_A, signer=WEAK_AGREE),
+        "lets anybody",
+    )
+    group.add(
+        "signature-of-another-party",
+        follows(PLAN, "update", {"party": "a"}, r.BODY_A, signer="alice"),
+        "is a's, and signed by alice",
+    )
+
+    group.rule = "3 roster"
+
+    def party(name: str, signer: object) -> bytes:
+        return follows(r.SIGNED_PLAN, "update", {"party": name}, r.SIGNED_BODY_A, signer=signer)
+
+    group.add("signature-by-another", party("alice", "bob"), "is alice's, and signed by bob")
+    group.add("signature-by-a-namesake", party("alice", card("alice", "mallory")), "has the card")
+    group.add("signature-by-a-stranger", party("mallory", "mallory"), "not on the plan's roster")
+    group.add("signature-by-no-party", party("anna", "anna"), "may not send an update")
+    group.add(
+        "signature-missing",
+        follows(r.SIGNED_PLAN, "update", {"party": "alice"}, r.SIGNED_BODY_A),
+        "not signed",
+    )
+    group.add(
+        "signature-missing-aggregate",
+        follows(r.SIGNED_PLAN, "aggregate", {"contributors": r.SIGNED_CONTRIBUTORS}, r.SIGNED_BODY_AB),
+        "not signed",
+    )
+    group.add(
+        "signature-missing-sum", follows(r.SIGNED_PLAN, "sum", r.SIGNED_SUM_HEADER, r.SUM), "not signed"
+    )
+    group.add(
+        "sum-by-no-keyholder",
+        follows(r.SIGNED_PLAN, "sum", r.SIGNED_SUM_HEADER, r.SUM, signer="bob"),
+        "may not open sums",
+    )
+    chosen: Map = {**r.SIGNED_PLAN, "roster": {**r.ROSTER, "aggregators": ["anna"]}}
+    listed = [
+        [name, bytes([at] * 32), sign(name, "update", plan_digest(chosen), bytes([at] * 32))[3]]
+        for at, name in enumerate(("alice", "bob"))
+    ]
+    group.add(
+        "aggregate-by-no-aggregator",
+        follows(chosen, "aggregate", {"contributors": listed}, r.SIGNED_BODY_AB, signer="bob"),
+        "may not aggregate",
+    )
+
+    def aggregate(*contributors: list[Any]) -> bytes:
+        header: Map = {"contributors": list(contributors)}
+        return follows(r.SIGNED_PLAN, "aggregate", header, r.SIGNED_BODY_AB, signer="bob")
+
+    alice, bob = r.SIGNED_CONTRIBUTORS
+    by_anna = sign("anna", "update", digest_, bytes(32))[3]
+    group.add("contributor-unsigned", aggregate(alice, bob[:2]), "no signed update of a party")
+    group.add(
+        "contributor-no-party", aggregate(alice, ["anna", bytes(32), by_anna]), "no signed update of a party"
+    )
+    group.add("contributor-signature", aggregate(alice, [*bob[:2], alice[2]]), "signature under the update")
+    group.add("contributor-signature-malformed", aggregate(alice, [*bob[:2], bob[2][:-1]]), "malformed")
+    return group
+
+
+def people_faults() -> Group:
+    """Cards and identities."""
+    group = Group("3 card")
+    own = {"card": card("alice")}
+    group.add("card-unsigned", envelope("card", own), "not signed by its own key")
+    group.add("card-signed-by-another", envelope("card", own, signer="bob"), "not signed by its own key")
+    short = {"card": ["alice", bytes(31), card("alice")[2]]}
+    group.add("card-short-key", envelope("card", short, signer="alice"), "a card in it is malformed")
+    group.add("card-weak-sign", envelope("card", {"card": WEAK_SIGN}, signer=WEAK_SIGN), "lets anybody")
+    group.add("card-weak-agree", envelope("card", {"card": WEAK_AGREE}, signer=WEAK_AGREE), "lets anybody")
+
+    group.rule = "3 identity"
+
+    def identity(secret: Map) -> bytes:
+        return envelope("identity", {**own, "secret": secret})
+
+    group.add(
+        "identity-of-another",
+        identity({"clear": b"".join(secrets_of("bob"))}),
+        "not those of its card",
+        "open",
+    )
+    group.add("identity-short-secret", identity({"clear": b"".join(secrets_of("alice"))[1:]}), "wrong length")
+    sealed = under_passphrase(b"".join(secrets_of("alice")), pack(card("alice")))
+    group.add("identity-short-box", identity(under(sealed, box=bytes(79))), "wrong length")
+    group.add("identity-unknown-field", identity(under(sealed, x=1)), "unknown field 'x'")
+    group.add(
+        "identity-to-a-card",
+        identity(
+            {"card": card("bob"), "box": box(b"".join(secrets_of("alice")), "bob", pack(card("alice")))}
+        ),
+        "secret",
+    )
+    return group
+
+
+def ledger_faults() -> Group:
+    """Entries and use records."""
+    group = Group("3 entry")
+
+    def entry(**changes: Any) -> bytes:
+        header = {**r.SECOND_ENTRY, **changes}
+        return envelope("entry", header, signer="anna", plan=header["plan"])
+
+    group.add("entry-unsigned", envelope("entry", r.ENTRY), "not signed by anna")
+    group.add("entry-by-another", envelope("entry", r.ENTRY, signer="bob"), "not signed by anna")
+    group.add(
+        "entry-signed-for-another-plan", envelope("entry", r.SECOND_ENTRY, signer="anna"), "does not hold"
+    )
+    group.add("entry-number", entry(number=0), "cannot have the number 0")
+    group.add("entry-number-too-large", entry(number=10**8), "cannot have the number")
+    group.add("entry-founded-later", entry(event="founded"), "cannot be entry 2")
+    group.add("entry-first-not-founded", entry(number=1), "cannot be entry 1")
+    group.add("entry-event", entry(event="other", cards=[]), "cannot be entry 2")
+    group.add("entry-previous", entry(previous=bytes(31)), "wrong length")
+    group.add("entry-plan", entry(plan=bytes(31)), "wrong length")
+    group.add("entry-files", entry(files=[["a"]]), "list of files")
+    group.add("entry-file-digest", entry(files=[["a", bytes(31)]]), "cannot be recorded")
+    group.add("entry-file-name", entry(files=[["a\u202eb", bytes(32)]]), "cannot be recorded")
+    group.add("entry-file-name-empty", entry(files=[["", bytes(32)]]), "cannot be recorded")
+    group.add("entry-file-name-too-long", entry(files=[["a" * 257, bytes(32)]]), "cannot be recorded")
+    group.add("entry-text", entry(text="\n"), "must be printable")
+    group.add("entry-text-too-long", entry(text="a" * 1001), "at most 1,000")
+    group.add("entry-cards", entry(event="note"), "only a plan")
+    group.add("entry-cards-unsorted", entry(cards=[card("bob"), card("alice")]), "cards are out of order")
+    group.add("entry-card-twice", entry(cards=[card("alice")] * 2), "cards are out of order")
+    group.add("entry-weak-card", entry(cards=[WEAK_AGREE, card("bob")]), "lets anybody")
+
+    group.rule = "2"
+    times = {
+        "blank": "2026-11-22 10:11:12",
+        "without-zone": "2026-11-22T10:11:12",
+        "lower-case": "2026-11-22t10:11:12z",
+        "newline": "2026-11-22T10:11:12Z\n",
+        "short-day": "2026-11-2T10:11:12Z",
+        "no-such-day": "2026-02-30T10:11:12Z",
+        "no-leap-year": "2100-02-29T10:11:12Z",
+        "month-13": "2026-13-01T10:11:12Z",
+        "month-0": "2026-00-01T10:11:12Z",
+        "hour-24": "2026-11-22T24:00:00Z",
+        "minute-60": "2026-11-22T10:60:12Z",
+        "second-60": "2026-11-22T10:11:60Z",
+        "year-1969": "1969-12-31T23:59:59Z",
+        "other-digits": "\u0662\u0660\u0662\u0666-11-22T10:11:12Z",
+        "fraction": "2026-11-22T10:11:12.0Z",
+    }
+    for name, time in times.items():
+        group.add(f"time-{name}", entry(time=time), "is no time")
+
+    group.rule = "3 use record"
+    unsorted = [[bytes([1] * 32), bytes(32)], [bytes(32), bytes(32)]]
+    group.add("record-unsorted", envelope("use record", {"uses": unsorted}), "out of order")
+    group.add("record-twice", envelope("use record", {"uses": unsorted[1:] * 2}), "out of order")
+    group.add("record-malformed", envelope("use record", {"uses": [[bytes(32)]]}), "malformed")
+    group.add("record-short-digest", envelope("use record", {"uses": [[bytes(32), bytes(31)]]}), "malformed")
+    group.add("record-of-old-name", envelope("record", {"uses": []}), "unknown kind 'record'")
+    return group
+
+
+def partial_faults() -> Group:
+    """Partials, alone and when they are combined."""
+    group = Group("3 partial")
+    group.add("partial-aggregate", r.partial(1, aggregate=bytes(31)), "wrong length")
+    group.add("partial-index-zero", r.partial(1, index=0), "there are 3")
+    group.add("partial-index-4", r.partial(1, index=4), "there are 3")
+    group.add(
+        "partial-without-shares",
+        follows(
+            PLAN,
+            "partial",
+            {"contributors": r.CONTRIBUTORS, "aggregate": file_digest(r.AGGREGATE), "index": 1},
+            r.PARTIALS[1],
+        ),
+        "not in shares",
+    )
+
+    group.rule = "7"
+    use = "combine with shared-3.part"
+    own, other = r.VALUES[:2]
+    group.add("combine-share", r.partial(1, r.partial_body(1, (other, other))), "share 1) does not hold", use)
+    group.add(
+        "combine-share-of-lanes", r.partial(1, r.partial_body(1, (other, own))), "share 1) does not hold", use
+    )
+    group.add(
+        "combine-share-of-control",
+        r.partial(1, r.partial_body(1, (own, other))),
+        "share 1) does not hold",
+        use,
+    )
+    group.add("combine-index", r.partial(1, index=2), "share 2) does not hold", use)
+    group.add("combine-aggregate", r.partial(1, aggregate=bytes(32)), "of another aggregate", use)
+    swapped = [("lanes", 512, r.PARTIALS[1][1][2]), ("control", 512, r.PARTIALS[1][0][2])]
+    group.add("combine-groups-swapped", r.partial(1, swapped), "share 1) does not hold", use)
+    group.add("combine-twice", r.partial(3), "are both of share 3", use)
+    lanes_, control_ = r.PARTIALS[1]
+    large = lanes_[2][:528] + b"\xff" + lanes_[2][529:]
+    group.add(
+        "combine-z-too-large", r.partial(1, [("lanes", 512, large), control_]), "share 1) does not hold", use
+    )
+    return group
+
+
+def enrollment_faults() -> Group:
+    """Who enrolled; enrollments and answers."""
+    group = Group("3 update")
+
+    def update(enrolled: object) -> bytes:
+        header: Map = {"party": "alice", "enrolled": enrolled}
+        return follows(r.DROPOUT_PLAN, "update", header, r.DROPOUT_BODIES[0], signer="alice")
+
+    fit, order = "who enrolled does not fit", "who enrolled is out of order"
+    alice, bob, carol = r.ENROLLED
+    group.add(
+        "enrolled-without-dropouts",
+        follows(
+            r.MASKED_PLAN,
+            "update",
+            {"party": "alice", "enrolled": [alice, bob]},
+            blocks(r.MASKED_NUMBERS[0], 1024),
+            signer="alice",
+        ),
+        fit,
+    )
+    group.add(
+        "enrolled-missing",
+        follows(r.DROPOUT_PLAN, "update", {"party": "alice"}, r.DROPOUT_BODIES[0], signer="alice"),
+        fit,
+    )
+    group.add("enrolled-below-threshold", update([alice]), fit)
+    group.add("enrolled-strangers", update([alice, bob, ["dora", bytes(32)]]), fit)
+    group.add("enrolled-without-the-party", update([bob, carol]), fit)
+    group.add("enrolled-unsorted", update([bob, alice, carol]), order)
+    group.add("enrolled-twice", update([alice, alice, bob]), order)
+    group.add("enrolled-malformed", update([alice, ["bob", bytes(31)]]), "malformed")
+    group.add(
+        "enrolled-without-a-contributor",
+        follows(
+            r.DROPOUT_PLAN,
+            "aggregate",
+            {"contributors": r.DROPOUT_CONTRIBUTORS, "enrolled": [alice, carol]},
+            r.DROPOUT_BODY,
+            signer="bob",
+        ),
+        fit,
+    )
+    group.add(
+        "enrolled-differently",
+        follows(
+            r.DROPOUT_PLAN,
+            "update",
+            {"party": "bob", "enrolled": [alice, bob]},
+            r.DROPOUT_BODIES[1],
+            signer="bob",
+        ),
+        "masked with different people",
+        "aggregate with dropouts-alice.enc",
+    )
+
+    group.rule = "3 enrollment"
+    header = r.enrollment_header("alice")
+    group.add("enrollment-unsigned", follows(r.DROPOUT_PLAN, "enrollment", header), "not signed")
+    group.add(
+        "enrollment-by-another",
+        follows(r.DROPOUT_PLAN, "enrollment", header, signer="bob"),
+        "not signed by alice",
+    )
+    group.add(
+        "enrollment-by-no-party",
+        follows(r.DROPOUT_PLAN, "enrollment", {**header, "party": "anna"}, signer="anna"),
+        "may not enroll",
+    )
+    group.add(
+        "enrollment-without-dropouts",
+        follows(r.MASKED_PLAN, "enrollment", {**header, "parties": header["parties"][:2]}, signer="alice"),
+        "allows for no dropouts",
+    )
+    parties = header["parties"]
+    group.add("enrollment-for-two", r.enrollment("alice", parties=parties[:2]), "not for as many parties")
+    group.add("enrollment-key", r.enrollment("alice", mask_key=bytes(31)), "wrong length")
+    group.add("enrollment-digest", r.enrollment("alice", self_digest=bytes(31)), "wrong length")
+    group.add("enrollment-own-box", r.enrollment("alice", own=header["own"][:-1]), "wrong length")
+
+    def first(*item: bytes) -> bytes:
+        return r.enrollment("alice", parties=[list(item), *parties[1:]])
+
+    group.add("enrollment-party-box", first(parties[0][0][:-1], *parties[0][1:]), "malformed")
+    group.add("enrollment-party-digest", first(*parties[0][:2], bytes(31)), "malformed")
+
+    group.rule = "8"
+    use = "mask with alice.enroll carol.enroll"
+    of_bob = r.enrollment_header("bob")["parties"]
+    group.add(
+        "mask-box",
+        r.enrollment("bob", parties=[[of_bob[1][0], *of_bob[0][1:]], *of_bob[1:]]),
+        "does not open",
+        use,
+    )
+    group.add(
+        "mask-shares",
+        r.enrollment("bob", parties=[r.for_party("bob", "alice", [bytes(66)] * 2), *of_bob[1:]]),
+        "is not what it says",
+        use,
+    )
+    group.add("mask-weak-key", r.enrollment("bob", mask_key=bytes(32)), "nobody can agree", use)
+    return group
+
+
+def answer_faults() -> Group:
+    """Answers, alone and when they take masks off."""
+    group = Group("3 answer")
+    shares = [[name, r.shares_of(name, 0)[1]] for name in ("alice", "bob")]
+    group.add(
+        "answer-both-secrets",
+        r.answer("bob", mask_shares=[["alice", r.shares_of("alice", 1)[1]]]),
+        "both secrets of one party",
+    )
+    group.add("answer-unsorted", r.answer("bob", self_shares=shares[::-1]), "out of order")
+    group.add("answer-twice", r.answer("bob", self_shares=[shares[0], *shares]), "out of order")
+    group.add("answer-short-share", r.answer("bob", self_shares=[["alice", bytes(65)]]), "malformed")
+    group.add("answer-stranger", r.answer("bob", mask_shares=[["dora", bytes(66)]]), "no party")
+    group.add("answer-coordinator", r.answer("bob", mask_shares=[["anna", bytes(66)]]), "no party")
+    group.add("answer-short-digest", r.answer("bob", aggregate=bytes(31)), "wrong length")
+    group.add("answer-by-another", r.answer("bob", signer="carol"), "not signed by bob")
+    group.add("answer-by-no-party", r.answer("bob", party="anna", signer="anna"), "may not answer")
+    header: Map = {
+        "party": "bob",
+        "aggregate": file_digest(r.MASKED_AGGREGATE),
+        "self_shares": [],
+        "mask_shares": [],
+    }
+    group.add(
+        "answer-without-dropouts",
+        follows(r.MASKED_PLAN, "answer", header, signer="bob"),
+        "allows for no dropouts",
+    )
+
+    group.rule = "8"
+    use = "unmask with carol.ans"
+    other = (int.from_bytes(shares[0][1], "big") + 1) % FIELD
+    group.add(
+        "unmask-share",
+        r.answer("bob", self_shares=[["alice", other.to_bytes(66, "big")], shares[1]]),
+        "not the one that was dealt",
+        use,
+    )
+    group.add("unmask-other-aggregate", r.answer("bob", aggregate=bytes(32)), "another aggregate", use)
+    group.add("unmask-owner-missing", r.answer("bob", self_shares=shares[:1]), "those it should", use)
+    return group
+
+
+def opened_faults() -> Group:
+    """Updates and aggregates sound in form, which only show when they are combined or opened."""
+    group = Group("4")
+
+    def update(value: int) -> bytes:
+        return follows(PLAN, "update", {"party": "a"}, blocks([value, r.NUMBERS_A[1]], 512))
+
+    def holding(value: int) -> bytes:
+        body = blocks([value, r.NUMBERS_AB[1]], 512)
+        return follows(PLAN, "aggregate", {"contributors": r.CONTRIBUTORS}, body)
+
+    for name, value, says in (
+        ("zero", 0, "is zero"),
+        ("n", N, "shares a factor"),
+        ("factor", SMALL_P, "shares a factor"),
+        ("n-squared", N * N, "is not below"),
+        ("above", N * N + 1, "is not below"),
+    ):
+        group.add(f"aggregate-ciphertext-{name}", update(value), says, "aggregate with unnamed.enc")
+        group.add(f"decrypt-ciphertext-{name}", holding(value), says, "decrypt")
+    control_ = blocks([r.NUMBERS_AB[0], SMALL_P], 512)
+    group.add(
+        "decrypt-ciphertext-of-control",
+        follows(PLAN, "aggregate", {"contributors": r.CONTRIBUTORS}, control_),
+        "shares a factor",
+        "decrypt",
+    )
+
+    group.rule = "8"
+    wrong = [RING, r.MASKED_NUMBERS[0][1]]
+    group.add(
+        "aggregate-masked-modulus",
+        follows(r.MASKED_PLAN, "update", {"party": "alice"}, blocks(wrong, 1024), signer="alice"),
+        "not below",
+        "aggregate with masked-bob.enc",
+    )
+    group.add(
+        "aggregate-masked-control",
+        follows(r.MASKED_PLAN, "update", {"party": "alice"}, blocks(wrong[::-1], 1024), signer="alice"),
+        "not below",
+        "aggregate with masked-bob.enc",
+    )
+    group.add(
+        "decrypt-masked-modulus",
+        follows(
+            r.MASKED_PLAN,
+            "aggregate",
+            {"contributors": r.MASKED_CONTRIBUTORS},
+            blocks([RING, masked(RING, *r.MASKED_NUMBERS)[1]], 1024),
+            signer="bob",
+        ),
+        "not below",
+        "decrypt",
+    )
+
+    group.rule = "5"
+    total = control(2, 15, 1)
+    fine = lanes(PLAN, r.BOTH, 2)
+    bits = lane_width(PLAN)
+
+    def opened(plaintext: int, totals: int = total) -> bytes:
+        body = blocks(ciphertexts(N, [plaintext, totals], 3001), 512)
+        return follows(PLAN, "aggregate", {"contributors": r.CONTRIBUTORS}, body)
+
+    one = follows(PLAN, "aggregate", {"contributors": r.CONTRIBUTORS[1:]}, r.BODY_A)
+    group.add("decrypt-too-few", one, "opens no fewer than 2", "decrypt")
+    agree, limits, none = "control block does not agree", "control block is out of range", "no sum of updates"
+    group.add("decrypt-control-count", opened(fine, control(3, 15, 1)), agree, "decrypt")
+    group.add("decrypt-control-high-bits", opened(fine, total + (1 << 1500)), agree, "decrypt")
+    group.add("decrypt-control-weight", opened(fine, control(2, 21, 1)), limits, "decrypt")
+    group.add("decrypt-control-weight-too-small", opened(fine, control(2, 1, 1)), limits, "decrypt")
+    group.add("decrypt-control-clipped", opened(fine, control(2, 15, 13)), limits, "decrypt")
+    group.add("decrypt-count-lane", opened(lanes(PLAN, r.BOTH, 3)), none, "decrypt")
+    group.add("decrypt-lane-too-large", opened(lanes(PLAN, [509, *r.BOTH[1:]], 2)), none, "decrypt")
+    group.add("decrypt-lane-left-over", opened(lanes(PLAN, [*r.BOTH, 1], 2)), none, "decrypt")
+    room = (N.bit_length() - 1) // bits
+    group.add("decrypt-high-bits", opened(fine + (1 << bits * room)), none, "decrypt")
+    return group
+
+
+def bad() -> dict[str, Fault]:
+    """Make all of them."""
+    groups = [
+        start_faults(),
+        header_faults(),
+        end_faults(),
+        signature_faults(),
+        text_faults(),
+        layout_faults(),
+        key_faults(),
+        private_key_faults(),
+        share_faults(),
+        plan_faults(),
+        mask_plan_faults(),
+        roster_faults(),
+        round_faults(),
+        people_faults(),
+        ledger_faults(),
+        partial_faults(),
+        enrollment_faults(),
+        answer_faults(),
+        opened_faults(),
+    ]
+    found: dict[str, Fault] = {}
+    for group in groups:
+        assert not found.keys() & group.keys()
+        found |= group
+    return found

@@ -1,0 +1,372 @@
+"""The rounds of the test vectors: open, signed, with a key in shares, masked, and with a dropout."""
+
+import hashlib
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from parts import (
+    FIELD,
+    RING,
+    SAFE_P,
+    SAFE_Q,
+    SMALL_P,
+    SMALL_Q,
+    Map,
+    Sections,
+    agreed,
+    blocks,
+    box,
+    card,
+    ciphertexts,
+    control,
+    derive,
+    digest,
+    envelope,
+    file_digest,
+    integer,
+    lanes,
+    masked,
+    pack,
+    pair_masks,
+    product,
+    records,
+    sequence,
+    signature_of,
+)
+
+N = SMALL_P * SMALL_Q
+STEPS = [0.25, 0.5]
+PACK: Map = {"step": "pack"}
+QUANTISE: Map = {"step": "quantise", "bits": 8, "rounding": "nearest", "steps": STEPS}
+PAILLIER: Map = {"name": "paillier", "key": integer(N), "randomness": "full"}
+PLAN: Map = {
+    "name": "vectors",
+    "id": bytes(range(16)),
+    "tensors": [["bias", "float32", [2]], ["weight", "float64", [2, 2]]],
+    "codec": [QUANTISE, PACK],
+    "scheme": PAILLIER,
+    "capacity": 16,
+    "min_parties": 2,
+    "max_weight": 10,
+}
+DEFAULT_PLAN: Map = {
+    "name": "default",
+    "id": bytes(16),
+    "tensors": PLAN["tensors"],
+    "codec": [{"step": "quantise", "bits": 32, "rounding": "nearest", "steps": [2.0**-24] * 2}, PACK],
+    "scheme": {"name": "paillier", "key": integer(N), "randomness": "short"},
+    "capacity": 256,
+    "min_parties": 2,
+    "max_weight": 1,
+}
+# Party a: weight 10, bias (0.25, -1), weights ((1, 0.5), (-63.5, 100 clipped)).
+A = [127 + 1, 127 - 4, 127 + 2, 127 + 1, 0, 254]
+CONTROL_A = control(1, 10, 1)
+# Party b: weight 5, so half of everything: bias (1, 0.5), weights ((2, -2), (4, -4)).
+B = [127 + 2, 127 + 1, 127 + 2, 127 - 2, 127 + 4, 127 - 4]
+CONTROL_B = control(1, 5, 0)
+BOTH = [a + b for a, b in zip(A, B, strict=True)]
+ENCODED: Sections = [("lanes", 1, bytes(A)), ("control", 24, records([CONTROL_A], 24))]
+SUM: Sections = [("lanes", 2, records(BOTH, 2))]
+TOTALS: Map = {"weight": 15, "clipped": 1}
+
+
+def plan_digest(plan: Map) -> bytes:
+    """Give the digest of a plan."""
+    return digest("plan", pack(plan))
+
+
+def follows(plan: Map, kind: str, header: Map, sections: Sections | None = None, **changes: Any) -> bytes:
+    """Make a file that follows a plan; with `signer`, signed."""
+    return envelope(kind, {"plan": plan, **header}, sections, plan=plan_digest(plan), **changes)
+
+
+def plan_file(plan: Map, signer: str = "anna") -> bytes:
+    """Make the file of a plan, signed where it has a roster."""
+    return follows(plan, "plan", {}, **({"signer": signer} if "roster" in plan else {}))
+
+
+def plain(plan: Map, values: list[int], total: int) -> list[int]:
+    """Make the plaintexts of an update, lanes first."""
+    return [lanes(plan, values), total]
+
+
+# An open round: party a, and one without a name.
+NUMBERS_A = ciphertexts(N, plain(PLAN, A, CONTROL_A), 1001)
+NUMBERS_B = ciphertexts(N, plain(PLAN, B, CONTROL_B), 2001)
+BODY_A, BODY_B = blocks(NUMBERS_A, 512), blocks(NUMBERS_B, 512)
+UPDATE_A = follows(PLAN, "update", {"party": "a"}, BODY_A)
+UPDATE_B = follows(PLAN, "update", {"party": None}, BODY_B)
+CONTRIBUTORS = [[None, file_digest(UPDATE_B)], ["a", file_digest(UPDATE_A)]]
+NUMBERS_AB = product(N, NUMBERS_A, NUMBERS_B)
+BODY_AB = blocks(NUMBERS_AB, 512)
+AGGREGATE = follows(PLAN, "aggregate", {"contributors": CONTRIBUTORS}, BODY_AB)
+SUM_HEADER: Map = {"contributors": CONTRIBUTORS, "aggregate": file_digest(AGGREGATE), **TOTALS}
+
+
+def signed_contributors(*updates: tuple[str, bytes]) -> list[list[Any]]:
+    """List the contributors of a round with a roster."""
+    return [[name, file_digest(data), signature_of(data)] for name, data in updates]
+
+
+# The same two parties, called alice and bob, on the roster of a plan that anna made.
+ROSTER: Map = {
+    "members": [card("alice"), card("anna"), card("bob")],
+    "parties": ["alice", "bob"],
+    "aggregators": [],
+    "keyholders": ["anna"],
+    "coordinator": "anna",
+}
+SIGNED_PLAN: Map = {**PLAN, "capacity": 2, "roster": ROSTER}
+SIGNED_NUMBERS_A = ciphertexts(N, plain(SIGNED_PLAN, A, CONTROL_A), 4001)
+SIGNED_NUMBERS_B = ciphertexts(N, plain(SIGNED_PLAN, B, CONTROL_B), 5001)
+SIGNED_BODY_A, SIGNED_BODY_B = blocks(SIGNED_NUMBERS_A, 512), blocks(SIGNED_NUMBERS_B, 512)
+SIGNED_A = follows(SIGNED_PLAN, "update", {"party": "alice"}, SIGNED_BODY_A, signer="alice")
+SIGNED_B = follows(SIGNED_PLAN, "update", {"party": "bob"}, SIGNED_BODY_B, signer="bob")
+SIGNED_CONTRIBUTORS = signed_contributors(("alice", SIGNED_A), ("bob", SIGNED_B))
+SIGNED_BODY_AB = blocks(product(N, SIGNED_NUMBERS_A, SIGNED_NUMBERS_B), 512)
+SIGNED_AGGREGATE = follows(
+    SIGNED_PLAN, "aggregate", {"contributors": SIGNED_CONTRIBUTORS}, SIGNED_BODY_AB, signer="bob"
+)
+SIGNED_SUM_HEADER: Map = {
+    "contributors": SIGNED_CONTRIBUTORS,
+    "aggregate": file_digest(SIGNED_AGGREGATE),
+    **TOTALS,
+}
+
+
+# A key of safe primes in three shares, of which two open, and a round under it.
+SAFE_N = SAFE_P * SAFE_Q
+SAFE_M = (SAFE_P // 2) * (SAFE_Q // 2)
+SLOPE = int.from_bytes(hashlib.shake_256(b"slope").digest(512), "big") % (SAFE_N * SAFE_M)
+VALUES = [(SAFE_M * pow(SAFE_M, -1, SAFE_N) + SLOPE * index) % (SAFE_N * SAFE_M) for index in (1, 2, 3)]
+V = pow(4321, 2, SAFE_N**2)
+KEYS = [pow(V, 6 * value, SAFE_N**2) for value in VALUES]
+DEALING: Map = {"threshold": 2, "v": integer(V), "keys": [integer(each) for each in KEYS]}
+DEALING_DIGEST = digest("dealing", pack({"n": integer(SAFE_N), **DEALING}))
+OPENS: Map = {"threshold": 2, "shares": 3, "dealing": DEALING_DIGEST}
+SHARED_PLAN: Map = {**PLAN, "scheme": {**PAILLIER, "key": integer(SAFE_N), "opens": OPENS}}
+SHARED_NUMBERS_A = ciphertexts(SAFE_N, plain(SHARED_PLAN, A, CONTROL_A), 6001)
+SHARED_NUMBERS_B = ciphertexts(SAFE_N, plain(SHARED_PLAN, B, CONTROL_B), 7001)
+SHARED_A = follows(SHARED_PLAN, "update", {"party": "a"}, blocks(SHARED_NUMBERS_A, 512))
+SHARED_B = follows(SHARED_PLAN, "update", {"party": "b"}, blocks(SHARED_NUMBERS_B, 512))
+SHARED_CONTRIBUTORS = [["a", file_digest(SHARED_A)], ["b", file_digest(SHARED_B)]]
+SHARED_NUMBERS = product(SAFE_N, SHARED_NUMBERS_A, SHARED_NUMBERS_B)
+SHARED_AGGREGATE = follows(
+    SHARED_PLAN, "aggregate", {"contributors": SHARED_CONTRIBUTORS}, blocks(SHARED_NUMBERS, 512)
+)
+
+
+def proven(number: int, value: int, group: list[int]) -> bytes:
+    """Make the records of one group: the partials of its ciphertexts, and the proof."""
+    square = SAFE_N**2
+    made = [pow(c, 12 * value, square) for c in group]
+    statement = number.to_bytes(2, "big") + len(group).to_bytes(4, "big")
+    statement += records([SAFE_N, V, KEYS[number - 1], *group, *made], 512)
+    session = plan_digest(SHARED_PLAN) + file_digest(SHARED_AGGREGATE)
+    seed = hashlib.sha256(b"hecli partial v2\0" + session + statement).digest()
+    stream = hashlib.shake_256(seed).digest(16 * len(group))
+    joined = 1
+    for at, c in enumerate(group):
+        joined = joined * pow(c, int.from_bytes(stream[16 * at : 16 * at + 16], "big"), square) % square
+    r = int.from_bytes(hashlib.shake_256(b"random").digest((4096 + 3 + 256) // 8), "big")
+    commitments = records([pow(joined, 4 * r, square), pow(V, r, square)], 512)
+    e = hashlib.sha256(b"hecli challenge v2\0" + seed + commitments).digest()[:16]
+    z = r + int.from_bytes(e, "big") * 6 * value
+    return records(made, 512) + e + z.to_bytes(1024 - 16, "big")
+
+
+def partial_body(number: int, values: tuple[int, int] | None = None) -> Sections:
+    """Make what a share contributes; `values` are the shares used for lanes and control."""
+    of_lanes, of_control = values or (VALUES[number - 1],) * 2
+    lanes_, control_ = SHARED_NUMBERS[:-1], SHARED_NUMBERS[-1:]
+    return [
+        ("lanes", 512, proven(number, of_lanes, lanes_)),
+        ("control", 512, proven(number, of_control, control_)),
+    ]
+
+
+def partial_header(number: int) -> Map:
+    """Make the header of a partial, but for its plan."""
+    return {
+        "contributors": SHARED_CONTRIBUTORS,
+        "aggregate": file_digest(SHARED_AGGREGATE),
+        "index": number,
+    }
+
+
+PARTIALS = {number: partial_body(number) for number in (1, 3)}
+
+
+def partial(number: int, body: Sections | None = None, **changes: object) -> bytes:
+    """Make a partial of the aggregate."""
+    header = {**partial_header(number), **changes}
+    return follows(SHARED_PLAN, "partial", header, body or PARTIALS[number])
+
+
+SHARE_BYTES = VALUES[0].to_bytes(512, "big")
+SHARE_BOUND = pack([DEALING_DIGEST, 1])
+
+
+def share(**changes: object) -> bytes:
+    """Make the first share."""
+    header = {"n": integer(SAFE_N), "dealing": DEALING, "index": 1, "secret": {"clear": SHARE_BYTES}}
+    return envelope("share", {**header, **changes})
+
+
+# The signed round again, under a key and masked.
+HIDDEN_PLAN: Map = {**SIGNED_PLAN, "scheme": {**PAILLIER, "masks": {"dropouts": 0}}}
+# And without a key, hidden by masks alone.
+MASKED_PLAN: Map = {**SIGNED_PLAN, "scheme": {"name": "masks", "dropouts": 0}}
+
+
+def masked_round(plan: Map, seed: int | None) -> tuple[list[list[int]], list[bytes], bytes]:
+    """Make both updates' numbers, their files, and the aggregate; `seed` is for encryption."""
+    size = 1024 if seed is None else 512
+    made, files = [], []
+    for at, (name, other, values, total) in enumerate(
+        (("alice", "bob", A, CONTROL_A), ("bob", "alice", B, CONTROL_B))
+    ):
+        hidden = masked(modulus_of(plan), plain(plan, values, total), pair_masks(plan, name, other, 2))
+        made.append(hidden if seed is None else ciphertexts(N, hidden, seed + 1000 * at))
+        files.append(follows(plan, "update", {"party": name}, blocks(made[-1], size), signer=name))
+    combined = masked(RING, *made) if seed is None else product(N, *made)
+    contributors = signed_contributors(("alice", files[0]), ("bob", files[1]))
+    header: Map = {"contributors": contributors}
+    return made, files, follows(plan, "aggregate", header, blocks(combined, size), signer="bob")
+
+
+def modulus_of(plan: Map) -> int:
+    """Give n of a plan."""
+    return N if "key" in plan["scheme"] else RING
+
+
+HIDDEN_NUMBERS, HIDDEN_UPDATES, HIDDEN_AGGREGATE = masked_round(HIDDEN_PLAN, 8001)
+MASKED_NUMBERS, MASKED_UPDATES, MASKED_AGGREGATE = masked_round(MASKED_PLAN, None)
+MASKED_CONTRIBUTORS = signed_contributors(("alice", MASKED_UPDATES[0]), ("bob", MASKED_UPDATES[1]))
+
+# Three parties, of whom one may drop out: carol does.
+THREE = ["alice", "bob", "carol"]
+DROPOUT_PLAN: Map = {
+    **MASKED_PLAN,
+    "capacity": 3,
+    "scheme": {"name": "masks", "dropouts": 1},
+    "roster": {
+        **ROSTER,
+        "members": [card("alice"), card("anna"), card("bob"), card("carol")],
+        "parties": THREE,
+    },
+}
+DROPOUT_DIGEST = plan_digest(DROPOUT_PLAN)
+
+
+def round_secrets(name: str) -> tuple[bytes, bytes]:
+    """Make a party's seed and its round's private key."""
+    return tuple(hashlib.sha256(label + name.encode()).digest() for label in (b"seed ", b"round "))
+
+
+def shares_of(name: str, which: int) -> list[bytes]:
+    """Make the shares of one of a party's secrets: a line through it."""
+    slope = int.from_bytes(hashlib.shake_256(b"slope " + name.encode() + bytes([which])).digest(65), "big")
+    secret = int.from_bytes(round_secrets(name)[which], "big")
+    return [((secret + slope * x) % FIELD).to_bytes(66, "big") for x in (1, 2, 3)]
+
+
+def bound(owner: str, recipient: str) -> bytes:
+    """Give what a box in an enrollment is bound to."""
+    return pack(["enrollment", DROPOUT_DIGEST, owner, recipient])
+
+
+def for_party(owner: str, name: str, shares: list[bytes] | None = None) -> list[bytes]:
+    """Make what an enrollment holds for one party."""
+    pair = [shares_of(owner, which)[THREE.index(name)] for which in (0, 1)]
+    digests = [digest("share", pack([DROPOUT_DIGEST, owner, name, each])) for each in pair]
+    return [box(b"".join(shares or pair), name, bound(owner, name)), *digests]
+
+
+def enrollment_header(owner: str) -> Map:
+    """Make what an enrollment holds besides its plan."""
+    seed, secret = round_secrets(owner)
+    return {
+        "party": owner,
+        "mask_key": X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw(),
+        "self_digest": digest("seed", seed),
+        "own": box(seed + secret, owner, bound(owner, "")),
+        "parties": [for_party(owner, name) for name in THREE],
+    }
+
+
+def enrollment(owner: str, **changes: object) -> bytes:
+    """Make a party's enrollment."""
+    return follows(DROPOUT_PLAN, "enrollment", {**enrollment_header(owner), **changes}, signer=owner)
+
+
+ENROLLED = [[name, file_digest(enrollment(name))] for name in THREE]
+ENROLLED_DIGEST = digest("enrolled", pack(ENROLLED))
+
+
+def doubly_masked(name: str, values: list[int], total: int) -> list[int]:
+    """Make an update masked with both others, and by itself."""
+    seed, secret = round_secrets(name)
+    masks = [sequence(derive(seed, "self mask", [ENROLLED_DIGEST]), RING, 2)]
+    for other in THREE:
+        if other != name:
+            shared = agreed(secret, round_secrets(other)[1])
+            key = derive(shared, "round mask", [ENROLLED_DIGEST, min(name, other), max(name, other)])
+            sign_ = -1 if name > other else 1
+            masks.append([sign_ * mask for mask in sequence(key, RING, 2)])
+    return masked(RING, plain(DROPOUT_PLAN, values, total), *masks)
+
+
+DROPOUT_NUMBERS = [doubly_masked("alice", A, CONTROL_A), doubly_masked("bob", B, CONTROL_B)]
+DROPOUT_BODIES = [blocks(each, 1024) for each in DROPOUT_NUMBERS]
+DROPOUT_UPDATES = [
+    follows(DROPOUT_PLAN, "update", {"party": name, "enrolled": ENROLLED}, body, signer=name)
+    for name, body in zip(THREE[:2], DROPOUT_BODIES, strict=True)
+]
+DROPOUT_CONTRIBUTORS = signed_contributors(("alice", DROPOUT_UPDATES[0]), ("bob", DROPOUT_UPDATES[1]))
+DROPOUT_BODY = blocks(masked(RING, *DROPOUT_NUMBERS), 1024)
+DROPOUT_AGGREGATE = follows(
+    DROPOUT_PLAN,
+    "aggregate",
+    {"contributors": DROPOUT_CONTRIBUTORS, "enrolled": ENROLLED},
+    DROPOUT_BODY,
+    signer="bob",
+)
+
+
+def answer(of: str, *, signer: str | None = None, **changes: object) -> bytes:
+    """Make what a party reveals: of those present the seed's share, of carol the round key's."""
+    at = THREE.index(of)
+    header: Map = {
+        "party": of,
+        "aggregate": file_digest(DROPOUT_AGGREGATE),
+        "self_shares": [[name, shares_of(name, 0)[at]] for name in THREE[:2]],
+        "mask_shares": [["carol", shares_of("carol", 1)[at]]],
+        **changes,
+    }
+    return follows(DROPOUT_PLAN, "answer", header, signer=signer or of)
+
+
+# A ledger of two entries.
+ENTRY: Map = {
+    "number": 1,
+    "previous": bytes(range(32)),
+    "event": "founded",
+    "party": "anna",
+    "time": "2026-11-22T10:11:12Z",
+    "plan": b"",
+    "files": [],
+    "cards": [card("alice"), card("bob")],
+    "text": "",
+}
+FIRST = envelope("entry", ENTRY, signer="anna")
+SECOND_ENTRY: Map = {
+    **ENTRY,
+    "number": 2,
+    "previous": file_digest(FIRST),
+    "event": "plan",
+    "plan": plan_digest(SIGNED_PLAN),
+    "files": [["signed.plan", file_digest(plan_file(SIGNED_PLAN))]],
+    "text": "round one",
+}
