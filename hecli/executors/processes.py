@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -142,19 +143,27 @@ def _mapper(task: Task, workers: list[_Worker], threads: ThreadPoolExecutor) -> 
         # The same failure again, but here, where its error can be raised.
         return task(blob) if result == _FAILED else result
 
+    def submit(blob: bytes) -> Future[bytes]:
+        try:
+            return threads.submit(call, blob)
+        except RuntimeError as error:
+            raise HecliError("cannot start a thread", MEMORY) from error
+
     def run(blobs: Iterable[bytes]) -> Iterator[bytes]:
-        waiting: deque[Future[bytes]] = deque()
-        for blob in blobs:
-            try:
-                waiting.append(threads.submit(call, blob))
-            except RuntimeError as error:
-                raise HecliError("cannot start a thread", MEMORY) from error
-            if len(waiting) > 2 * len(workers):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        source = iter(blobs)
+        # Begun when it is asked for, not when the first result is: what comes next works meanwhile.
+        waiting = deque(map(submit, islice(source, 2 * len(workers))))
+        return _results(waiting, map(submit, source))
 
     return run
+
+
+def _results(waiting: deque[Future[bytes]], more: Iterator[Future[bytes]]) -> Iterator[bytes]:
+    """What workers gave, in order; as each is taken, one more batch is handed out."""
+    while waiting:
+        result = waiting.popleft().result()
+        waiting.extend(islice(more, 1))
+        yield result
 
 
 def _died(status: int | None) -> HecliError:

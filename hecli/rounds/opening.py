@@ -164,12 +164,14 @@ def write_sum(
     """
     reader, plan, contributors = opening.reader, opening.plan, opening.contributors
     sizes = plan.geometry
-    first = b"".join(_named(opened([control], sizes.lane_blocks), reader, plan, sizes.lane_blocks))
+    # Both are begun: where several work, the lanes' first batches are opened meanwhile.
+    of_control, of_lanes = opened([control], sizes.lane_blocks), opened(lanes, 0)
+    first = b"".join(_named(of_control, reader, plan, sizes.lane_blocks))
     totals = _control(first, reader, plan, len(contributors))
     if record is not None:
         record(plan.digest, reader.digest)
     total = Sum(plan, contributors, reader.digest, totals.weight, totals.clipped)
-    plaintexts = _named(opened(lanes, 0), reader, plan, 0)
+    plaintexts = _named(of_lanes, reader, plan, 0)
     digest = envelope.write(
         out,
         "sum",
