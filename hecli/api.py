@@ -37,6 +37,7 @@ from hecli.rounds.inspect import inspect as _inspect
 from hecli.rounds.partial import partial as _partial
 from hecli.rounds.verify import verify as _verify
 from hecli.rounds.verify_aggregate import verify_aggregate as _verify_aggregate
+from hecli.rounds.verify_sum import verify_sum as _verify_sum
 from hecli.schemes.paillier.jwk import read_jwk as _read_jwk
 from hecli.schemes.paillier.jwk import write_jwk as _write_jwk
 from hecli.schemes.paillier.key_files import read_private_key as _read_private_key
@@ -178,6 +179,9 @@ answer = _public(_answer, aggregate=_file, out=_output, enrollments=_files, sour
 inspect = _public(_inspect, source=_file)
 verify = _public(_verify, source=_file)
 verify_aggregate = _public(_verify_aggregate, aggregate=_file, sources=_files)
+verify_sum = _public(
+    _verify_sum, total=_file, aggregate=_file, partials=_files, enrollments=_files, answers=_files
+)
 apply = _public(_apply, total=_file, out=_output, model=_tensors)
 make_plan = _public(_make_plan, like=_tensor_file)
 read_plan = _public(_read_plan, reader=_reader)

@@ -12,13 +12,16 @@ from pathlib import Path
 import numpy as np
 
 import hecli
-from hecli.arithmetic.engines import decryptor
+from hecli.arithmetic import engines
+from hecli.arithmetic.sizes import OPEN, knowledge_size
 from hecli.codec import bits
 from hecli.codec.chain import Codec
 from hecli.formats import envelope
 from hecli.formats.reader import Reader
+from hecli.identity.signatures import signer
 from hecli.plan.files import parse_plan
-from hecli.rounds.headers import open_sum
+from hecli.rounds.headers import open_sum, update_header
+from hecli.rounds.proofs import numbered, statement
 
 HERE = Path(__file__).parent
 KEYS = HERE / "keys"
@@ -92,6 +95,48 @@ def sum_of(stream):
 def encrypted(source, plan=None, **options):
     out = io.BytesIO()
     hecli.encrypt(source, out, PUBLIC, plan=plan, jobs=1, **options)
+    out.seek(0)
+    return out
+
+
+def encryptor(n, randomness="short", count=4):
+    """What encrypts plaintexts, without the proof that the engine gives with them."""
+    engine = engines.encryptor(n, randomness, count, bytes(32))
+    return lambda plaintexts: engine(numbered(0, plaintexts))[: -knowledge_size(n, randomness)]
+
+
+def decryptor(p, q):
+    """What decrypts ciphertexts."""
+    engine = engines.opener(p, q)
+    return lambda ciphertexts: engine(OPEN + ciphertexts)
+
+
+def numbers(data, size):
+    """The numbers of so many bytes in a body."""
+    return [int.from_bytes(data[at : at + size], "big") for at in range(0, len(data), size)]
+
+
+def joined(values, size):
+    return b"".join(int(value).to_bytes(size, "big") for value in values)
+
+
+def made_update(plan, lanes, control, party=None, identity=None, enrolled=()):
+    """An update of these plaintexts, whatever they are, with true proofs: what a dishonest party can make."""
+    party = identity.card.name if identity else party
+    scheme, sizes = plan.scheme, plan.geometry
+    bound = statement(plan, party, enrolled, identity.card if identity else None)
+    engine = engines.encryptor(scheme.key.n, scheme.randomness, 4, bound)
+    groups = [lanes[at : at + sizes.group] for at in range(0, len(lanes), sizes.group)]
+    size = scheme.knowledge.proof_size
+    blocks, proofs = b"", b""
+    for number, group in enumerate([*groups, [control]]):
+        made = engine(numbered(number, joined(group, scheme.plaintext_size)))
+        blocks, proofs = blocks + made[:-size], proofs + made[-size:]
+    out = io.BytesIO()
+    header = update_header(plan, party, enrolled)
+    envelope.write(
+        out, "update", header, sizes.update, [blocks, proofs], sign=signer(identity, "update", plan.digest)
+    )
     out.seek(0)
     return out
 

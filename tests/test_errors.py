@@ -280,7 +280,7 @@ def test_output_that_exists(unchanged, ok, fails):
             says="exists",
             hint="without the old private key" if arguments == ("keygen",) else "--force",
         )
-    ok("decrypt", "round.agg", "--force")
+    ok("aggregate", "a.enc", "b.enc", "--force")
 
 
 def test_inputs_and_outputs_that_are_no_files(unchanged, elsewhere, fails):

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import hecli
-from hecli.arithmetic.engines import encryptor
 from hecli.codec.control import Control
 from hecli.errors import DataError, FormatError, MismatchError, RefusedError
 from hecli.formats import envelope
@@ -29,6 +28,7 @@ from tests.support import (
     decrypted,
     encrypted,
     load_key,
+    made_update,
     mean_of,
     npy,
     npz,
@@ -157,7 +157,8 @@ def test_phe_opens_a_file_of_hecli_s():
     plan = small_plan(npz(w=np.ones(4, np.float32)), bits=8, value_range=1.0, rounding="nearest")
     file = encrypted(npz(w=np.array([1, -1, 0, 0.5], np.float32)), plan)
     found = body(file)
-    assert list(found) == ["lanes", "control"]
+    assert list(found) == ["lanes", "control", "proofs"]
+    del found["proofs"]
     width, lanes = plan.geometry.packing.width, plan.geometry.packing.lanes
     packed, control = (KEY.to_phe().raw_decrypt(int.from_bytes(each, "big")) for each in found.values())
     assert control == (1 << 128) + (1 << 64)
@@ -200,7 +201,9 @@ def test_the_number_of_workers_does_not_change_a_sum(four):
     for jobs in (1, 2, 3):
         out = io.BytesIO()
         hecli.decrypt(aggregate, out, KEY, jobs=jobs)
-        outs.append(out.getvalue())
+        # But for the proofs, which are random.
+        outs.append(body(out)["lanes"])
+        hecli.verify_sum(out, aggregate, jobs=jobs)
     assert outs[0] == outs[1] == outs[2]
 
 
@@ -314,11 +317,8 @@ def two(plan=None):
 
 def forged(plaintexts, plan):
     """An update with this control block and these lanes, and true digests."""
-    engine = encryptor(PUBLIC.n, "short", 4)
-    control, packed = (engine(each.to_bytes(plan.scheme.plaintext_size, "big")) for each in plaintexts)
-    return rewritten(
-        encrypted(npz(w=np.zeros(3, np.float32)), plan), body={"lanes": packed, "control": control}
-    )
+    control, packed = plaintexts
+    return made_update(plan, [packed], control)
 
 
 def lanes(plan, *values):
@@ -379,7 +379,7 @@ def test_a_lie_about_the_contributors_is_found():
     with pytest.raises(FormatError, match="control block does not agree"):
         decrypted(rewritten(aggregate, header=longer))
     # One party's file dressed up as an aggregate of two.
-    dressed = rewritten(aggregate, body=body(one))
+    dressed = rewritten(aggregate, body={name: body(one)[name] for name in ("lanes", "control")})
     with pytest.raises(FormatError, match="control block does not agree"):
         decrypted(dressed)
     assert plan.min_parties == 2
@@ -437,7 +437,9 @@ def test_what_is_no_ciphertext_is_found_wherever_it_comes(value):
     aggregate = aggregated(one, other)
     for number, section in enumerate(("lanes", "control")):
         changed = {section: value.to_bytes(512, "big")}
-        with pytest.raises(FormatError, match=f"the input: ciphertext {number} "):
+        with pytest.raises(
+            FormatError, match=f"the input: (the proof of its )?ciphertexts? (from )?{number} "
+        ):
             aggregated(other, rewritten(one, body=changed))
         with pytest.raises(FormatError, match=f"ciphertext {number} "):
             decrypted(rewritten(aggregate, body=changed))

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hecli
-from hecli.arithmetic.engines import combiner, deal, encryptor, partial_maker
+from hecli.arithmetic.engines import combiner, deal, partial_maker
 from hecli.arithmetic.gmp.primes import safe_prime
 from hecli.arithmetic.sizes import InvalidCiphertextError, ciphertext_size, plaintext_size
 from hecli.arithmetic.threshold import GROUP, PROOF_RECORDS
 from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
 from hecli.identity.signatures import Identity
-from tests.support import KEYS, body, dealt_shares, no_passphrase, npz, reader, rewritten, written
+from tests.support import KEYS, body, dealt_shares, encryptor, no_passphrase, npz, reader, rewritten, written
 
 PUBLIC = hecli.read_public_key(KEYS / "dealt.pub")
 KEY = PUBLIC.shared

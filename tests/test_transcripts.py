@@ -25,8 +25,8 @@ CHANGING = (
     (r"\b[0-9a-f]{4}(-[0-9a-f]{4}){9}\b", "<fingerprint>"),
     (r"\b[0-9a-f]{10,64}\b", "<digest>"),
     (r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\dZ)?", "<time>"),
+    (r"(encrypt|files|decrypt) [\d.e+-]+ s(?=, |$)", r"\1 <seconds>"),
     (r"\b\d+\.\d s\b", "<seconds>"),
-    (r"(encrypt|files|decrypt) [\d.e+-]+\b(?=, |$| \()", r"\1 <seconds>"),
 )
 
 

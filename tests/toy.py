@@ -14,6 +14,7 @@ from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.canonical import fields
 from hecli.schemes.interface import KEY
+from hecli.schemes.round import Opens
 
 BITS = 400
 PLAIN = BITS // 8
@@ -50,6 +51,8 @@ class Toy:
     """The scheme: a block is a plaintext plus the constant, how many were added, and zeros behind it."""
 
     name: ClassVar[str] = "toy"
+    knowledge: ClassVar[None] = None
+    correctness: ClassVar[None] = None
     masking: ClassVar[None] = None
     sharing: ClassVar[None] = None
     room: ClassVar[int] = BITS
@@ -103,7 +106,7 @@ class Toy:
 
     @contextmanager
     def encrypting(self, round_, sender, work):
-        with work(_Hide(sender.key.constant, self.padding), round_.batches) as run:
+        with work(_Hide(sender.key.constant, self.padding), round_.groups) as run:
             yield run
 
     @contextmanager
@@ -114,10 +117,13 @@ class Toy:
     @contextmanager
     def opening(self, round_, opener, work):
         with work(_Show(opener.key.constant, self.block_size), round_.batches) as run:
-            yield lambda batches, first: run(batches)
+            yield Opens(lambda batches, first: run(batches))
 
     def unmasked(self, opened, round_, opener):
         return opened
+
+    def remasked(self, plaintexts, first, round_, opener):
+        return iter(plaintexts)
 
     def describe(self):
         return {"scheme": self.name, "key": self.print_}

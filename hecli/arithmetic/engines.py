@@ -19,13 +19,17 @@ Engine = Callable[[bytes], bytes]
 """Work on a batch. It raises InvalidCiphertextError for what it refuses to work on."""
 
 
-def encryptor(n: int, randomness: str, count: int) -> Engine:
-    """Make what encrypts: plaintexts, each below n, into as many ciphertexts.
+def encryptor(n: int, randomness: str, count: int, statement: bytes) -> Engine:
+    """Make what encrypts a group of plaintexts, and proves that whoever did knows them.
+
+    The engine takes the group's number (4 bytes) and the plaintexts, each below
+    n, and gives the ciphertexts and a proof of `sizes.knowledge_size` bytes.
 
     Args:
         n: The modulus.
         randomness: The random exponent: `short`, `half`, or `full` for that of the textbook.
         count: About how many ciphertexts each process will make.
+        statement: What the proofs are bound to, besides number and ciphertexts: 32 bytes.
 
     Returns:
         The engine.
@@ -35,7 +39,29 @@ def encryptor(n: int, randomness: str, count: int) -> Engine:
     """
     from hecli.arithmetic.gmp.encrypt import Encryptor
 
-    return Encryptor(n, randomness, count)
+    return Encryptor(n, randomness, count, statement)
+
+
+def knowledge_checker(n: int, randomness: str) -> Engine:
+    """Make what checks the proofs that `encryptor` makes.
+
+    The engine takes statement, number, ciphertexts and proof of a group, and
+    gives a byte, 1 where the proof holds. It raises InvalidCiphertextError for
+    what is no ciphertext.
+
+    Args:
+        n: The modulus.
+        randomness: As for `encryptor`.
+
+    Returns:
+        The engine.
+
+    Raises:
+        InvalidModulusError: The modulus has a factor that anyone can find.
+    """
+    from hecli.arithmetic.gmp.knowledge import KnowledgeChecker
+
+    return KnowledgeChecker(n, randomness)
 
 
 def multiplier(n: int, sources: int) -> Engine:
@@ -56,10 +82,13 @@ def multiplier(n: int, sources: int) -> Engine:
     return Multiplier(n, sources)
 
 
-def decryptor(p: int, q: int) -> Engine:
-    """Make what decrypts: ciphertexts into as many plaintexts.
+def opener(p: int, q: int) -> Engine:
+    """Make what opens: ciphertexts into as many plaintexts, and the proofs that it did.
 
-    The engine raises InvalidCiphertextError for what is no ciphertext.
+    The engine takes the byte OPEN and ciphertexts; or, for a proof of
+    `sizes.opening_proof_size` bytes, the byte PROVE, what the proof is bound to
+    (32 bytes, over the plaintexts too), a group's number (4 bytes) and its
+    ciphertexts. It raises InvalidCiphertextError for what is no ciphertext.
 
     Args:
         p: One prime of the private key.
@@ -68,9 +97,27 @@ def decryptor(p: int, q: int) -> Engine:
     Returns:
         The engine.
     """
-    from hecli.arithmetic.gmp.decrypt import Decryptor
+    from hecli.arithmetic.gmp.opening import Opener
 
-    return Decryptor(p, q)
+    return Opener(p, q)
+
+
+def opening_checker(n: int) -> Engine:
+    """Make what checks the proofs that `opener` makes.
+
+    The engine takes what a proof is bound to, the number, ciphertexts and
+    plaintexts of a group, and the proof; it gives a byte, 1 where it holds. It
+    raises InvalidCiphertextError for a number that is out of range.
+
+    Args:
+        n: The modulus.
+
+    Returns:
+        The engine.
+    """
+    from hecli.arithmetic.gmp.opening import OpeningChecker
+
+    return OpeningChecker(n)
 
 
 def partial_maker(key: "ThresholdKey", index: int, share: int, session: bytes) -> Engine:

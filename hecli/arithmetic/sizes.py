@@ -10,6 +10,26 @@ security level, the sizes of Ma, Han and Wang, "Optimized Paillier's Cryptosyste
 with Fast Encryption and Decryption" (ACSAC 2021)."""
 
 
+CHALLENGE_BITS = 128
+"""Bits of a proof's challenge: whoever cheats passes with a chance of one in 2^128."""
+
+STATISTICAL_BITS = 128
+"""Bits by which a random number exceeds what it hides."""
+
+
+OPEN, PROVE = b"\0", b"\1"
+"""What an opener is asked to do."""
+
+SEED_SIZE = 32
+"""Bytes of what a proof is bound to."""
+
+NUMBER_SIZE = 4
+"""Bytes of a group's number."""
+
+LARGEST_GROUP = 1024
+"""Most ciphertexts that have one proof of plaintext knowledge together."""
+
+
 class InvalidCiphertextError(HecliError):
     """A number that no encryption can have produced.
 
@@ -70,6 +90,50 @@ def exponent_bits(n: int, randomness: str) -> int:
         if n.bit_length() <= bits:
             return exponent
     return n.bit_length() // 12
+
+
+def response_bits(n: int, randomness: str) -> int:
+    """Count the bits of a proof's answer, which hides the exponents of a whole group.
+
+    Exponents of signed digits are a few bits longer than their nominal length.
+
+    Args:
+        n: The modulus.
+        randomness: `short` or `half`.
+
+    Returns:
+        The bits.
+    """
+    slack = 16
+    combined = exponent_bits(n, randomness) + slack + CHALLENGE_BITS + (LARGEST_GROUP - 1).bit_length()
+    return combined + STATISTICAL_BITS
+
+
+def knowledge_size(n: int, randomness: str) -> int:
+    """Count the bytes of a proof that the maker of a group of ciphertexts knows what is in them.
+
+    Args:
+        n: The modulus.
+        randomness: The random exponent: `short`, `half`, or `full` for that of the textbook.
+
+    Returns:
+        The bytes of the commitment and the answer.
+    """
+    if randomness == "full":
+        return 2 * plaintext_size(n)
+    return plaintext_size(n) + -(-response_bits(n, randomness) // 8)
+
+
+def opening_proof_size(n: int) -> int:
+    """Count the bytes of a proof that a group of ciphertexts holds what was said of it.
+
+    Args:
+        n: The modulus.
+
+    Returns:
+        The bytes of the challenge and the answer.
+    """
+    return CHALLENGE_BITS // 8 + plaintext_size(n)
 
 
 def check_modulus_size(n: int) -> None:

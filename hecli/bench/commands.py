@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hecli.arithmetic.engines import encryptor, proof_cost
-from hecli.arithmetic.sizes import plaintext_size
+from hecli.arithmetic.sizes import ciphertext_size, plaintext_size
 from hecli.arithmetic.threshold import GROUP
 from hecli.bench.peers import PEERS, PerValue, installed, sample_values
 from hecli.errors import HecliError
@@ -300,7 +300,9 @@ def threshold(bits: int, count: int, report: Report) -> dict[str, Any]:
         seconds["combine"] = place.run("combine", "dealt.agg", *parts, "--key", "dealt.pub").seconds
         with (Path(folder) / "dealt-1.share").open("rb") as stream:
             share = read_share(open_reader(stream), str)
-        batch = encryptor(share.key.n, "short", GROUP)(bytes(GROUP * plaintext_size(share.key.n)))
+        n = share.key.n
+        made = encryptor(n, "short", GROUP, bytes(32))(bytes(4 + GROUP * plaintext_size(n)))
+        batch = made[: GROUP * ciphertext_size(n)]
         proof = proof_cost(share.key, share.index, share.value, batch)
     ratios = {
         "partial": seconds["partial"] / seconds["decrypt"],

@@ -61,8 +61,8 @@ def answer(
     entry = options.recorder(ledger, signer)
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))
-        sources = options.open_updates(stack, updates) if updates else None
-        enrolled = options.open_updates(stack, enrollments)
+        sources = options.open_files(stack, updates) if updates else None
+        enrolled = options.open_files(stack, enrollments)
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("recomputing"))
         made = write_answer(

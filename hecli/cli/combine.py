@@ -72,14 +72,14 @@ def combine(
         progress = stack.enter_context(console.progress("combining"))
         made = combine_partials(
             source,
-            options.open_updates(stack, partials),
+            options.open_files(stack, partials),
             out,
             public,
             plan=plan,
-            sources=options.open_updates(stack, updates) if updates else None,
+            sources=options.open_files(stack, updates) if updates else None,
             identity=signer,
-            enrollments=options.open_updates(stack, enrollments),
-            answers=options.open_updates(stack, answers),
+            enrollments=options.open_files(stack, enrollments),
+            answers=options.open_files(stack, answers),
             work=processes(jobs),
             progress=progress,
         )

@@ -85,7 +85,7 @@ def encrypt(
         masked = remember(identity, "masked", DANGER, again=again)
     start = time.perf_counter()
     with ExitStack() as stack:
-        enrolled = options.open_updates(stack, enrollments)
+        enrolled = options.open_files(stack, enrollments)
         source = stack.enter_context(open_update(input))
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("encrypting"))

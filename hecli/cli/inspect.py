@@ -141,6 +141,9 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "tensors": lambda tensors: _listed("tensors", [_tensor(each) for each in tensors]),
     "contributors": lambda found: _listed("contributors", [_contributor(each) for each in found]),
     "names": _line("names"),
+    "proofs": lambda count: [
+        f"  proofs       {count:,}, which hecli verify checks" if count else "  proofs       none"
+    ],
     "signed_by": _signed_by,
     "aggregate": _line("opened from"),
     "digest": _line("digest"),

@@ -32,7 +32,7 @@ GROUPS = {
     },
     "To look and to choose": {
         "inspect": "Say what a file is, without any key.",
-        "verify": "Check files: digests, signatures, plan, and aggregates.",
+        "verify": "Check files: digests, signatures, plan, proofs, aggregates and sums.",
         "ledger": "Keep a record of a training that cannot be rewritten unnoticed.",
         "bench": "Measure this machine, beside other libraries.",
     },

@@ -117,6 +117,13 @@ from_updates = click.option(
     metavar="FILES...",
     help="The parties' updates: recompute the aggregate from them, and compare.",
 )
+made_from = click.option(
+    "--from",
+    "sources",
+    cls=FilesOption,
+    metavar="FILES...",
+    help="What it was made from: an aggregate's updates; a sum's aggregate, and partials after it.",
+)
 weight = click.option(
     "--weight",
     type=int,
@@ -239,8 +246,8 @@ def recorder(path: str | None, identity: "Identity | None") -> "Recorder":
     return recorders.recorder(LOCAL, path, identity)
 
 
-def open_updates(stack: "ExitStack", paths: tuple[str, ...]) -> "list[BinaryIO]":
-    """All the files that --from names, for as long as `stack` lasts."""
+def open_files(stack: "ExitStack", paths: tuple[str, ...]) -> "list[BinaryIO]":
+    """All these files, for as long as `stack` lasts."""
     allow_open_files(len(paths))
     return [stack.enter_context(open_input(path)) for path in paths]
 

@@ -79,7 +79,7 @@ def partial(
             out,
             held,
             plan=plan,
-            sources=options.open_updates(stack, updates) if updates else None,
+            sources=options.open_files(stack, updates) if updates else None,
             identity=signer,
             record=remembered,
             work=processes(jobs),

@@ -231,9 +231,11 @@ def _text(target: str, plan: Plan, foreseen: Costs) -> str:
 def _seconds(plan: Plan, foreseen: Costs) -> list[str]:
     if foreseen.encrypt_seconds is None:
         return []
-    encrypt, aggregate = f"{foreseen.encrypt_seconds:.2g}", f"{foreseen.aggregate_seconds:.2g}"
-    decrypt = f"{foreseen.decrypt_seconds:.2g} (arithmetic)"
-    return [f"seconds      encrypt {encrypt}, aggregate {plan.capacity} files {aggregate}, decrypt {decrypt}"]
+    encrypt, aggregate, decrypt = (
+        f"{each:.2g} s"
+        for each in (foreseen.encrypt_seconds, foreseen.aggregate_seconds, foreseen.decrypt_seconds)
+    )
+    return [f"arithmetic   encrypt {encrypt}, aggregate {plan.capacity} files {aggregate}, decrypt {decrypt}"]
 
 
 def _roster_lines(roster: Roster | None) -> list[str]:

@@ -5,12 +5,13 @@ import numpy as np
 from hecli.codec.arrays import Lanes
 
 
-def filled(values: Lanes, lanes: int) -> Lanes:
-    """Put values into rows, behind a first lane of 1, and zeros behind the last.
+def filled(values: Lanes, lanes: int, count: int) -> Lanes:
+    """Put values into rows, behind a first lane of its own, and zeros behind the last.
 
     Args:
         values: The values.
         lanes: Lanes in a row.
+        count: What the first lane holds.
 
     Returns:
         As many rows as they need.
@@ -19,7 +20,7 @@ def filled(values: Lanes, lanes: int) -> Lanes:
     found = np.zeros((rows, lanes), np.uint64)
     padded = np.zeros(rows * (lanes - 1), np.uint64)
     padded[: len(values)] = values
-    found[:, 0] = 1
+    found[:, 0] = count
     found[:, 1:] = padded.reshape(rows, -1)
     return found
 

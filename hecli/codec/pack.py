@@ -32,11 +32,12 @@ class Packing(NamedTuple):
         """Lanes that hold values: all but the count lane."""
         return self.lanes - 1
 
-    def pack(self, values: "Lanes") -> bytes:
-        """Put values into plaintexts, with 1 in each count lane and zeros where lanes are left over.
+    def pack(self, values: "Lanes", count: int = 1) -> bytes:
+        """Put values into plaintexts, and zeros where lanes are left over.
 
         Args:
             values: The values, each below 2^width.
+            count: What the count lanes say: how many parties' values these are.
 
         Returns:
             As many plaintexts as they need.
@@ -44,7 +45,7 @@ class Packing(NamedTuple):
         # Imported here: whoever only looks at a plan needs no arrays.
         from hecli.codec import bits  # noqa: PLC0415
 
-        return bits.pack(bits.filled(values, self.lanes), self.width, self.size)
+        return bits.pack(bits.filled(values, self.lanes, count), self.width, self.size)
 
     def unpack(self, plaintexts: bytes, count: int, values: int) -> "Lanes | None":
         """Take values out of the plaintexts of a sum.

@@ -56,7 +56,7 @@ class Plan:
     def round(self) -> Round:
         """What the scheme is told of the round."""
         sizes = self.geometry
-        return Round(self.digest, self.roster, self.capacity, sizes.blocks, sizes.batches())
+        return Round(self.digest, self.roster, self.capacity, sizes.blocks, sizes.batches(), sizes.groups)
 
     def to_map(self) -> Map:
         """Write the plan as it stands in a header.

@@ -1,15 +1,19 @@
 """What follows from a plan: lanes, plaintexts, blocks, and how they lie in files."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from hecli.arithmetic.sizes import LARGEST_GROUP
 from hecli.codec import control
 from hecli.codec.chain import Codec
 from hecli.codec.pack import Packing
-from hecli.formats.envelope import Section
+from hecli.formats.envelope import CHUNK_SIZE, Section
 from hecli.formats.tensors.specs import TensorSpec
 from hecli.schemes.interface import Scheme, Sharing
+
+LEAST_GROUP = 64
+GROUPS = 16
+"""An update has about so many groups, for as many to work on, as far as a proof each is cheap."""
 
 BATCH = 64
 """Most blocks in a task for a worker: few enough to share out evenly, and to show progress."""
@@ -102,16 +106,45 @@ class Geometry:
         lanes = Section.of("lanes", self.lane_size, self.values)
         return lanes, Section.of("control", control.SIZE, 1)
 
+    @cached_property
+    def group(self) -> int:
+        """Blocks of an update that are encrypted together, and proven together where there are proofs."""
+        wanted = min(max(LEAST_GROUP, -(-self.lane_blocks // GROUPS)), LARGEST_GROUP)
+        most = self._most_in_chunk
+        return min(1 << (wanted - 1).bit_length(), 1 << (most.bit_length() - 1))
+
+    @property
+    def groups(self) -> int:
+        """How many groups an update has: those of its lanes, and the control block's own."""
+        return -(-self.lane_blocks // self.group) + 1
+
+    @property
+    def _most_in_chunk(self) -> int:
+        return max(1, CHUNK_SIZE // self.scheme.block_size)
+
+    @property
+    def aggregate(self) -> tuple[Section, ...]:
+        """The sections of an aggregate; no group crosses a chunk."""
+        size, chunk = self.scheme.block_size, self._most_in_chunk
+        lanes = Section("lanes", size, self.lane_blocks, chunk - chunk % self.group)
+        return lanes, Section.of("control", size, 1)
+
     @property
     def update(self) -> tuple[Section, ...]:
-        """The sections of an update, and of an aggregate."""
-        size = self.scheme.block_size
-        return Section.of("lanes", size, self.lane_blocks), Section.of("control", size, 1)
+        """The sections of an update: those of an aggregate, and the proofs where the scheme has them."""
+        knowledge = self.scheme.knowledge
+        if knowledge is None:
+            return self.aggregate
+        return *self.aggregate, Section.of("proofs", knowledge.proof_size, self.groups)
 
     @property
     def sum(self) -> tuple[Section, ...]:
-        """The section of a sum."""
-        return (Section.of("lanes", self.sum_size, self.values),)
+        """The sections of a sum: its lanes, and the proofs where the scheme has them."""
+        lanes = Section.of("lanes", self.sum_size, self.values)
+        correctness = self.scheme.correctness
+        if correctness is None:
+            return (lanes,)
+        return lanes, Section.of("proofs", correctness.proof_size, self.groups)
 
     def partial(self, sharing: Sharing) -> tuple[Section, ...]:
         """Lay out a partial.
@@ -124,24 +157,19 @@ class Geometry:
         """
         size = self.scheme.block_size
         proofs = sharing.proof_records
-        lanes = self.lane_blocks + proofs * -(-self.lane_blocks // sharing.group)
+        lanes = self.lane_blocks + proofs * (self.partial_groups(sharing) - 1)
         return Section.of("lanes", size, lanes), Section.of("control", size, 1 + proofs)
 
-    def groups(self, sharing: Sharing) -> Iterator[tuple[str, int]]:
-        """Walk through the groups that have a proof each.
+    def partial_groups(self, sharing: Sharing) -> int:
+        """Count the groups of a partial, which have a proof each.
 
         Args:
             sharing: How the key in shares opens.
 
-        Yields:
-            The section and the number of blocks of each group.
+        Returns:
+            How many there are.
         """
-        left = self.lane_blocks
-        while left:
-            count = min(left, sharing.group)
-            yield "lanes", count
-            left -= count
-        yield "control", 1
+        return -(-self.lane_blocks // sharing.group) + 1
 
 
 def _word(bits: int) -> int:

@@ -15,6 +15,7 @@ from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
 from hecli.rounds.headers import Blocks, aggregate_header, open_blocks
 from hecli.rounds.progress import Progress, counted, no_progress
+from hecli.rounds.proofs import check_proofs
 from hecli.rounds.signing import check_identity
 
 
@@ -47,6 +48,20 @@ class Sources:
     blocks: Blocks
     found_in: dict[bytes, str]
 
+    def check_proofs(self, work: Executor, progress: Progress) -> None:
+        """Refuse updates whose makers do not prove that they know what is in them.
+
+        Args:
+            work: Who works.
+            progress: Told how many blocks are checked, and of how many.
+
+        Raises:
+            FormatError: A proof does not hold.
+        """
+        party_of = {each.digest: each.party for each in self.blocks.contributors}
+        updates = [(each, party_of[each.digest]) for each in self.readers if each.kind == "update"]
+        check_proofs(updates, self.blocks.plan, self.blocks.enrolled, work, progress)
+
 
 def aggregate(
     sources: Sequence[BinaryIO],
@@ -59,6 +74,7 @@ def aggregate(
 ) -> Aggregated:
     """Multiply updates and aggregates into one aggregate.
 
+    The proofs in updates are checked first; what is in aggregates is believed.
     The same contributors give the same bytes, whatever their order, the way
     they were nested, or the number of workers; but for the signature.
 
@@ -74,7 +90,7 @@ def aggregate(
         What was written.
 
     Raises:
-        FormatError: A file or ciphertext is not sound.
+        FormatError: A file or ciphertext is not sound, or a proof does not hold.
         MismatchError: They follow different plans or keys.
         RefusedError: A contributor would be counted twice, there are more than
             the plan has room for, or the roster forbids it.
@@ -82,12 +98,13 @@ def aggregate(
     opened = open_sources(sources, plan)
     plan = opened.blocks.plan
     check_identity(plan, identity, "aggregate")
+    opened.check_proofs(work, progress)
     with product(opened, work, progress) as blocks:
         digest = envelope.write(
             out,
             "aggregate",
             aggregate_header(opened.blocks),
-            plan.geometry.update,
+            plan.geometry.aggregate,
             blocks,
             sign=signer(identity, "aggregate", plan.digest),
         )
@@ -180,6 +197,8 @@ def _side_by_side(readers: Sequence[Reader], batch: int) -> Iterator[bytes]:
     """The same few blocks of every source, one source after the other."""
     for name in ("lanes", "control"):
         sections = [reader.section(name) for reader in readers]
+        for section in sections:
+            section.rewind()
         while blob := b"".join([section.read(batch) for section in sections]):
             yield blob
 

@@ -1,6 +1,7 @@
 """The sum of an aggregate, from partials of enough shares."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -15,7 +16,7 @@ from hecli.rounds.opening import Opening, open_aggregate, write_sum
 from hecli.rounds.partial import session, shared
 from hecli.rounds.progress import Progress, no_progress
 from hecli.schemes.interface import Sharing
-from hecli.schemes.round import Combining, PublicKey
+from hecli.schemes.round import Combining, Open, Opener, Opens, PublicKey
 
 
 @dataclass(frozen=True)
@@ -75,37 +76,52 @@ def combine(
             roster forbids it.
     """
     opening = open_aggregate(aggregate, "sum", plan, sources, identity, work, progress)
-    plan, reader = opening.plan, opening.reader
+    opener = opening.opener(None, enrollments, answers)
+    with combined(opening, partials, key, opener, work) as (opened, control, lanes, combining):
+        made = write_sum(opening, Opens(opened), control, lanes, out, identity, None, progress)
+    left_out = tuple(combining.names[at] for at in sorted(combining.refused))
+    return Combined(made.total, made.digest, left_out)
+
+
+@contextmanager
+def combined(
+    opening: Opening, partials: Sequence[BinaryIO], key: PublicKey, opener: Opener, work: Executor
+) -> Iterator[tuple[Open, bytes, Iterator[bytes], Combining]]:
+    """Get ready to open an aggregate with partials.
+
+    Args:
+        opening: The aggregate.
+        partials: The partials.
+        key: The public key that was dealt in shares.
+        opener: What takes masks off.
+        work: Who works.
+
+    Yields:
+        What opens; what it opens the control block and the lanes from; and
+        which partials there are, and do not hold.
+
+    Raises:
+        HecliError: Something is not sound, or missing, or does not fit.
+    """
+    plan, name = opening.plan, opening.reader.name
     sharing = shared(opening)
-    plan.scheme.check_key(key, reader.name)
-    sharing.check_dealing(key, reader.name)
+    plan.scheme.check_key(key, name)
+    sharing.check_dealing(key, name)
     found = [_opened(source, opening) for source in partials]
     _check_enough(found, sharing)
-    refused: set[int] = set()
     combining = Combining(
         key=key,
         indices=[index for _, index in found],
         names=[f"{file.name} (share {index})" for file, index in found],
         session=session(opening),
-        refused=refused,
+        refused=set(),
     )
-    groups = sum(1 for _ in plan.geometry.groups(sharing))
-    opener = opening.opener(None, enrollments, answers)
+    groups = plan.geometry.partial_groups(sharing)
+    readers = [file for file, _ in found]
     with sharing.combining(combining, groups, work) as opened:
-        readers = [file for file, _ in found]
         control = next(_side_by_side(opening, sharing, readers, "control"))
-        opened_sum = write_sum(
-            opening,
-            plan.scheme.unmasked(opened, plan.round, opener),
-            control,
-            _side_by_side(opening, sharing, readers, "lanes"),
-            out,
-            identity,
-            None,
-            progress,
-        )
-    left_out = tuple(combining.names[at] for at in sorted(refused))
-    return Combined(opened_sum.total, opened_sum.digest, left_out)
+        lanes = _side_by_side(opening, sharing, readers, "lanes")
+        yield plan.scheme.unmasked(opened, plan.round, opener), control, lanes, combining
 
 
 def _opened(source: BinaryIO, opening: Opening) -> tuple[Reader, int]:

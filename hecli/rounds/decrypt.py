@@ -63,10 +63,10 @@ def decrypt(
     plan, reader = opening.plan, opening.reader
     _check_key(plan, key, reader.name)
     opener = opening.opener(key, enrollments, answers)
-    with plan.scheme.opening(plan.round, opener, work) as opened:
+    with plan.scheme.opening(plan.round, opener, work) as opens:
         control = reader.section("control").read(1)
         lanes = reader.section("lanes").checked_blocks(plan.geometry.batch())
-        return write_sum(opening, opened, control, lanes, out, identity, record, progress)
+        return write_sum(opening, opens, control, lanes, out, identity, record, progress)
 
 
 def scheme_in(aggregate: BinaryIO) -> Scheme:

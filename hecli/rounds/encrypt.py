@@ -5,9 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import numpy as np
-
-from hecli.codec.arrays import Lanes
 from hecli.errors import RefusedError
 from hecli.executors.interface import SERIAL, Executor
 from hecli.formats import envelope
@@ -19,7 +16,9 @@ from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
 from hecli.rounds.enrollments import open_enrollments
 from hecli.rounds.headers import update_header
+from hecli.rounds.lanes import regrouped
 from hecli.rounds.progress import Progress, counted, no_progress
+from hecli.rounds.proofs import statement
 from hecli.rounds.signing import check_identity
 from hecli.rounds.update import Update, open_update
 from hecli.schemes.registry import scheme_of
@@ -105,43 +104,44 @@ def encrypt(
         plan.scheme.check_key(key, source.name if isinstance(source, TensorFile) else name_of(source))
     check_identity(plan, identity, "update")
     enrolled = open_enrollments(enrollments, plan) if enrollments else None
-    sender = Sender(key, identity, enrolled)
+    listed = enrolled.listed if enrolled else ()
+    bound = statement(plan, party, listed, identity.card if identity else None)
+    sender = Sender(key, identity, enrolled, bound)
     sizes = plan.geometry
     with plan.scheme.encrypting(plan.round, sender, work) as run:
         if plan.scheme.masking is not None and record is not None:
             record(plan.digest, secrets.token_bytes(DIGEST_SIZE))
-        blocks = run(_plaintexts(update))
+        blocks = _proofs_last(run(_plaintexts(update)), plan, progress)
         digest = envelope.write(
             out,
             "update",
-            update_header(plan, party, enrolled.listed if enrolled else ()),
+            update_header(plan, party, listed),
             sizes.update,
-            counted(blocks, plan.scheme.block_size, sizes.blocks, progress),
+            blocks,
             sign=signer(identity, "update", plan.digest),
         )
     return Encrypted(update, party, digest)
 
 
 def _plaintexts(update: Update) -> Iterator[bytes]:
-    """The packed lanes, some blocks' worth at a time, and then the control block."""
+    """The packed lanes, group by group, and then the control block."""
     sizes = update.plan.geometry
-    for lanes in _regrouped(update.lanes, sizes.batch() * sizes.packing.values):
+    for lanes in regrouped(update.lanes, sizes.group * sizes.packing.values):
         yield sizes.packing.pack(lanes)
     # Only now it is known how many values were clipped.
     yield update.control.pack(sizes.scheme.plaintext_size)
 
 
-def _regrouped(arrays: Iterable[Lanes], size: int) -> Iterator[Lanes]:
-    """The same values in arrays of `size`, the last one shorter."""
-    held: list[Lanes] = []
-    length = 0
-    for array in arrays:
-        held.append(array)
-        length += len(array)
-        if length >= size:
-            joined = np.concatenate(held)
-            full = length - length % size
-            yield from joined[:full].reshape(-1, size)
-            held, length = [joined[full:]], length - full
-    if length:
-        yield np.concatenate(held)
+def _proofs_last(groups: Iterable[bytes], plan: Plan, progress: Progress) -> Iterator[bytes]:
+    """The blocks of groups, and when all are there their proofs, as a file holds them."""
+    size = plan.scheme.knowledge.proof_size if plan.scheme.knowledge else 0
+    proofs = []
+
+    def blocks() -> Iterator[bytes]:
+        for group in groups:
+            end = len(group) - size
+            proofs.append(group[end:])
+            yield group[:end]
+
+    yield from counted(blocks(), plan.scheme.block_size, plan.geometry.blocks, progress)
+    yield b"".join(proofs)

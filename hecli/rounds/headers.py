@@ -96,6 +96,11 @@ class Sum:
     weight: int
     clipped: int
 
+    @property
+    def control(self) -> Control:
+        """What the aggregate's control block must say."""
+        return Control(len(self.contributors), self.weight, self.clipped)
+
     def header(self) -> Map:
         """Write the header.
 
@@ -222,7 +227,8 @@ def open_blocks(reader: Reader, plan: Plan | None = None, who: str = "the plan")
     else:
         contributors = parse_contributors(header["contributors"], name)
     enrolled = parse_enrolled(header, name)
-    reader.require_sections(*own.geometry.update)
+    sizes = own.geometry
+    reader.require_sections(*(sizes.update if reader.kind == "update" else sizes.aggregate))
     if len(contributors) > own.capacity:
         raise FormatError(f"{name}: lists more contributors than its plan has room for")
     check_signed(own, reader, contributors)

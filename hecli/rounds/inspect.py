@@ -103,7 +103,12 @@ def _encoded(reader: Reader) -> Description:
 
 def _blocks(reader: Reader) -> Description:
     blocks = open_blocks(reader)
-    found = {"contributors": describe_contributors(blocks.contributors), "names": _names(blocks.plan)}
+    found: Description = {
+        "contributors": describe_contributors(blocks.contributors),
+        "names": _names(blocks.plan),
+    }
+    if reader.kind == "update":
+        found["proofs"] = blocks.plan.geometry.groups if blocks.plan.scheme.knowledge else 0
     return found | describe_plan(blocks.plan) | describe_signature(reader)
 
 
@@ -129,6 +134,7 @@ def _sum(reader: Reader) -> Description:
         "aggregate": total.aggregate.hex(),
         "weight": total.weight,
         "clipped": total.clipped,
+        "proofs": plan.geometry.groups if plan.scheme.correctness else 0,
     }
     return found | describe_plan(plan) | describe_signature(reader)
 

@@ -1,5 +1,6 @@
 """What every way of opening an aggregate has in common: the checks before it, and the sum after it."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -18,9 +19,10 @@ from hecli.plan.data import Plan
 from hecli.rounds.enrollments import open_answers, open_enrollments
 from hecli.rounds.headers import Sum, open_blocks
 from hecli.rounds.progress import Progress
+from hecli.rounds.proofs import groups_of, numbered, sum_statement
 from hecli.rounds.signing import check_identity
 from hecli.rounds.verify_aggregate import check_recomputed
-from hecli.schemes.round import Open, Opener, PrivateKey
+from hecli.schemes.round import Open, Opener, Opens, PrivateKey
 from hecli.storage.store import Record
 
 UNSOUND = "somebody altered an update or the aggregate, or a party did not follow the plan"
@@ -133,7 +135,7 @@ def open_aggregate(
 
 def write_sum(
     opening: Opening,
-    opened: Open,
+    opens: Opens,
     control: bytes,
     lanes: Iterable[bytes],
     out: BinaryIO,
@@ -141,14 +143,11 @@ def write_sum(
     record: Record | None,
     progress: Progress,
 ) -> Opened:
-    """Open an aggregate and write its lane sums.
-
-    The control block is opened first, so that a wrong one ends it before the
-    long work, and nothing is written.
+    """Open an aggregate, and write its lane sums and the proofs of them.
 
     Args:
         opening: The aggregate.
-        opened: What opens.
+        opens: What opens, and proves.
         control: What it opens the control block from.
         lanes: What it opens the lanes from, in batches.
         out: Where the sum goes.
@@ -162,25 +161,60 @@ def write_sum(
     Raises:
         FormatError: It opens to what no sum of updates can be.
     """
-    reader, plan, contributors = opening.reader, opening.plan, opening.contributors
-    sizes = plan.geometry
-    # Both are begun: where several work, the lanes' first batches are opened meanwhile.
-    of_control, of_lanes = opened([control], sizes.lane_blocks), opened(lanes, 0)
-    first = b"".join(_named(of_control, reader, plan, sizes.lane_blocks))
-    totals = _control(first, reader, plan, len(contributors))
+    reader, plan = opening.reader, opening.plan
+    totals, sums = open_lanes(opening, opens.open, control, lanes, progress)
     if record is not None:
         record(plan.digest, reader.digest)
-    total = Sum(plan, contributors, reader.digest, totals.weight, totals.clipped)
-    plaintexts = _named(of_lanes, reader, plan, 0)
+    total = Sum(plan, opening.contributors, reader.digest, totals.weight, totals.clipped)
     digest = envelope.write(
         out,
         "sum",
         total.header(),
-        sizes.sum,
-        _lane_sums(plaintexts, reader, plan, len(contributors), progress),
+        plan.geometry.sum,
+        _proven(total, sums, opens, reader),
         sign=signer(identity, "sum", plan.digest),
     )
     return Opened(total, digest)
+
+
+def open_lanes(
+    opening: Opening, opened: Open, control: bytes, lanes: Iterable[bytes], progress: Progress
+) -> tuple[Control, Iterator[bytes]]:
+    """Open an aggregate: its control block at once, so that a wrong one ends it before the long work.
+
+    Args:
+        opening: The aggregate.
+        opened: What opens.
+        control: What it opens the control block from.
+        lanes: What it opens the lanes from, in batches.
+        progress: Told how many blocks are opened, and of how many.
+
+    Returns:
+        What the control block says, and the lane sums as they stand in a sum,
+        which are opened as they are taken.
+
+    Raises:
+        FormatError: It opens to what no sum of updates can be.
+    """
+    reader, plan, parties = opening.reader, opening.plan, len(opening.contributors)
+    sizes = plan.geometry
+    # Both are begun: where several work, the lanes' first batches are opened meanwhile.
+    of_control, of_lanes = opened([control], sizes.lane_blocks), opened(lanes, 0)
+    first = b"".join(_named(of_control, reader, plan, sizes.lane_blocks))
+    totals = _control(first, reader, plan, parties)
+    return totals, _lane_sums(_named(of_lanes, reader, plan, 0), reader, plan, parties, progress)
+
+
+def _proven(total: Sum, sums: Iterable[bytes], opens: Opens, reader: Reader) -> Iterator[bytes]:
+    """The lane sums, and when all are there, and so can be bound to, the proofs of them."""
+    lanes = hashlib.sha256()
+    for piece in sums:
+        lanes.update(piece)
+        yield piece
+    if opens.prove is not None:
+        bound = sum_statement(total, lanes.digest())
+        groups = groups_of(reader, total.plan.geometry.group)
+        yield from opens.prove(bound + numbered(number, group) for number, group in enumerate(groups))
 
 
 def _named(plaintexts: Iterable[bytes], reader: Reader, plan: Plan, done: int) -> Iterator[bytes]:

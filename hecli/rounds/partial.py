@@ -1,18 +1,18 @@
 """What one share of a key contributes to opening an aggregate."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from hecli.errors import RefusedError
 from hecli.executors.interface import SERIAL, Executor
 from hecli.formats import envelope
-from hecli.formats.reader import Reader
 from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
 from hecli.rounds.headers import Partial
 from hecli.rounds.opening import Opening, open_aggregate
 from hecli.rounds.progress import Progress, counted, no_progress
+from hecli.rounds.proofs import groups_of
 from hecli.schemes.interface import Sharing
 from hecli.schemes.round import Share
 from hecli.storage.store import Record
@@ -76,9 +76,9 @@ def partial(
         record(plan.digest, reader.digest)
     made = Partial(plan, opening.contributors, reader.digest, share.index)
     sections = plan.geometry.partial(sharing)
-    groups = sum(1 for _ in plan.geometry.groups(sharing))
+    groups = plan.geometry.partial_groups(sharing)
     with sharing.partials(share, session(opening), groups, work) as run:
-        blocks = run(group for _, group in groups_of(reader, plan, sharing))
+        blocks = run(groups_of(reader, sharing.group))
         records = sum(section.records for section in sections)
         digest = envelope.write(
             out,
@@ -119,19 +119,3 @@ def session(opening: Opening) -> bytes:
         The digests of its plan and of itself.
     """
     return opening.plan.digest + opening.reader.digest
-
-
-def groups_of(reader: Reader, plan: Plan, sharing: Sharing) -> Iterator[tuple[str, bytes]]:
-    """Read an aggregate in the groups that have a proof each.
-
-    Args:
-        reader: The aggregate.
-        plan: Its plan.
-        sharing: How its key opens.
-
-    Yields:
-        The section and the blocks of each group, of chunks whose digests hold.
-    """
-    found = {name: reader.section(name).checked_blocks(sharing.group) for name in ("lanes", "control")}
-    for name, _ in plan.geometry.groups(sharing):
-        yield name, next(found[name])

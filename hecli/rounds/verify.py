@@ -1,30 +1,46 @@
-"""What can be checked of a file without any secret: its digests, signatures, roster and plan."""
+"""What can be checked of a file without any secret: its digests, signatures, roster, plan and proofs."""
 
 from typing import BinaryIO
 
+from hecli.executors.interface import SERIAL, Executor
 from hecli.formats.reader import open_reader
 from hecli.plan.data import Plan
 from hecli.rounds.describe import Description
-from hecli.rounds.headers import plan_of
+from hecli.rounds.headers import open_blocks, plan_of
 from hecli.rounds.inspect import inspect
+from hecli.rounds.progress import Progress, no_progress
+from hecli.rounds.proofs import check_proofs
 
 
-def verify(source: BinaryIO, plan: Plan | None = None) -> Description:
-    """Check a file as `inspect` does, and that it follows a plan.
+def verify(
+    source: BinaryIO,
+    plan: Plan | None = None,
+    *,
+    work: Executor = SERIAL,
+    progress: Progress = no_progress,
+) -> Description:
+    """Check a file as `inspect` does, that it follows a plan, and the proofs in an update.
 
     Args:
         source: The file.
         plan: The plan that it must follow, where it follows any.
+        work: Who works.
+        progress: Told how many blocks are checked, and of how many.
 
     Returns:
         What it is, as a map that JSON can hold.
 
     Raises:
-        FormatError: The file is not sound.
+        FormatError: The file is not sound, or a proof does not hold.
         MismatchError: It follows another plan.
         RefusedError: The roster of its plan forbids it.
     """
     found = inspect(source)
+    reader = open_reader(source)
     if plan is not None and "plan" in found:
-        plan_of(open_reader(source), plan)
+        plan_of(reader, plan)
+    if reader.kind == "update":
+        blocks = open_blocks(reader, plan)
+        (contributor,) = blocks.contributors
+        check_proofs([(reader, contributor.party)], blocks.plan, blocks.enrolled, work, progress)
     return found

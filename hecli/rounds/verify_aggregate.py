@@ -83,6 +83,7 @@ def check_recomputed(
             f"{reader.name}: lists others as enrolled than the updates do",
             "whoever aggregated altered it: aggregate the updates again",
         )
+    opened.check_proofs(work, progress)
     with product(opened, work, progress) as made:
         _compare(reader, made, blocks.plan)
 

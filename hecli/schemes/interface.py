@@ -4,7 +4,7 @@ A scheme is an object that a plan holds: its parameters, what follows from
 them, and what works with them. Callers ask it and know none by name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import ClassVar, Protocol, Self
 
@@ -16,7 +16,7 @@ from hecli.identity.roster import Roster
 from hecli.identity.sealing import Ask
 from hecli.identity.signatures import Identity
 from hecli.schemes.masks.masking import Masking
-from hecli.schemes.round import Combining, Open, Opener, PrivateKey, PublicKey, Round, Sender, Share
+from hecli.schemes.round import Combining, Open, Opener, Opens, PrivateKey, PublicKey, Round, Sender, Share
 
 KEY, SHARES, IDENTITY, ENROLLMENTS, ANSWERS = "key", "shares", "identity", "enrollments", "answers"
 """What encrypting or opening can take."""
@@ -109,6 +109,49 @@ class Sharing(Protocol):
         ...
 
 
+class Knowledge(Protocol):
+    """How updates prove that their makers know what is in them: `proof_size` bytes for each group."""
+
+    @property
+    def proof_size(self) -> int: ...  # noqa: D102 - said above
+
+    def checking(self, groups: int, work: Executor) -> AbstractContextManager[Run]:
+        """Get ready to check proofs.
+
+        Args:
+            groups: How many groups there are.
+            work: Who works.
+
+        Returns:
+            What tells of each group, in the byte 1, that its proof holds. A
+            group is given as the statement it is bound to (32 bytes), its
+            number (4 bytes), its blocks and its proof. It raises
+            InvalidCiphertextError for a block that no update can hold.
+        """
+        ...
+
+
+class Correctness(Protocol):
+    """How sums prove that they are what the aggregate holds: `proof_size` bytes for each group."""
+
+    @property
+    def proof_size(self) -> int: ...  # noqa: D102 - said above
+
+    def checking(self, groups: int, work: Executor) -> AbstractContextManager[Run]:
+        """Get ready to check proofs.
+
+        Args:
+            groups: How many groups there are.
+            work: Who works.
+
+        Returns:
+            What tells of each group, in the byte 1, that its proof holds. A
+            group is given as what it is bound to (32 bytes), its number (4
+            bytes), its blocks, their plaintexts and its proof.
+        """
+        ...
+
+
 class Scheme(Protocol):
     """A scheme with its parameters.
 
@@ -118,6 +161,10 @@ class Scheme(Protocol):
         room: The bits of a plaintext that lanes may take.
         plaintext_size: The bytes of a plaintext, and
         block_size: those of a block, what an update or aggregate holds in its place.
+        knowledge: How updates prove that their makers know what is in them; None
+            where nothing of use can be computed from others' blocks.
+        correctness: How sums prove that they are what the aggregate holds; None
+            where they are checked by opening it again.
         masking: How masks hide updates from whoever opens the sum, where they do.
         sharing: How a key in shares opens, where it is in shares.
     """
@@ -134,6 +181,10 @@ class Scheme(Protocol):
     def plaintext_size(self) -> int: ...  # noqa: D102
     @property
     def block_size(self) -> int: ...  # noqa: D102
+    @property
+    def knowledge(self) -> Knowledge | None: ...  # noqa: D102
+    @property
+    def correctness(self) -> Correctness | None: ...  # noqa: D102
     @property
     def masking(self) -> Masking | None: ...  # noqa: D102
     @property
@@ -254,8 +305,9 @@ class Scheme(Protocol):
             work: Who works.
 
         Returns:
-            What makes blocks of the update's plaintexts, given in batches from
-            the first to the last.
+            What makes blocks of the update's plaintexts, given in groups from
+            the first to the last, and behind them the group's proof, where
+            there are proofs.
 
         Raises:
             HecliError: The sender lacks something, or cannot do it.
@@ -277,7 +329,7 @@ class Scheme(Protocol):
         """
         ...
 
-    def opening(self, round_: Round, opener: Opener, work: Executor) -> AbstractContextManager[Open]:
+    def opening(self, round_: Round, opener: Opener, work: Executor) -> AbstractContextManager[Opens]:
         """Get ready to open a sum with what `to_open` names.
 
         Args:
@@ -286,8 +338,8 @@ class Scheme(Protocol):
             work: Who works.
 
         Returns:
-            What opens blocks. It raises InvalidCiphertextError for one that no
-            sum can hold.
+            What opens blocks, and proves it. It raises InvalidCiphertextError
+            for a block that no sum can hold.
 
         Raises:
             HecliError: Something is missing, or does not fit.
@@ -304,6 +356,25 @@ class Scheme(Protocol):
 
         Returns:
             What opens without them.
+
+        Raises:
+            HecliError: Something is missing, or does not fit.
+        """
+        ...
+
+    def remasked(
+        self, plaintexts: Iterable[bytes], first: int, round_: Round, opener: Opener
+    ) -> Iterator[bytes]:
+        """Put back what `unmasked` took off.
+
+        Args:
+            plaintexts: What `unmasked` gave, in batches.
+            first: The number of the first.
+            round_: The round.
+            opener: What whoever opened was given.
+
+        Returns:
+            What the blocks hold.
 
         Raises:
             HecliError: Something is missing, or does not fit.
@@ -333,7 +404,7 @@ class Scheme(Protocol):
             parties: How many parties.
 
         Returns:
-            Seconds to encrypt, to add updates of all, and to open; None where
-            it is next to nothing.
+            Seconds to encrypt, to check and add updates of all, and to check and
+            open; None where it is next to nothing.
         """
         ...

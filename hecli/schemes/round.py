@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
+from hecli.executors.interface import Run
 from hecli.formats.contributors import Contributor
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
@@ -10,6 +11,20 @@ from hecli.schemes.masks.dropouts import Answered, Enrollments
 
 Open = Callable[[Iterable[bytes], int], Iterator[bytes]]
 """Opens batches of blocks, given the number of the first block; gives as many plaintexts."""
+
+
+class Opens(NamedTuple):
+    """What opens blocks, and what proves it.
+
+    Args:
+        open: Opens.
+        prove: Makes the proof of each group of a sum, of what it is bound to
+            (32 bytes), its number (4 bytes) and its blocks; None where sums
+            have no proofs.
+    """
+
+    open: Open
+    prove: Run | None = None
 
 
 class Round(NamedTuple):
@@ -20,7 +35,8 @@ class Round(NamedTuple):
         roster: Who takes part, where the plan says it.
         parties: The most parties.
         blocks: Blocks of an update: those of its lanes, and the control block, which is the last.
-        batches: Batches in which they are worked on.
+        batches: Batches in which they are opened.
+        groups: Groups in which they are made, numbered from 0, the control block's the last.
     """
 
     plan: bytes
@@ -28,6 +44,7 @@ class Round(NamedTuple):
     parties: int
     blocks: int
     batches: int
+    groups: int
 
 
 @runtime_checkable
@@ -71,11 +88,13 @@ class Sender(NamedTuple):
         key: The public key, if any.
         identity: Who they are, if they sign.
         enrollments: Everybody's, where the plan allows for dropouts.
+        statement: What the update's proofs are bound to: plan, party and card.
     """
 
     key: PublicKey | None = None
     identity: Identity | None = None
     enrollments: Enrollments | None = None
+    statement: bytes = b""
 
 
 class Opener(NamedTuple):

@@ -65,7 +65,7 @@ class Group(dict[str, Fault]):
 
 
 KEY: Map = {"n": integer(N)}
-LANES_DECLARED, CONTROL_DECLARED = layout(r.BODY_A)
+LANES_DECLARED, CONTROL_DECLARED, PROOFS_DECLARED = layout(r.BODY_A)
 SAFE_KEY: Map = {"n": integer(r.SAFE_N), "dealing": r.DEALING}
 
 
@@ -137,14 +137,14 @@ def start_faults() -> Group:
     def declared(*sections: object) -> bytes:
         return follows(PLAN, "update", {"party": "a"}, r.BODY_A, layout=list(sections))
 
-    lanes_, control_ = LANES_DECLARED, CONTROL_DECLARED
+    lanes_, control_, proofs_ = LANES_DECLARED, CONTROL_DECLARED, PROOFS_DECLARED
     malformed = {
         "section-short": ["lanes", 512, 1],
         "section-name-integer": [1, 512, 1, 2048],
         "section-records-text": ["lanes", 512, "1", 2048],
     }
     for name, section in malformed.items():
-        group.add(name, declared(section, control_), "prelude has the wrong fields")
+        group.add(name, declared(section, control_, proofs_), "prelude has the wrong fields")
     impossible = {
         "section-without-name": ["", 512, 1, 2048],
         "section-upper-case": ["Lanes", 512, 1, 2048],
@@ -158,11 +158,11 @@ def start_faults() -> Group:
         "records-too-many": ["lanes", 512, 1 << 62, 2048],
     }
     for name, section in impossible.items():
-        group.add(name, declared(section, control_), "declares")
-    group.add("section-twice", declared(lanes_, lanes_), "declares")
+        group.add(name, declared(section, control_, proofs_), "declares")
+    group.add("section-twice", declared(lanes_, lanes_, proofs_), "declares")
     several = [(name, 512, r.BODY_A[0][2]) for name in "abcdefghi"]
     group.add("sections-nine", follows(PLAN, "update", {"party": "a"}, several), "declares")
-    group.add("records-not-there", declared(["lanes", 512, 3, 2048], control_), "ends too early")
+    group.add("records-not-there", declared(["lanes", 512, 3, 2048], control_, proofs_), "ends too early")
     return group
 
 
@@ -214,7 +214,7 @@ def end_faults() -> Group:
     group = Group("1")
     plain = envelope("public key", KEY)
     body = r.UPDATE_B
-    first, second = (pack(content) for _, _, content in r.BODY_B)
+    first, second = (pack(content) for _, _, content in r.BODY_B[:2])
     damaged = bytes([first[-1] ^ 1]), bytes([second[-1] ^ 1])
     group.add("chunk-of-other-length", body.replace(first, b"\xc5\x01\xff" + first[3:], 1), "wrong length")
     group.add("chunk-altered", body.replace(first, first[:-1] + damaged[0], 1), "chunk 0 does not match")
@@ -234,7 +234,7 @@ def end_faults() -> Group:
     )
     group.add(
         "trailer-chunks",
-        follows(PLAN, "update", {"party": None}, r.BODY_B, trailer={"chunks": bytes(64)}),
+        follows(PLAN, "update", {"party": None}, r.BODY_B, trailer={"chunks": bytes(96)}),
         "digest does not match",
     )
     group.add("trailer-unknown-field", envelope("public key", KEY, trailer={"x": 1}), "its trailer")
@@ -254,37 +254,51 @@ def layout_faults() -> Group:
         return follows(PLAN, "update", {"party": "a"}, sections, **changes)
 
     says = "calls for"
-    lanes_, control_ = r.BODY_A
+    lanes_, control_, proofs_ = r.BODY_A
     group.add(
         "body-where-none-may-be", envelope("public key", KEY, [("lanes", 1, b"x")]), "calls for no records"
     )
     group.add("body-missing", update([]), says)
-    group.add("body-of-other-records", update([("lanes", 256, lanes_[2]), control_]), says)
-    group.add("sections-in-wrong-order", update([control_, lanes_]), says)
-    group.add("section-control-missing", update([lanes_]), says)
-    group.add("section-lanes-missing", update([control_]), says)
-    group.add("section-too-many", update([lanes_, control_, ("more", 1, b"x")]), says)
-    group.add("section-of-another-name", update([("values", 512, lanes_[2]), control_]), says)
-    group.add("section-control-twice", update([lanes_, ("control", 512, 2 * control_[2])]), says)
+    group.add("body-of-other-records", update([("lanes", 256, lanes_[2]), control_, proofs_]), says)
+    group.add("sections-in-wrong-order", update([control_, lanes_, proofs_]), says)
+    group.add("section-control-missing", update([lanes_, proofs_]), says)
+    group.add("section-lanes-missing", update([control_, proofs_]), says)
+    group.add("section-too-many", update([*r.BODY_A, ("more", 1, b"x")]), says)
+    group.add("section-of-another-name", update([("values", 512, lanes_[2]), control_, proofs_]), says)
+    group.add("section-control-twice", update([lanes_, ("control", 512, 2 * control_[2]), proofs_]), says)
     group.add(
-        "section-of-another-chunk", update(r.BODY_A, layout=[["lanes", 512, 1, 1], CONTROL_DECLARED]), says
+        "section-of-another-chunk",
+        update(r.BODY_A, layout=[["lanes", 512, 1, 1], CONTROL_DECLARED, PROOFS_DECLARED]),
+        says,
     )
     group.add(
         "section-control-of-another-chunk",
-        update(r.BODY_A, layout=[LANES_DECLARED, ["control", 512, 1, 1]]),
+        update(r.BODY_A, layout=[LANES_DECLARED, ["control", 512, 1, 1], PROOFS_DECLARED]),
         says,
     )
-    group.add("update-too-long", update([("lanes", 512, 2 * lanes_[2]), control_]), says)
+    group.add("update-too-long", update([("lanes", 512, 2 * lanes_[2]), control_, proofs_]), says)
+    group.add("section-proofs-missing", update([lanes_, control_]), says)
+    group.add("proof-missing", update([lanes_, control_, ("proofs", 512, proofs_[2][:512])]), says)
+    group.add("proof-of-other-size", update([lanes_, control_, ("proofs", 348, proofs_[2][:696])]), says)
+    group.add(
+        "aggregate-with-proofs",
+        follows(PLAN, "aggregate", {"contributors": r.CONTRIBUTORS}, [*r.BODY_AB, proofs_]),
+        says,
+    )
+    group.add("section-of-broken-groups", r.wide_update(1365), says)
+    group.add("sum-without-proofs", follows(PLAN, "sum", r.SUM_HEADER, r.SUM[:1]), says)
     group.add("encoded-control-missing", follows(PLAN, "encoded", {}, r.ENCODED[:1]), says)
     group.add(
         "encoded-control-short",
         follows(PLAN, "encoded", {}, [r.ENCODED[0], ("control", 8, bytes(7) + b"\1")]),
         says,
     )
-    group.add("sum-short", follows(PLAN, "sum", r.SUM_HEADER, [("lanes", 2, r.SUM[0][2][:-2])]), says)
+    group.add(
+        "sum-short", follows(PLAN, "sum", r.SUM_HEADER, [("lanes", 2, r.SUM[0][2][:-2]), r.SUM[1]]), says
+    )
     group.add(
         "sum-of-other-records",
-        follows(PLAN, "sum", r.SUM_HEADER, [("lanes", 4, records(r.BOTH, 4))]),
+        follows(PLAN, "sum", r.SUM_HEADER, [("lanes", 4, records(r.BOTH, 4)), r.SUM[1]]),
         says,
     )
     group.add(
@@ -687,13 +701,13 @@ def round_faults() -> Group:
         return follows(PLAN, "sum", {**r.SUM_HEADER, **changes}, sections)
 
     one: Map = {"contributors": r.CONTRIBUTORS[1:], "weight": 10}
-    group.add("sum-of-one", total([("lanes", 2, records(r.A, 2))], **one), "has 1 contributors")
+    group.add("sum-of-one", total([("lanes", 2, records(r.A, 2)), r.SUM[1]], **one), "has 1 contributors")
     group.add("sum-weight", total(weight=21), "out of range")
     group.add("sum-weight-too-small", total(weight=1), "out of range")
     group.add("sum-clipped", total(clipped=13), "out of range")
     group.add("sum-clipped-negative", total(clipped=-1), "negative")
     group.add("sum-short-digest", total(aggregate=bytes(31)), "wrong length")
-    group.add("sum-lane", total([("lanes", 2, records([509, *r.BOTH[1:]], 2))]), "out of range")
+    group.add("sum-lane", total([("lanes", 2, records([509, *r.BOTH[1:]], 2)), r.SUM[1]]), "out of range")
 
     group.rule = "3 tensors"
     pair = [["w", "int8", [1]], ["b", "int8", [1]]]
@@ -785,11 +799,13 @@ def signature_faults() -> Group:
         "not signed",
     )
     group.add(
-        "signature-missing-sum", follows(r.SIGNED_PLAN, "sum", r.SIGNED_SUM_HEADER, r.SUM), "not signed"
+        "signature-missing-sum",
+        follows(r.SIGNED_PLAN, "sum", r.SIGNED_SUM_HEADER, r.SIGNED_SUM),
+        "not signed",
     )
     group.add(
         "sum-by-no-keyholder",
-        follows(r.SIGNED_PLAN, "sum", r.SIGNED_SUM_HEADER, r.SUM, signer="bob"),
+        follows(r.SIGNED_PLAN, "sum", r.SIGNED_SUM_HEADER, r.SIGNED_SUM, signer="bob"),
         "may not open sums",
     )
     chosen: Map = {**r.SIGNED_PLAN, "roster": {**r.ROSTER, "aggregators": ["anna"]}}
@@ -1113,7 +1129,9 @@ def opened_faults() -> Group:
     group = Group("4")
 
     def update(value: int) -> bytes:
-        return follows(PLAN, "update", {"party": "a"}, blocks([value, r.NUMBERS_A[1]], 512))
+        return follows(
+            PLAN, "update", {"party": "a"}, r.update_body(PLAN, [value, r.NUMBERS_A[1]], 1001, "a")
+        )
 
     def holding(value: int) -> bytes:
         body = blocks([value, r.NUMBERS_AB[1]], 512)
@@ -1163,6 +1181,34 @@ def opened_faults() -> Group:
         "decrypt",
     )
 
+    group.rule = "9"
+    for name, body in unproven().items():
+        file = follows(PLAN, "update", {"party": "a"}, body)
+        group.add(f"proof-{name}", file, "does not hold", "aggregate with unnamed.enc")
+    alice = follows(
+        PLAN, "update", {"party": "alice"}, r.update_body(PLAN, r.NUMBERS_A, 1001, "alice"), signer="alice"
+    )
+    group.add("proof-without-the-card", alice, "does not hold", "aggregate with unnamed.enc")
+    lanes_, proofs_ = r.SUM
+    for name, proofs in wrong_openings().items():
+        file = follows(PLAN, "sum", r.SUM_HEADER, [lanes_, ("proofs", 272, proofs)])
+        group.add(f"sum-proof-{name}", file, "is not what", "verify with round.agg")
+    others = ("lanes", 2, records([r.BOTH[0] + 1, *r.BOTH[1:]], 2))
+    group.add(
+        "sum-proof-lane",
+        follows(PLAN, "sum", r.SUM_HEADER, [others, proofs_]),
+        "is not what",
+        "verify with round.agg",
+    )
+    weight = {**r.SUM_HEADER, "weight": 14}
+    group.add("sum-proof-weight", follows(PLAN, "sum", weight, r.SUM), "is not what", "verify with round.agg")
+    group.add(
+        "sum-other-aggregate",
+        follows(PLAN, "sum", {**r.SUM_HEADER, "aggregate": bytes(32)}, r.SUM),
+        "from another aggregate",
+        "verify with round.agg",
+    )
+
     group.rule = "5"
     total = control(2, 15, 1)
     fine = lanes(PLAN, r.BOTH, 2)
@@ -1172,7 +1218,7 @@ def opened_faults() -> Group:
         body = blocks(ciphertexts(N, [plaintext, totals], 3001), 512)
         return follows(PLAN, "aggregate", {"contributors": r.CONTRIBUTORS}, body)
 
-    one = follows(PLAN, "aggregate", {"contributors": r.CONTRIBUTORS[1:]}, r.BODY_A)
+    one = follows(PLAN, "aggregate", {"contributors": r.CONTRIBUTORS[1:]}, r.BODY_A[:2])
     group.add("decrypt-too-few", one, "opens no fewer than 2", "decrypt")
     agree, limits, none = "control block does not agree", "control block is out of range", "no sum of updates"
     group.add("decrypt-control-count", opened(fine, control(3, 15, 1)), agree, "decrypt")
@@ -1186,6 +1232,55 @@ def opened_faults() -> Group:
     room = (N.bit_length() - 1) // bits
     group.add("decrypt-high-bits", opened(fine + (1 << bits * room)), none, "decrypt")
     return group
+
+
+def unproven() -> dict[str, Sections]:
+    """Make bodies of party a's update with a proof that does not hold."""
+    lanes_, control_, (_, _, proofs) = r.BODY_A
+    first, second = proofs[:512], proofs[512:]
+    start, answer = first[:256], first[256:]
+    square = N * N
+    shifted = records([r.NUMBERS_A[0] * (1 + 5 * N) % square], 512)
+
+    def with_proofs(*each: bytes) -> Sections:
+        return [lanes_, control_, ("proofs", 512, b"".join(each))]
+
+    def of(party: str | None, plan: Map = PLAN) -> Sections:
+        return r.update_body(plan, r.NUMBERS_A, 1001, party)
+
+    return {
+        "of-another-party": of("b"),
+        "of-nobody": of(None),
+        "of-another-plan": of("a", {**PLAN, "id": bytes(16)}),
+        "of-another-position": with_proofs(second, first),
+        "twice": with_proofs(first, first),
+        "of-another-plaintext": [("lanes", 512, shifted), control_, r.BODY_A[2]],
+        "of-another-control": [lanes_, ("control", 512, records([r.NUMBERS_B[1]], 512)), r.BODY_A[2]],
+        "of-anothers-ciphertexts": [*blocks(r.NUMBERS_B, 512), r.BODY_A[2]],
+        "of-a-product": [*blocks(r.NUMBERS_AB, 512), r.BODY_A[2]],
+        "commitment-zero": with_proofs(bytes(256) + answer, second),
+        "commitment-of-n": with_proofs(N.to_bytes(256, "big") + answer, second),
+        "answer-zero": with_proofs(start + bytes(256), second),
+        "answer-of-n": with_proofs(start + N.to_bytes(256, "big"), second),
+        "answer-largest": with_proofs(start + 256 * b"\xff", second),
+    }
+
+
+def wrong_openings() -> dict[str, bytes]:
+    """Make proofs of the open round's sum that do not hold."""
+    proofs = r.SUM[1][2]
+    first, second = proofs[:272], proofs[272:]
+    e, z = first[:16], int.from_bytes(first[16:], "big")
+    header = {**r.SUM_HEADER, "aggregate": bytes(32)}
+    return {
+        "of-another-position": second + first,
+        "twice": first + first,
+        "of-another-aggregate": r.sum_body(PLAN, r.BOTH, header, (1001, 2001))[1][2],
+        "answer-zero": e + bytes(256) + second,
+        "answer-of-n": e + N.to_bytes(256, "big") + second,
+        "answer-negated": e + (N - z).to_bytes(256, "big") + second,
+        "challenge": bytes([e[0] ^ 1]) + first[1:] + second,
+    }
 
 
 def bad() -> dict[str, Fault]:

@@ -134,14 +134,23 @@ def open_round() -> dict[str, Good]:
         "a.enc": Good(r.UPDATE_A, "3 update", "party a's update: weight 10, one value clipped"),
         "unnamed.enc": Good(r.UPDATE_B, "3 update", "one without a name: weight 5"),
         "later-name.enc": Good(
-            follows(PLAN, "update", {"party": later}, r.BODY_A),
+            follows(PLAN, "update", {"party": later}, r.update_body(PLAN, r.NUMBERS_A, 1001, later)),
             "2",
             "a name that composes in Unicode 6.1, and so not in Unicode 3.2",
         ),
         "signed-without-roster.enc": Good(
-            follows(PLAN, "update", {"party": "alice"}, r.BODY_A, signer="alice"),
+            follows(
+                PLAN,
+                "update",
+                {"party": "alice"},
+                r.update_body(PLAN, r.NUMBERS_A, 1001, "alice", "alice"),
+                signer="alice",
+            ),
             "1 signatures",
             "a signature that nobody asks for",
+        ),
+        "groups.enc": Good(
+            r.wide_update(), "9", "an update of four groups, in chunks of 21 groups, with short exponents"
         ),
         "round.agg": Good(r.AGGREGATE, "3 aggregate", "both updates"),
         "round.sum": Good(follows(PLAN, "sum", r.SUM_HEADER, r.SUM), "3 sum", "the sum"),
@@ -150,7 +159,7 @@ def open_round() -> dict[str, Good]:
         "model-sgd.tensors": Good(packed(moved), "5", "the model after `sgd` with a rate of 0.1"),
         "model-add.tensors": Good(packed(added), "5", "the model after `add`"),
         "integers.sum": Good(
-            follows(whole, "sum", header, [("lanes", 2, records([255, 254, 250], 2))]),
+            follows(whole, "sum", header, r.sum_body(whole, [255, 254, 250], header, (1001, 2001))),
             "3 sum",
             "a sum of integers",
         ),
@@ -185,7 +194,7 @@ def other_rounds() -> dict[str, Good]:
         "bob.enc": Good(r.SIGNED_B, "3 update", "the other, now bob's"),
         "signed.agg": Good(r.SIGNED_AGGREGATE, "3 aggregate", "both, signed by bob"),
         "signed.sum": Good(
-            follows(r.SIGNED_PLAN, "sum", r.SIGNED_SUM_HEADER, r.SUM, signer="anna"),
+            follows(r.SIGNED_PLAN, "sum", r.SIGNED_SUM_HEADER, r.SIGNED_SUM, signer="anna"),
             "3 sum",
             "their sum, signed by anna",
         ),
@@ -243,6 +252,7 @@ def table(good: dict[str, Good], faults: dict[str, Fault]) -> str:
         "| `encrypt` | an update is encrypted under this plan |",
         "| `aggregate` | it is combined with the other file |",
         "| `decrypt` | it is opened with `key.key`, or without a key in the scheme `masks` |",
+        "| `verify` | this sum is checked against the other file |",
         "| `combine` | this partial and the other open `shared.agg` |",
         "| `mask` | alice makes an update with this enrollment of bob's and the others |",
         "| `unmask` | this answer and the other open `dropouts.agg`, with all three enrollments |",

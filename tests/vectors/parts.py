@@ -74,10 +74,13 @@ def sort(value: object) -> object:
     return [sort(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def layout(sections: Sections) -> list[list[object]]:
-    """Describe sections as the prelude does."""
+def layout(sections: Sections, chunk: int | None = None) -> list[list[object]]:
+    """Describe sections as the prelude does; `chunk` is that of the first where it is another."""
+    sizes = [max(1, CHUNK // record) for _, record, _ in sections]
+    sizes[:1] = [chunk or sizes[0]] if sizes else []
     return [
-        [name, record, len(content) // record, max(1, CHUNK // record)] for name, record, content in sections
+        [name, record, len(content) // record, size]
+        for (name, record, content), size in zip(sections, sizes, strict=True)
     ]
 
 
@@ -86,16 +89,18 @@ def envelope(kind: str, header: Map, sections: Sections | None = None, **changes
 
     `version`, `header_size`, `layout`, `header_bytes` and `signatures` are
     what stands in the file; `signer` and `plan` make a signature; `trailer`
-    replaces fields when all is made.
+    replaces fields when all is made. `first_chunk` is how many records a chunk
+    of the first section has, where that is another number.
     """
     sections = sections or []
     packed = changes.get("header_bytes", pack(header))
-    declared = changes.get("layout", layout(sections))
+    own_layout = layout(sections, changes.get("first_chunk"))
+    declared = changes.get("layout", own_layout)
     size = changes.get("header_size", len(packed))
     front = pack(["hecli", changes.get("version", 2), kind, size, declared]) + packed
     pieces = []
-    for _, record, content in sections:
-        step = max(1, CHUNK // record) * record
+    for (_, record, content), (*_, chunk) in zip(sections, own_layout, strict=True):
+        step = chunk * record
         pieces += [content[at : at + step] for at in range(0, len(content), step)]
     digests = b"".join(hashlib.sha256(piece).digest() for piece in pieces)
     own = digest("file", hashlib.sha256(front).digest(), digests)
@@ -249,6 +254,65 @@ def ciphertexts(n: int, plaintexts: list[int], seed: int) -> list[int]:
 def blocks(values: list[int], size: int) -> Sections:
     """Lay out the blocks of an update: its lanes, and behind them its control block."""
     return [("lanes", size, records(values[:-1], size)), ("control", size, records(values[-1:], size))]
+
+
+# Section 9: proofs.
+
+
+def statement(plan: Map, count: int, party: str | None, signer: str | None, enrolled: list[Any]) -> bytes:
+    """Give what the proofs in an update are bound to."""
+    who = None if signer is None else card(signer)
+    return digest("statement", pack([digest("plan", pack(plan)), count, party, enrolled, who]))
+
+
+def exponents(seed: bytes, count: int) -> list[int]:
+    """Draw the challenges of a group."""
+    return numbers(hashlib.shake_256(seed).digest(16 * count), 16)
+
+
+def known(n: int, bound: bytes, number: int, group: list[int], roots: list[int]) -> bytes:
+    """Prove to know the roots of a group's random parts, as for `full`."""
+    random = int.from_bytes(hashlib.shake_256(b"root").digest(width(n)), "big") % n
+    start = pow(random, n, n).to_bytes(width(n), "big")
+    answer = random
+    for root, e in zip(
+        roots, exponents(_challenged(n, bound, number, group, start), len(group)), strict=True
+    ):
+        answer = answer * pow(root, e, n) % n
+    return start + answer.to_bytes(width(n), "big")
+
+
+def known_exponents(n: int, bound: bytes, number: int, group: list[int], powers: list[int]) -> bytes:
+    """Prove to know the exponents of a group's random parts, as for `short` of 512 bits."""
+    random = int.from_bytes(hashlib.shake_256(b"exponent").digest(98), "big")
+    start = pow(pow(base(n), n, n), random, n).to_bytes(width(n), "big")
+    drawn = exponents(_challenged(n, bound, number, group, start), len(group))
+    answer = random + sum(e * a for e, a in zip(drawn, powers, strict=True))
+    return start + answer.to_bytes(100, "big")
+
+
+def base(n: int) -> int:
+    """Derive h."""
+    seed = b"hecli derived base v1\0" + n.to_bytes(width(n), "big")
+    x = int.from_bytes(hashlib.shake_256(seed).digest(width(n) + 16), "big") % n
+    return -x * x % n
+
+
+def _challenged(n: int, bound: bytes, number: int, group: list[int], start: bytes) -> bytes:
+    said = number.to_bytes(4, "big") + len(group).to_bytes(4, "big") + records(group, width(n * n))
+    return digest("knowledge", bound + said + start)
+
+
+def opened_proof(n: int, bound: bytes, number: int, group: list[int], roots: list[int]) -> bytes:
+    """Prove what a group holds, from the roots of its random parts."""
+    said = bound + number.to_bytes(4, "big") + len(group).to_bytes(4, "big")
+    root = 1
+    for each, e in zip(roots, exponents(digest("opening", said), len(group)), strict=True):
+        root = root * pow(each, e, n) % n
+    random = int.from_bytes(hashlib.shake_256(b"opening").digest(width(n)), "big") % n
+    commitment = pow(random, n, n * n).to_bytes(width(n * n), "big")
+    e = digest("opening challenge", said + commitment)[:16]
+    return e + (random * pow(root, int.from_bytes(e, "big"), n) % n).to_bytes(width(n), "big")
 
 
 def product(n: int, *sources: list[int]) -> list[int]:

@@ -14,6 +14,7 @@ from parts import (
     Map,
     Sections,
     agreed,
+    base,
     blocks,
     box,
     card,
@@ -24,14 +25,19 @@ from parts import (
     envelope,
     file_digest,
     integer,
+    known,
+    known_exponents,
     lanes,
     masked,
+    modulus,
+    opened_proof,
     pack,
     pair_masks,
     product,
     records,
     sequence,
     signature_of,
+    statement,
 )
 
 N = SMALL_P * SMALL_Q
@@ -67,7 +73,6 @@ B = [127 + 2, 127 + 1, 127 + 2, 127 - 2, 127 + 4, 127 - 4]
 CONTROL_B = control(1, 5, 0)
 BOTH = [a + b for a, b in zip(A, B, strict=True)]
 ENCODED: Sections = [("lanes", 1, bytes(A)), ("control", 24, records([CONTROL_A], 24))]
-SUM: Sections = [("lanes", 2, records(BOTH, 2))]
 TOTALS: Map = {"weight": 15, "clipped": 1}
 
 
@@ -91,10 +96,32 @@ def plain(plan: Map, values: list[int], total: int) -> list[int]:
     return [lanes(plan, values), total]
 
 
+def update_body(
+    plan: Map, values: list[int], seed: int, party: str | None, signer: str | None = None
+) -> Sections:
+    """Lay out an update of `ciphertexts` made with this seed, with its proofs."""
+    n = modulus(plan)
+    bound = statement(plan, len(values), party, signer, [])
+    lanes_ = known(n, bound, 0, values[:-1], list(range(seed, seed + len(values) - 1)))
+    control_ = known(n, bound, 1, values[-1:], [seed + len(values) - 1])
+    return [*blocks(values, 512), ("proofs", 512, lanes_ + control_)]
+
+
+def sum_body(plan: Map, values: list[int], header: Map, seeds: tuple[int, int]) -> Sections:
+    """Lay out a sum of two updates that were made with these seeds, with its proofs."""
+    n = modulus(plan)
+    content = records(values, 2)
+    said = [header["aggregate"], header["weight"], header["clipped"], hashlib.sha256(content).digest()]
+    bound = digest("sum statement", pack([plan_digest(plan), *said]))
+    roots = [(seeds[0] + at) * (seeds[1] + at) % n for at in (0, 1)]
+    proofs = [opened_proof(n, bound, at, [0], [roots[at]]) for at in (0, 1)]
+    return [("lanes", 2, content), ("proofs", 272, b"".join(proofs))]
+
+
 # An open round: party a, and one without a name.
 NUMBERS_A = ciphertexts(N, plain(PLAN, A, CONTROL_A), 1001)
 NUMBERS_B = ciphertexts(N, plain(PLAN, B, CONTROL_B), 2001)
-BODY_A, BODY_B = blocks(NUMBERS_A, 512), blocks(NUMBERS_B, 512)
+BODY_A, BODY_B = update_body(PLAN, NUMBERS_A, 1001, "a"), update_body(PLAN, NUMBERS_B, 2001, None)
 UPDATE_A = follows(PLAN, "update", {"party": "a"}, BODY_A)
 UPDATE_B = follows(PLAN, "update", {"party": None}, BODY_B)
 CONTRIBUTORS = [[None, file_digest(UPDATE_B)], ["a", file_digest(UPDATE_A)]]
@@ -102,6 +129,7 @@ NUMBERS_AB = product(N, NUMBERS_A, NUMBERS_B)
 BODY_AB = blocks(NUMBERS_AB, 512)
 AGGREGATE = follows(PLAN, "aggregate", {"contributors": CONTRIBUTORS}, BODY_AB)
 SUM_HEADER: Map = {"contributors": CONTRIBUTORS, "aggregate": file_digest(AGGREGATE), **TOTALS}
+SUM = sum_body(PLAN, BOTH, SUM_HEADER, (1001, 2001))
 
 
 def signed_contributors(*updates: tuple[str, bytes]) -> list[list[Any]]:
@@ -120,7 +148,8 @@ ROSTER: Map = {
 SIGNED_PLAN: Map = {**PLAN, "capacity": 2, "roster": ROSTER}
 SIGNED_NUMBERS_A = ciphertexts(N, plain(SIGNED_PLAN, A, CONTROL_A), 4001)
 SIGNED_NUMBERS_B = ciphertexts(N, plain(SIGNED_PLAN, B, CONTROL_B), 5001)
-SIGNED_BODY_A, SIGNED_BODY_B = blocks(SIGNED_NUMBERS_A, 512), blocks(SIGNED_NUMBERS_B, 512)
+SIGNED_BODY_A = update_body(SIGNED_PLAN, SIGNED_NUMBERS_A, 4001, "alice", "alice")
+SIGNED_BODY_B = update_body(SIGNED_PLAN, SIGNED_NUMBERS_B, 5001, "bob", "bob")
 SIGNED_A = follows(SIGNED_PLAN, "update", {"party": "alice"}, SIGNED_BODY_A, signer="alice")
 SIGNED_B = follows(SIGNED_PLAN, "update", {"party": "bob"}, SIGNED_BODY_B, signer="bob")
 SIGNED_CONTRIBUTORS = signed_contributors(("alice", SIGNED_A), ("bob", SIGNED_B))
@@ -133,6 +162,7 @@ SIGNED_SUM_HEADER: Map = {
     "aggregate": file_digest(SIGNED_AGGREGATE),
     **TOTALS,
 }
+SIGNED_SUM = sum_body(SIGNED_PLAN, BOTH, SIGNED_SUM_HEADER, (4001, 5001))
 
 
 # A key of safe primes in three shares, of which two open, and a round under it.
@@ -148,8 +178,12 @@ OPENS: Map = {"threshold": 2, "shares": 3, "dealing": DEALING_DIGEST}
 SHARED_PLAN: Map = {**PLAN, "scheme": {**PAILLIER, "key": integer(SAFE_N), "opens": OPENS}}
 SHARED_NUMBERS_A = ciphertexts(SAFE_N, plain(SHARED_PLAN, A, CONTROL_A), 6001)
 SHARED_NUMBERS_B = ciphertexts(SAFE_N, plain(SHARED_PLAN, B, CONTROL_B), 7001)
-SHARED_A = follows(SHARED_PLAN, "update", {"party": "a"}, blocks(SHARED_NUMBERS_A, 512))
-SHARED_B = follows(SHARED_PLAN, "update", {"party": "b"}, blocks(SHARED_NUMBERS_B, 512))
+SHARED_BODIES = [
+    update_body(SHARED_PLAN, SHARED_NUMBERS_A, 6001, "a"),
+    update_body(SHARED_PLAN, SHARED_NUMBERS_B, 7001, "b"),
+]
+SHARED_A = follows(SHARED_PLAN, "update", {"party": "a"}, SHARED_BODIES[0])
+SHARED_B = follows(SHARED_PLAN, "update", {"party": "b"}, SHARED_BODIES[1])
 SHARED_CONTRIBUTORS = [["a", file_digest(SHARED_A)], ["b", file_digest(SHARED_B)]]
 SHARED_NUMBERS = product(SAFE_N, SHARED_NUMBERS_A, SHARED_NUMBERS_B)
 SHARED_AGGREGATE = follows(
@@ -229,7 +263,10 @@ def masked_round(plan: Map, seed: int | None) -> tuple[list[list[int]], list[byt
     ):
         hidden = masked(modulus_of(plan), plain(plan, values, total), pair_masks(plan, name, other, 2))
         made.append(hidden if seed is None else ciphertexts(N, hidden, seed + 1000 * at))
-        files.append(follows(plan, "update", {"party": name}, blocks(made[-1], size), signer=name))
+        body = blocks(made[-1], size)
+        if seed is not None:
+            body = update_body(plan, made[-1], seed + 1000 * at, name, name)
+        files.append(follows(plan, "update", {"party": name}, body, signer=name))
     combined = masked(RING, *made) if seed is None else product(N, *made)
     contributors = signed_contributors(("alice", files[0]), ("bob", files[1]))
     header: Map = {"contributors": contributors}
@@ -346,6 +383,38 @@ def answer(of: str, *, signer: str | None = None, **changes: object) -> bytes:
         **changes,
     }
     return follows(DROPOUT_PLAN, "answer", header, signer=signer or of)
+
+
+# An update of many groups, with short exponents, under a modulus of 3072 bits that nobody would use.
+WIDE_N = N * SAFE_P
+WIDE_PLAN: Map = {
+    **PLAN,
+    "tensors": [["w", "float32", [33_000]]],
+    "codec": [{**QUANTISE, "steps": [0.25]}, PACK],
+    "scheme": {"name": "paillier", "key": integer(WIDE_N), "randomness": "short"},
+}
+
+
+def wide_update(chunk: int = 1344) -> bytes:
+    """Make an update of 130 blocks in groups of 64, with exponents 1, 2, 3, ..."""
+    plaintexts = [lanes(WIDE_PLAN, [127] * 254) for _ in range(129)]
+    plaintexts += [lanes(WIDE_PLAN, [127] * (33_000 - 129 * 254)), control(1, 10, 0)]
+    square = WIDE_N**2
+    step = pow(base(WIDE_N), WIDE_N, square)
+    values, power = [], 1
+    for plaintext in plaintexts:
+        power = power * step % square
+        values.append((1 + plaintext * WIDE_N) * power % square)
+    bound = statement(WIDE_PLAN, len(values), "a", None, [])
+    starts = [0, 64, 128, 130]
+    ends = [*starts[1:], len(values)]
+    proofs = [
+        known_exponents(WIDE_N, bound, number, values[start:end], list(range(start + 1, end + 1)))
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+    body = [*blocks(values, 768), ("proofs", 484, b"".join(proofs))]
+    # 1365 would fit in a chunk; whole groups do.
+    return follows(WIDE_PLAN, "update", {"party": "a"}, body, first_chunk=chunk)
 
 
 # A ledger of two entries.

@@ -1,16 +1,16 @@
-"""Encryption, with a random part by fixed-base exponentiation."""
+"""Encryption, with a random part by fixed-base exponentiation, and the proof of who made it."""
 
 import os
 import secrets
-from array import array
 from typing import NamedTuple
 
 import gmpy2
 from gmpy2 import mpz
 
+from hecli.arithmetic.gmp.knowledge import Knowledge
 from hecli.arithmetic.gmp.moduli import derived_base
 from hecli.arithmetic.gmp.numbers import joined
-from hecli.arithmetic.sizes import ciphertext_size, exponent_bits, plaintext_size
+from hecli.arithmetic.sizes import NUMBER_SIZE, ciphertext_size, exponent_bits, plaintext_size
 
 TABLE_LIMIT = 1 << 15
 """Entries of the fixed-base table, of about 1 kB each at 3072 bits."""
@@ -28,7 +28,7 @@ class _Row(NamedTuple):
 
 
 class Encryptor:
-    """Encrypt batches under one n, with a random part by fixed-base exponentiation.
+    """Encrypt groups under one n, and prove that whoever did knows what is in them.
 
     The random part h_s^e is a product over the windows of e. Each table entry
     is kept as a pair (a, z) with value a * (1 + z*n) mod n^2 and a < n: in a
@@ -41,55 +41,71 @@ class Encryptor:
         n: The modulus.
         randomness: The random exponent: `short`, `half`, or `full` for that of the textbook.
         count: About how many ciphertexts each process will make.
+        statement: What the proofs are bound to, besides the ciphertexts.
 
     Raises:
         InvalidModulusError: The modulus has a factor that anyone can find.
     """
 
-    def __init__(self, n: int, randomness: str, count: int) -> None:
+    def __init__(self, n: int, randomness: str, count: int, statement: bytes) -> None:
         self._n = mpz(n)
         self._n_squared = self._n**2
         self._sizes = plaintext_size(n), ciphertext_size(n)
+        self._knowledge = Knowledge(n, randomness)
+        self._statement = statement
         self._textbook = randomness == "full"
         self._rows: list[_Row] = []
         if not self._textbook:
             bits = exponent_bits(n, randomness)
             self._window = window_width(bits, count)
-            self._rows = self._table(mpz(derived_base(n)[1]), -(-bits // self._window))
+            windows = -(-bits // self._window)
+            self._rows = self._table(gmpy2.powmod(derived_base(n), n, self._n_squared), windows)
+            # What makes digits negative: the highest bit of each.
+            self._signs = mpz(((1 << self._window * windows) - 1) // ((1 << self._window) - 1)) << (
+                self._window - 1
+            )
 
-    def __call__(self, plaintexts: bytes) -> bytes:
-        """Encrypt a batch.
+    def __call__(self, group: bytes) -> bytes:
+        """Encrypt a group.
 
         Args:
-            plaintexts: Numbers below n, fixed-width big-endian.
+            group: The group's number (4 bytes), then numbers below n, fixed-width big-endian.
 
         Returns:
-            Their ciphertexts, likewise.
+            Their ciphertexts, likewise, then the proof.
         """
         size, out_size = self._sizes
         encrypt = self._textbook_one if self._textbook else self._one
         messages = (
-            mpz.from_bytes(plaintexts[at : at + size], "big") for at in range(0, len(plaintexts), size)
+            mpz.from_bytes(group[at : at + size], "big") for at in range(NUMBER_SIZE, len(group), size)
         )
-        return joined([encrypt(message) for message in messages], out_size)
+        ciphertexts, openings = zip(*map(encrypt, messages), strict=True)
+        blocks = joined(ciphertexts, out_size)
+        return blocks + self._knowledge.prove(self._statement, group[:NUMBER_SIZE], blocks, openings)
 
-    def _one(self, exponent: mpz) -> mpz:
-        """One ciphertext; `exponent` is the message, which the z of the random part join."""
-        n, n_squared = self._n, self._n_squared
-        mask = (1 << self._window) - 1
+    def _one(self, exponent: mpz) -> tuple[mpz, mpz]:
+        """One ciphertext, and its random exponent; the sum of the z joins the message in `exponent`."""
+        n, n_squared, window, windows = self._n, self._n_squared, self._window, len(self._rows)
+        bits = window * windows
+        random = mpz.from_bytes(os.urandom(-(-bits // 8)), "big") & ((1 << bits) - 1)
         product = mpz(1)
-        # Uniform digits, signed or not, are a uniform exponent; two bytes hold any window.
-        for (a, z), digit in zip(self._rows, array("H", os.urandom(2 * len(self._rows))), strict=True):
-            product = product * a[digit & mask] % n_squared
-            exponent = exponent + z[digit & mask]
-        return (product + n * (product * exponent % n)) % n_squared
+        # Uniform digits, signed or not, are a uniform exponent. A bit above the highest keeps zeros there.
+        digits = gmpy2.unpack(random | (1 << bits), window)
+        for (a, z), digit in zip(self._rows, digits, strict=False):
+            product = product * a[digit] % n_squared
+            exponent = exponent + z[digit]
+        ciphertext = (product + n * (product * exponent % n)) % n_squared
+        # A digit of which the highest bit is set is so much less, and that is the lowest bit of the next.
+        return ciphertext, random - ((random & self._signs) << 1)
 
-    def _textbook_one(self, message: mpz) -> mpz:
+    def _textbook_one(self, message: mpz) -> tuple[mpz, mpz]:
+        """One ciphertext, and the number r whose power n its random part is."""
         n = self._n
         while True:
             r = mpz(secrets.randbelow(int(n)))
             if gmpy2.gcd(r, n) == 1:
-                return (1 + message * n) * gmpy2.powmod(r, n, self._n_squared) % self._n_squared
+                power = gmpy2.powmod(r, n, self._n_squared)
+                return (1 + message * n) * power % self._n_squared, r
 
     def _table(self, base: mpz, windows: int) -> list[_Row]:
         n = self._n

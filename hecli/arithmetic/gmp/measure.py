@@ -9,7 +9,11 @@ import gmpy2
 from gmpy2 import mpz
 
 from hecli.arithmetic.gmp.encrypt import window_width
+from hecli.arithmetic.gmp.multiexp import products
 from hecli.arithmetic.sizes import exponent_bits
+
+CHECKED = 512
+"""Ciphertexts in a group of a middling size."""
 
 
 class Costs(NamedTuple):
@@ -18,12 +22,14 @@ class Costs(NamedTuple):
     Args:
         prepare: Seconds to prepare an Encryptor.
         encrypt: Seconds of one encryption,
+        check: of checking what one ciphertext has to do with its proof,
         multiply: of one product of ciphertexts,
         decrypt: and of one decryption.
     """
 
     prepare: float
     encrypt: float
+    check: float
     multiply: float
     decrypt: float
 
@@ -46,15 +52,16 @@ def measure(n: int, randomness: str, count: int) -> Costs:
     prime_square = modulus | 1
     step = _seconds(lambda: wide * value % square, 200)
     product = _seconds(lambda: wide * wide % square, 200)
+    check = _seconds(lambda: value * value % modulus, 200) * products(CHECKED) / CHECKED
     opening = _seconds(lambda: gmpy2.powmod(value, modulus >> (n.bit_length() // 2), prime_square), 3)
     power = _seconds(lambda: gmpy2.powmod(value, modulus, square), 1)
     if randomness == "full":
-        return Costs(0.0, power, product, 2 * opening)
+        return Costs(0.0, power, check, product, 2 * opening)
     bits = exponent_bits(n, randomness)
     window = window_width(bits, count)
     windows = -(-bits // window)
     # The base, and for each entry of the table about what a step takes.
-    return Costs(power + (windows << window) * step, windows * step, product, 2 * opening)
+    return Costs(power + (windows << window) * step, windows * step, check, product, 2 * opening)
 
 
 def _seconds(work: Callable[[], object], times: int) -> float:

@@ -58,19 +58,20 @@ def check_primes(p: int, q: int) -> None:
         raise InvalidModulusError("the private key's primes do not fit together")
 
 
-def derived_base(n: int) -> tuple[int, int]:
-    """Derive the base of the random parts, as everyone can from n alone.
+def derived_base(n: int) -> mpz:
+    """Derive the number behind the base of the random parts, as everyone can from n alone.
 
     h = -x^2 mod n as in Damgard, Jurik and Nielsen, "A generalization of
     Paillier's public-key system with applications to electronic voting"
-    (2010), section 4, with x from SHAKE-256 over n. Nobody chooses x, so
-    nobody can plant a base that shows the plaintext.
+    (2010), section 4, with x from SHAKE-256 over n. The base itself is
+    h_s = h^n mod n^2. Nobody chooses x, so nobody can plant a base that shows
+    the plaintext.
 
     Args:
         n: The modulus.
 
     Returns:
-        h, and h_s = h^n mod n^2.
+        h.
 
     Raises:
         InvalidModulusError: x has a factor in common with n.
@@ -81,5 +82,4 @@ def derived_base(n: int) -> tuple[int, int]:
     x = mpz.from_bytes(hashlib.shake_256(label + n.to_bytes(size, "big")).digest(size + 16), "big") % modulus
     if gmpy2.gcd(x, modulus) != 1:
         raise InvalidModulusError("the key's modulus has a factor that anyone can find")
-    h = -x * x % modulus
-    return int(h), int(gmpy2.powmod(h, modulus, modulus**2))
+    return -x * x % modulus

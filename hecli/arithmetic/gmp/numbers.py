@@ -1,10 +1,11 @@
 """Batches of bytes as numbers, and back."""
 
+import hashlib
 from collections.abc import Iterable
 
 from gmpy2 import mpz
 
-from hecli.arithmetic.sizes import InvalidCiphertextError
+from hecli.arithmetic.sizes import CHALLENGE_BITS, InvalidCiphertextError
 
 
 def ciphertexts(data: bytes, size: int, n_squared: mpz, source: int) -> list[mpz]:
@@ -44,3 +45,18 @@ def joined(values: Iterable[mpz], size: int) -> bytes:
         Them, fixed-width big-endian.
     """
     return b"".join([value.to_bytes(size, "big") for value in values])
+
+
+def challenges(seed: bytes, count: int) -> list[mpz]:
+    """Draw challenges from what they are about, as Fiat and Shamir do (Crypto 1986).
+
+    Args:
+        seed: A digest of all that the proof is about.
+        count: How many.
+
+    Returns:
+        Numbers below 2^CHALLENGE_BITS, of SHAKE-256.
+    """
+    width = CHALLENGE_BITS // 8
+    stream = hashlib.shake_256(seed).digest(width * count)
+    return [mpz.from_bytes(stream[at : at + width], "big") for at in range(0, len(stream), width)]

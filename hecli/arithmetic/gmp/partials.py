@@ -8,7 +8,7 @@ import gmpy2
 from gmpy2 import mpz
 
 from hecli.arithmetic.gmp.numbers import joined
-from hecli.arithmetic.gmp.proofs import Proofs
+from hecli.arithmetic.gmp.partial_proofs import Proofs
 from hecli.arithmetic.sizes import plaintext_size
 from hecli.arithmetic.threshold import PROOF_RECORDS, ThresholdKey
 

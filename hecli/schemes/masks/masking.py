@@ -10,7 +10,7 @@ from hecli.formats.text import count
 from hecli.identity.roster import Roster
 from hecli.schemes.masks import dropouts, pairwise
 from hecli.schemes.masks.dropouts import Dealing, Enrollments
-from hecli.schemes.masks.keystream import Masks
+from hecli.schemes.masks.keystream import Masks, Pair
 from hecli.schemes.round import Open, Opener, Round, Sender
 
 SHOWN = 5
@@ -171,6 +171,38 @@ class Masking(NamedTuple):
         """
         if not self.dropouts:
             return opened
+        masks = Masks(n, self._left(round_, opener))
+
+        def run(batches: Iterable[bytes], first: int) -> Iterator[bytes]:
+            return masks(opened(batches, first), first)
+
+        return run
+
+    def remasked(
+        self, n: int, plaintexts: Iterable[bytes], first: int, round_: Round, opener: Opener
+    ) -> Iterator[bytes]:
+        """Put back what `unmasked` took off.
+
+        Args:
+            n: The modulus of plaintexts.
+            plaintexts: What `unmasked` gave, in batches.
+            first: The number of the first.
+            round_: The round.
+            opener: What whoever opened was given.
+
+        Returns:
+            What the blocks hold.
+
+        Raises:
+            HecliError: Something is missing, or does not fit.
+        """
+        if not self.dropouts:
+            return iter(plaintexts)
+        pairs = [Pair(each.key, not each.subtract) for each in self._left(round_, opener)]
+        return Masks(n, pairs)(plaintexts, first)
+
+    def _left(self, round_: Round, opener: Opener) -> list[Pair]:
+        """What is left on a sum, to be added once more."""
         enrollments = self._enough(opener.enrollments, round_)
         needed = self.needed(round_.parties)
         if len(opener.answers) < needed:
@@ -179,12 +211,7 @@ class Masking(NamedTuple):
                 "parties answer with hecli answer; pass their answers with --answers",
             )
         present = [each.party or "" for each in opener.contributors]
-        masks = Masks(n, dropouts.pairs_left(self.dealing(round_), enrollments, present, opener.answers))
-
-        def run(batches: Iterable[bytes], first: int) -> Iterator[bytes]:
-            return masks(opened(batches, first), first)
-
-        return run
+        return dropouts.pairs_left(self.dealing(round_), enrollments, present, opener.answers)
 
     def dealing(self, round_: Round) -> Dealing:
         """Give what everybody knows who deals or reveals shares.

@@ -1,6 +1,6 @@
 """The scheme `masks`: no key at all; masks alone hide an update, and cancel in the sum."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Never, Self
@@ -16,7 +16,7 @@ from hecli.identity.sealing import Ask
 from hecli.schemes import interface
 from hecli.schemes.masks.keystream import Adder
 from hecli.schemes.masks.masking import Masking
-from hecli.schemes.round import Open, Opener, PublicKey, Round, Sender
+from hecli.schemes.round import Open, Opener, Opens, PublicKey, Round, Sender
 
 RING = (1 << 8192) - 1
 """The modulus: as odd as a key's, and known to everybody."""
@@ -31,6 +31,8 @@ class Masks:
     """
 
     name: ClassVar[str] = "masks"
+    knowledge: ClassVar[None] = None
+    correctness: ClassVar[None] = None
     sharing: ClassVar[None] = None
     room: ClassVar[int] = RING.bit_length() - 1
     plaintext_size: ClassVar[int] = plaintext_size(RING)
@@ -101,14 +103,20 @@ class Masks:
             yield run
 
     @contextmanager
-    def opening(self, round_: Round, opener: Opener, work: Executor) -> Iterator[Open]:
+    def opening(self, round_: Round, opener: Opener, work: Executor) -> Iterator[Opens]:
         """Get ready to take off what masks are left; raises HecliError."""
         del work
-        yield self.unmasked(lambda batches, _: map(_below_modulus, batches), round_, opener)
+        yield Opens(self.unmasked(lambda batches, _: map(_below_modulus, batches), round_, opener))
 
     def unmasked(self, opened: Open, round_: Round, opener: Opener) -> Open:
         """Take off what masks are left; raises HecliError."""
         return self.masking.unmasked(RING, opened, round_, opener)
+
+    def remasked(
+        self, plaintexts: Iterable[bytes], first: int, round_: Round, opener: Opener
+    ) -> Iterator[bytes]:
+        """Put back what `unmasked` took off; raises HecliError."""
+        return self.masking.remasked(RING, plaintexts, first, round_, opener)
 
     def describe(self) -> Map:
         """Say what the scheme is, for scripts."""

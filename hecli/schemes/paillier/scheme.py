@@ -1,6 +1,6 @@
 """The scheme `paillier`: plaintexts under one key, which one party holds or several hold in shares."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -18,8 +18,9 @@ from hecli.schemes import interface
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.paillier.key_files import read_private_key, read_public_key
 from hecli.schemes.paillier.keys import RANDOMNESS, PrivateKey, PublicKey
+from hecli.schemes.paillier.proofs import CorrectDecryption, PlaintextKnowledge
 from hecli.schemes.paillier.sharing import Shared
-from hecli.schemes.round import Open, Opener, Round, Sender
+from hecli.schemes.round import Open, Opener, Opens, Round, Sender
 from hecli.schemes.round import PublicKey as AnyKey
 
 
@@ -75,6 +76,16 @@ class Paillier:
         key = interface.KEY if self.sharing is None else interface.SHARES
         masked = self.masking is not None and self.masking.dropouts
         return frozenset({key} | ({interface.ENROLLMENTS, interface.ANSWERS} if masked else set()))
+
+    @property
+    def knowledge(self) -> PlaintextKnowledge:
+        """How updates prove that their makers know what is in them."""
+        return PlaintextKnowledge(self.key.n, self.randomness)
+
+    @property
+    def correctness(self) -> CorrectDecryption | None:
+        """How sums prove that they are what the aggregate holds; partials have proofs of their own."""
+        return CorrectDecryption(self.key.n) if self.sharing is None else None
 
     @property
     def room(self) -> int:
@@ -152,12 +163,13 @@ class Paillier:
 
     @contextmanager
     def encrypting(self, round_: Round, sender: Sender, work: Executor) -> Iterator[Run]:
-        """Get ready to mask, where there are masks, and encrypt; raises HecliError."""
+        """Get ready to mask, where there are masks, to encrypt, and to prove; raises HecliError."""
         n = self.key.n
         masks = None if self.masking is None else self.masking.masks(n, round_, sender)
-        each = -(-round_.blocks // min(work.workers, round_.batches))
-        with work(engines.encryptor(n, self.randomness, each), round_.batches) as run:
-            yield run if masks is None else (lambda batches: run(masks(batches)))
+        each = -(-round_.blocks // min(work.workers, round_.groups))
+        engine = engines.encryptor(n, self.randomness, each, sender.statement)
+        with work(engine, round_.groups) as run:
+            yield lambda groups: run(_numbered(groups if masks is None else masks(groups)))
 
     @contextmanager
     def adding(self, sources: int, batches: int, work: Executor) -> Iterator[Run]:
@@ -166,7 +178,7 @@ class Paillier:
             yield run
 
     @contextmanager
-    def opening(self, round_: Round, opener: Opener, work: Executor) -> Iterator[Open]:
+    def opening(self, round_: Round, opener: Opener, work: Executor) -> Iterator[Opens]:
         """Get ready to decrypt, and to take off what masks are left; raises HecliError."""
         if self.sharing is not None:
             raise RefusedError(
@@ -175,14 +187,25 @@ class Paillier:
             )
         if not isinstance(opener.key, PrivateKey):
             raise RefusedError("the aggregate is under a key, and none is given", "pass --key")
-        with work(engines.decryptor(opener.key.p, opener.key.q), round_.batches) as run:
-            yield self.unmasked(lambda batches, _: run(batches), round_, opener)
+        with work(engines.opener(opener.key.p, opener.key.q), round_.batches) as run:
+            opened = self.unmasked(
+                lambda batches, _: run(sizes.OPEN + each for each in batches), round_, opener
+            )
+            yield Opens(opened, lambda groups: run(sizes.PROVE + each for each in groups))
 
     def unmasked(self, opened: Open, round_: Round, opener: Opener) -> Open:
         """Take off what masks are left; raises HecliError."""
         if self.masking is None:
             return opened
         return self.masking.unmasked(self.key.n, opened, round_, opener)
+
+    def remasked(
+        self, plaintexts: Iterable[bytes], first: int, round_: Round, opener: Opener
+    ) -> Iterator[bytes]:
+        """Put back what `unmasked` took off; raises HecliError."""
+        if self.masking is None:
+            return iter(plaintexts)
+        return self.masking.remasked(self.key.n, plaintexts, first, round_, opener)
 
     def describe(self) -> Map:
         """Say what the scheme is, for scripts."""
@@ -207,4 +230,10 @@ class Paillier:
         """Foresee what a round's arithmetic takes on one core of this machine."""
         costs = engines.measure(self.key.n, self.randomness, blocks)
         encrypt = costs.prepare + blocks * costs.encrypt
-        return encrypt, blocks * (parties - 1) * costs.multiply, blocks * costs.decrypt
+        # Whoever adds, and whoever opens, checks the proofs of all.
+        add = blocks * parties * (costs.check + costs.multiply)
+        return encrypt, add, add + blocks * costs.decrypt
+
+
+def _numbered(groups: Iterable[bytes]) -> Iterator[bytes]:
+    return (number.to_bytes(4, "big") + group for number, group in enumerate(groups))

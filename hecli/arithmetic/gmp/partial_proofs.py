@@ -7,13 +7,16 @@ from collections.abc import Sequence
 import gmpy2
 from gmpy2 import mpz
 
-from hecli.arithmetic.gmp.numbers import ciphertexts, joined
-from hecli.arithmetic.sizes import InvalidCiphertextError, ciphertext_size
+from hecli.arithmetic.gmp.multiexp import product_of_powers
+from hecli.arithmetic.gmp.numbers import challenges, ciphertexts, joined
+from hecli.arithmetic.sizes import (
+    CHALLENGE_BITS,
+    STATISTICAL_BITS,
+    InvalidCiphertextError,
+    ciphertext_size,
+)
 from hecli.arithmetic.threshold import PROOF_RECORDS, ThresholdKey
 from hecli.errors import HecliError
-
-CHALLENGE_BITS = 128
-STATISTICAL_BITS = 128
 
 
 class Proofs:
@@ -128,27 +131,10 @@ class Proofs:
         statement.update(self.join([mpz(key.n), mpz(key.v), mpz(key.keys[index - 1])]))
         statement.update(self.join(numbers) + self.join(partials))
         seed = statement.digest()
-        width = CHALLENGE_BITS // 8
-        stream = hashlib.shake_256(seed).digest(width * len(numbers))
-        exponents = [int.from_bytes(stream[at : at + width], "big") for at in range(0, len(stream), width)]
-        return seed, self._product(numbers, exponents), self._product(partials, exponents)
+        exponents = challenges(seed, len(numbers))
+        one, other = (product_of_powers(each, exponents, self.n_squared) for each in (numbers, partials))
+        return seed, one, other
 
     def _challenge(self, seed: bytes, a: mpz, b: mpz) -> mpz:
         digest = hashlib.sha256(b"hecli challenge v2\0" + seed + self.join([a, b])).digest()
         return mpz.from_bytes(digest[: CHALLENGE_BITS // 8], "big")
-
-    def _product(self, bases: list[mpz], exponents: list[int], window: int = 4) -> mpz:
-        """The product of all base^exponent, by buckets (Pippenger), for exponents of a challenge's length."""
-        n_squared = self.n_squared
-        product = mpz(1)
-        for shift in range(CHALLENGE_BITS - window, -1, -window):
-            buckets = [mpz(1)] * (1 << window)
-            for base, exponent in zip(bases, exponents, strict=True):
-                digit = exponent >> shift & ((1 << window) - 1)
-                buckets[digit] = buckets[digit] * base % n_squared
-            product = gmpy2.powmod(product, 1 << window, n_squared)
-            running = mpz(1)
-            for bucket in reversed(buckets[1:]):
-                running = running * bucket % n_squared
-                product = product * running % n_squared
-        return product

@@ -1,0 +1,158 @@
+"""Proofs that the maker of ciphertexts knows their plaintexts, one for a whole group.
+
+A ciphertext modulo n is its random part modulo n: g^a with g = h_s mod n, or
+in the textbook r^n. Whoever knows a, or r, knows the plaintext, since the rest
+of the ciphertext is 1 + m*n. So one proof modulo n, after C. P. Schnorr
+("Efficient signature generation by smart cards", 1991), or for the textbook
+after L. C. Guillou and J.-J. Quisquater (Eurocrypt 1988), on the product of
+all c_i^(e_i) with e_i from a hash of all ciphertexts, shows it of a whole
+group. Why that is sound stands in docs/security.md.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+
+import gmpy2
+from gmpy2 import mpz
+
+from hecli.arithmetic.gmp.moduli import derived_base
+from hecli.arithmetic.gmp.multiexp import product_of_powers
+from hecli.arithmetic.gmp.numbers import challenges, ciphertexts
+from hecli.arithmetic.sizes import (
+    NUMBER_SIZE,
+    SEED_SIZE,
+    InvalidCiphertextError,
+    ciphertext_size,
+    knowledge_size,
+    plaintext_size,
+    response_bits,
+)
+
+
+class Knowledge:
+    """Prove and check under one n.
+
+    Args:
+        n: The modulus.
+        randomness: The random exponent: `short`, `half`, or `full` for that of the textbook.
+
+    Raises:
+        InvalidModulusError: The modulus has a factor that anyone can find.
+    """
+
+    def __init__(self, n: int, randomness: str) -> None:
+        self._n = mpz(n)
+        self._size = plaintext_size(n)
+        self._proof_size = knowledge_size(n, randomness)
+        self._textbook = randomness == "full"
+        if not self._textbook:
+            self._limit = mpz(1) << response_bits(n, randomness)
+            self._g = gmpy2.powmod(derived_base(n), self._n, self._n)
+
+    def prove(self, statement: bytes, number: bytes, blocks: bytes, openings: Sequence[mpz]) -> bytes:
+        """Prove that whoever made a group knows what is in it.
+
+        Args:
+            statement: What the proof is bound to, 32 bytes.
+            number: The group's number, 4 bytes.
+            blocks: The ciphertexts, fixed-width big-endian.
+            openings: Of each its random exponent, in the textbook its r.
+
+        Returns:
+            The commitment A, as wide as n, and the answer.
+        """
+        while True:
+            random, commitment = self._commitment()
+            start = commitment.to_bytes(self._size, "big")
+            exponents = self._challenges(statement, number, blocks, len(openings), start)
+            if self._textbook:
+                answer = random * product_of_powers(openings, exponents, self._n) % self._n
+            else:
+                answer = random + sum(e * a for e, a in zip(exponents, openings, strict=True))
+                # One that shows that the random number was at its border would tell of the rest.
+                if not 0 <= answer < self._limit:
+                    continue
+            return bytes(start + answer.to_bytes(self._proof_size - self._size, "big"))
+
+    def check(self, statement: bytes, number: bytes, blocks: bytes, proof: bytes) -> bool:
+        """Tell whether a proof holds.
+
+        Args:
+            statement: What it must be bound to, 32 bytes.
+            number: The group's number, 4 bytes.
+            blocks: The ciphertexts, fixed-width big-endian.
+            proof: The proof.
+
+        Returns:
+            Whether it holds.
+
+        Raises:
+            InvalidCiphertextError: A number is no ciphertext.
+        """
+        n = self._n
+        values = ciphertexts(blocks, ciphertext_size(int(n)), n**2, 0)
+        start = proof[: self._size]
+        commitment, answer = mpz.from_bytes(start, "big"), mpz.from_bytes(proof[self._size :], "big")
+        if not 0 < commitment < n or not 0 <= answer < (n if self._textbook else self._limit):
+            return False
+        exponents = self._challenges(statement, number, blocks, len(values), start)
+        right = commitment * product_of_powers([value % n for value in values], exponents, n) % n
+        left = gmpy2.powmod(answer, n, n) if self._textbook else gmpy2.powmod(self._g, answer, n)
+        # A number on the right that shares a factor with n shows in the product.
+        for at, value in enumerate(values if gmpy2.gcd(right, n) != 1 else ()):
+            if gmpy2.gcd(value, n) != 1:
+                raise InvalidCiphertextError(0, at, "shares a factor with the key")
+        return bool(left == right and gmpy2.gcd(left, n) == 1)
+
+    def _commitment(self) -> tuple[mpz, mpz]:
+        n = self._n
+        if not self._textbook:
+            random = mpz(secrets.randbelow(int(self._limit)))
+            return random, gmpy2.powmod(self._g, random, n)
+        while True:
+            random = mpz(secrets.randbelow(int(n)))
+            if gmpy2.gcd(random, n) == 1:
+                return random, gmpy2.powmod(random, n, n)
+
+    def _challenges(
+        self, statement: bytes, number: bytes, blocks: bytes, count: int, commitment: bytes
+    ) -> list[mpz]:
+        # The ciphertexts at full width: their residues alone would let (1 + k*n) pass.
+        seed = hashlib.sha256(b"hecli knowledge v2\0" + statement + number + count.to_bytes(4, "big"))
+        seed.update(blocks)
+        seed.update(commitment)
+        return challenges(seed.digest(), count)
+
+
+class KnowledgeChecker:
+    """Check proofs of groups.
+
+    Args:
+        n: The modulus.
+        randomness: As for Knowledge.
+
+    Raises:
+        InvalidModulusError: The modulus has a factor that anyone can find.
+    """
+
+    def __init__(self, n: int, randomness: str) -> None:
+        self._knowledge = Knowledge(n, randomness)
+        self._proof_size = knowledge_size(n, randomness)
+
+    def __call__(self, group: bytes) -> bytes:
+        """Check a group.
+
+        Args:
+            group: The statement (32 bytes), the group's number (4 bytes), the
+                ciphertexts, fixed-width big-endian, and the proof.
+
+        Returns:
+            A byte, 1 where the proof holds.
+
+        Raises:
+            InvalidCiphertextError: A number is no ciphertext.
+        """
+        at, end = SEED_SIZE + NUMBER_SIZE, len(group) - self._proof_size
+        statement, number = group[:SEED_SIZE], group[SEED_SIZE:at]
+        return bytes([self._knowledge.check(statement, number, group[at:end], group[end:])])

@@ -1,0 +1,158 @@
+"""A sum checked against the aggregate that it was opened from, by whoever has no key."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from hecli.errors import FormatError, MismatchError, RefusedError
+from hecli.executors.interface import SERIAL, Executor
+from hecli.formats.contributors import Contributor
+from hecli.formats.reader import Reader, open_reader
+from hecli.plan.data import Plan
+from hecli.rounds.combine import combined
+from hecli.rounds.headers import Sum, open_blocks, open_sum
+from hecli.rounds.lanes import read_lanes, regrouped
+from hecli.rounds.opening import Opening, open_lanes
+from hecli.rounds.progress import Progress, no_progress
+from hecli.rounds.proofs import groups_of, numbered, proofs_of, sum_statement
+from hecli.schemes.interface import KEY, Correctness
+from hecli.schemes.round import Open, Opener, PublicKey
+
+WRONG = "whoever opened it published something else: ask for the sum again, and whom you trust"
+
+
+def verify_sum(
+    total: BinaryIO,
+    aggregate: BinaryIO,
+    partials: Sequence[BinaryIO] = (),
+    *,
+    key: PublicKey | None = None,
+    enrollments: Sequence[BinaryIO] = (),
+    answers: Sequence[BinaryIO] = (),
+    plan: Plan | None = None,
+    work: Executor = SERIAL,
+    progress: Progress = no_progress,
+) -> tuple[Contributor, ...]:
+    """Check that a sum is what an aggregate holds, without any secret.
+
+    A sum that a key opened has proofs, which are checked. One that was
+    combined from partials, or had only masks on it, is opened again.
+
+    Args:
+        total: The sum.
+        aggregate: The aggregate that it says it was opened from.
+        partials: Where the key is in shares, partials of enough of them.
+        key: Then also the public key that was dealt.
+        enrollments: Everybody's, where the plan allows for dropouts.
+        answers: The answers that took the masks off, likewise.
+        plan: The plan that both must follow; without it, their own is believed.
+        work: Who works.
+        progress: Told how many blocks are checked, and of how many.
+
+    Returns:
+        Who is in it.
+
+    Raises:
+        FormatError: A file is not sound, or the sum is not what the aggregate holds.
+        MismatchError: The aggregate is another.
+        RefusedError: Something is missing.
+    """
+    reader = open_reader(total)
+    claimed = open_sum(reader, plan)
+    opening = _opening(open_reader(aggregate), claimed, reader.name)
+    reader.verify()
+    opening.reader.verify()
+    plan, scheme = claimed.plan, claimed.plan.scheme
+    opener = opening.opener(None, enrollments, answers)
+    if scheme.correctness is not None:
+        _check_proofs(reader, claimed, scheme.correctness, opening.reader, opener, work, progress)
+    elif scheme.sharing is not None:
+        if key is None:
+            raise RefusedError("partials are checked with the key that was dealt", "pass its .pub with --key")
+        with combined(opening, partials, key, opener, work) as (opened, control, lanes, _):
+            _compare(reader, claimed, opening, opened, control, lanes, progress)
+    elif KEY in scheme.to_open:
+        raise RefusedError(f"sums of the scheme {scheme.name!r} cannot be checked without the key")
+    else:
+        with scheme.opening(plan.round, opener, work) as opens:
+            control = opening.reader.section("control").read(1)
+            lanes = opening.reader.section("lanes").checked_blocks(plan.geometry.batch())
+            _compare(reader, claimed, opening, opens.open, control, lanes, progress)
+    return claimed.contributors
+
+
+def _opening(aggregate: Reader, claimed: Sum, name: str) -> Opening:
+    """The aggregate, which must be the one that the sum names."""
+    blocks = open_blocks(aggregate, claimed.plan, name)
+    if aggregate.digest != claimed.aggregate or blocks.contributors != claimed.contributors:
+        raise MismatchError(
+            f"{name}: was opened from another aggregate than {aggregate.name} "
+            f"({claimed.aggregate.hex()[:16]}, not {aggregate.digest.hex()[:16]})",
+            "give the aggregate that it was opened from with --from",
+        )
+    return Opening(aggregate, blocks.plan, blocks.contributors, blocks.enrolled)
+
+
+def _check_proofs(
+    reader: Reader,
+    claimed: Sum,
+    correctness: Correctness,
+    aggregate: Reader,
+    opener: Opener,
+    work: Executor,
+    progress: Progress,
+) -> None:
+    sizes = claimed.plan.geometry
+    lanes = hashlib.sha256()
+    for piece in reader.section("lanes").blocks(sizes.batch() * sizes.packing.values):
+        lanes.update(piece)
+    bound = sum_statement(claimed, lanes.digest())
+
+    def groups() -> Iterator[bytes]:
+        blocks = groups_of(aggregate, sizes.group)
+        parts = zip(blocks, _plaintexts(reader, claimed, opener), proofs_of(reader), strict=True)
+        for number, (group, plaintexts, proof) in enumerate(parts):
+            yield bound + numbered(number, group) + plaintexts + proof
+
+    with correctness.checking(sizes.groups, work) as run:
+        for number, held in enumerate(run(groups())):
+            first = min(number * sizes.group, sizes.lane_blocks)
+            if held != b"\1":
+                raise FormatError(
+                    f"{reader.name}: is not what ciphertexts {first} and on of {aggregate.name} hold", WRONG
+                )
+            progress(min(first + sizes.group, sizes.blocks), sizes.blocks)
+
+
+def _plaintexts(reader: Reader, claimed: Sum, opener: Opener) -> Iterator[bytes]:
+    """What the aggregate must hold, group by group, the control block last."""
+    plan, sizes, parties = claimed.plan, claimed.plan.geometry, len(claimed.contributors)
+    reader.section("lanes").rewind()
+    lanes = read_lanes(reader, sizes.values, plan.codec.largest * parties)
+    packed = (
+        sizes.packing.pack(each, parties) for each in regrouped(lanes, sizes.group * sizes.packing.values)
+    )
+    yield from plan.scheme.remasked(packed, 0, plan.round, opener)
+    control = claimed.control.pack(sizes.packing.size)
+    yield from plan.scheme.remasked([control], sizes.lane_blocks, plan.round, opener)
+
+
+def _compare(
+    reader: Reader,
+    claimed: Sum,
+    opening: Opening,
+    opened: Open,
+    control: bytes,
+    lanes: Iterator[bytes],
+    progress: Progress,
+) -> None:
+    """Refuse a sum that is not what the aggregate opens to once more."""
+    totals, sums = open_lanes(opening, opened, control, lanes, progress)
+    if totals != claimed.control:
+        raise FormatError(f"{reader.name}: its totals are not what {opening.reader.name} holds", WRONG)
+    size = claimed.plan.geometry.sum_size
+    section = reader.section("lanes")
+    section.rewind()
+    for piece in sums:
+        if section.read(len(piece) // size) != piece:
+            raise FormatError(f"{reader.name}: is not what {opening.reader.name} holds", WRONG)
