@@ -9,8 +9,9 @@ mapping of names to arrays. All errors are `HecliError`s; a wrong type is a
     key = hecli.keygen()
     for party, grads in updates.items():
         hecli.encrypt(grads, f"{party}.enc", key.public, party=party)
-    hecli.aggregate([f"{party}.enc" for party in updates], "round.agg")
-    hecli.decrypt("round.agg", "round.sum", key)
+    files = [f"{party}.enc" for party in updates]
+    hecli.aggregate(files, "round.agg")
+    hecli.decrypt("round.agg", "round.sum", key, updates=files)
     mean = hecli.mean("round.sum")
 
 Names are imported when they are first used, so that importing hecli costs
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         aggregate,
         answer,
         apply,
+        attest,
         combine,
         decrypt,
         encode,
@@ -83,6 +85,7 @@ __all__ = [
     "aggregate",
     "answer",
     "apply",
+    "attest",
     "combine",
     "deal",
     "decrypt",

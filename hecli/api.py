@@ -28,6 +28,7 @@ from hecli.plan.making import make_plan as _make_plan
 from hecli.rounds.aggregate import aggregate as _aggregate
 from hecli.rounds.answer import answer as _answer
 from hecli.rounds.apply import apply as _apply
+from hecli.rounds.attest import attest as _attest
 from hecli.rounds.combine import combine as _combine
 from hecli.rounds.decrypt import decrypt as _decrypt
 from hecli.rounds.encode import encode as _encode
@@ -48,6 +49,7 @@ from hecli.schemes.paillier.key_files import write_public_key as _write_public_k
 from hecli.schemes.paillier.key_files import write_share as _write_share
 from hecli.storage.local import LOCAL
 from hecli.storage.spool import spooled
+from hecli.storage.use_record import remember
 
 R = TypeVar("R")
 
@@ -112,6 +114,20 @@ def _secret_output(stack: ExitStack, name: str, value: Any) -> Any:
     return _stream(name, value)
 
 
+def _record(use: str) -> Take:
+    """A secret's path, beside which a record is kept, or a function that is told."""
+
+    def take(stack: ExitStack, name: str, value: Any) -> Any:
+        del stack
+        if isinstance(value, str | os.PathLike):
+            return remember(os.fspath(value), use)
+        if not callable(value):
+            raise TypeError(f"{name} takes the path of a secret or a function, not {type(value).__name__}")
+        return value
+
+    return take
+
+
 def _stream(name: str, value: Any) -> Any:
     if not hasattr(value, "write") or isinstance(value, io.TextIOBase):
         raise TypeError(f"{name} takes a path or a binary stream, not {type(value).__name__}")
@@ -154,28 +170,39 @@ def _public(function: Callable[..., R], /, **takes: Take) -> Callable[..., R]:
 
 
 encode = _public(_encode, source=_tensors, out=_secret_output)
-encrypt = _public(_encrypt, source=_tensors, out=_output, enrollments=_files)
+encrypt = _public(_encrypt, source=_tensors, out=_output, enrollments=_files, record=_record("masked"))
 aggregate = _public(_aggregate, sources=_files, out=_output)
 decrypt = _public(
     _decrypt,
     aggregate=_file,
     out=_output,
-    sources=_files,
+    updates=_files,
+    attestations=_files,
     enrollments=_files,
     answers=_files,
+    record=_record("opened"),
 )
-partial = _public(_partial, aggregate=_file, out=_output, sources=_files)
+partial = _public(
+    _partial, aggregate=_file, out=_output, updates=_files, attestations=_files, record=_record("opened")
+)
 combine = _public(
     _combine,
     aggregate=_file,
     partials=_files,
     out=_output,
-    sources=_files,
     enrollments=_files,
     answers=_files,
 )
 enroll = _public(_enroll, out=_output)
-answer = _public(_answer, aggregate=_file, out=_output, enrollments=_files, sources=_files)
+answer = _public(
+    _answer,
+    aggregate=_file,
+    out=_output,
+    enrollments=_files,
+    updates=_files,
+    record=_record("answered"),
+)
+attest = _public(_attest, aggregate=_file, updates=_files, out=_output)
 inspect = _public(_inspect, source=_file)
 verify = _public(_verify, source=_file)
 verify_aggregate = _public(_verify_aggregate, aggregate=_file, sources=_files)

@@ -17,13 +17,14 @@ run() {
   "$@"
 }
 
-say "Everybody has an identity. Three hospitals will hold a share of the key each."
+say "Everybody has an identity. Four hospitals will hold a share of the key each."
 for name in registry party-1 party-2 party-3 party-4; do
   run hecli keygen -q --identity "$name"
 done
 
-say "A dealer makes a key of which any two of three shares open; each is sealed to its holder's card."
-run hecli keygen --threshold 2 --shares 3 --card party-1.card --card party-2.card --card party-3.card
+say "A dealer makes a key of which any three of four shares open; each is sealed to its holder's card."
+run hecli keygen --threshold 3 --shares 4 --card party-1.card --card party-2.card \
+  --card party-3.card --card party-4.card
 
 say "The plan: masks on top, and one of the four may drop out."
 run hecli plan --like party-1.update.npz --name digits --masks --dropouts 1 \
@@ -43,23 +44,27 @@ done
 say "Anyone multiplies what is there."
 run hecli aggregate party-*.enc --identity party-1.id
 
-say "Now that it is known who takes part, three answer, after making the aggregate again."
+say "Now that it is known who takes part, three answer, after checking everybody's proofs and making the aggregate again."
 for party in 1 2 3; do
-  run hecli answer round.agg --enroll '*.enroll' --from '*.enc' --identity "party-$party.id"
+  run hecli answer round.agg --enroll '*.enroll' --identity "party-$party.id"
 done
 
-say "Two of the three share holders make their partials."
-for party in 1 3; do
+say "Three of the four share holders check the same, and make their partials."
+for party in 1 2 4; do
   run hecli partial round.agg --share "hecli-$party.share" --identity "party-$party.id"
 done
 
-say "One partial alone opens nothing."
-run hecli combine round.agg round-1.part --enroll '*.enroll' --answers '*.ans' --identity party-2.id ||
+say "Two partials open nothing."
+run hecli combine round.agg round-1.part round-2.part --enroll '*.enroll' --answers '*.ans' --identity party-2.id ||
   echo "[exit status $?]"
 
-say "Both together open the sum, and the answers take the masks off."
-run hecli combine round.agg round-1.part round-3.part --enroll '*.enroll' --answers '*.ans' \
+say "Three together open the sum, and the answers take the masks off."
+run hecli combine round.agg round-1.part round-2.part round-4.part --enroll '*.enroll' --answers '*.ans' \
   --identity party-2.id
+
+say "Anyone checks that the sum is what the aggregate holds."
+run hecli verify round.sum --from round.agg round-1.part round-2.part round-4.part \
+  --enroll '*.enroll' --answers '*.ans'
 
 say "The model moves by the mean of the three."
 run hecli apply round.sum model.npz --rule add

@@ -34,6 +34,7 @@ from tests.support import (
     reader,
     rewritten,
     scheme_for,
+    unrecorded,
     written,
 )
 
@@ -42,6 +43,7 @@ PEOPLE = {name: Identity.generate(name) for name in NAMES}
 ANNA = Identity.generate("anna")
 ROSTER = Roster.of([each.card for each in PEOPLE.values()], keyholders=[ANNA.card], coordinator=ANNA.card)
 VALUES = 40
+DEALT = hecli.read_public_key(KEYS / "dealt.pub")
 
 
 def a_plan(key=PUBLIC, dropouts=2, values=VALUES, **options):
@@ -65,37 +67,47 @@ def update(plan, name, enrollments, values=VALUES):
         lambda out: hecli.encrypt(
             source,
             out,
-            plan.scheme.key if "key" in plan.scheme.to_encrypt else None,
+            (DEALT if plan.scheme.sharing else PUBLIC) if "key" in plan.scheme.to_encrypt else None,
             plan=plan,
             identity=PEOPLE[name],
             enrollments=rewound(enrollments.values()),
+            record=unrecorded,
             jobs=1,
         )
     )
 
 
 def aggregate(files):
-    return written(lambda out: hecli.aggregate(rewound(files), out, identity=PEOPLE["party-0"], jobs=1))
+    made = written(lambda out: hecli.aggregate(rewound(files), out, identity=PEOPLE["party-0"], jobs=1))
+    made.updates = list(files)
+    return made
 
 
 def answered(made, names, enrollments, **options):
     return {
         name: written(
             lambda out, who=name: hecli.answer(
-                rewound([made])[0], out, PEOPLE[who], rewound(enrollments.values()), **options
+                rewound([made])[0],
+                out,
+                PEOPLE[who],
+                rewound(enrollments.values()),
+                rewound(made.updates),
+                jobs=1,
+                **options,
             )
         )
         for name in names
     }
 
 
-def opened(plan, made, enrollments, answers):
+def opened(plan, made, enrollments, answers, **options):
     out = io.BytesIO()
     hecli.decrypt(
         rewound([made])[0],
         out,
         KEY if "key" in plan.scheme.to_open else None,
         identity=ANNA,
+        **(options or {"updates": rewound(made.updates)}),
         enrollments=rewound(enrollments.values()),
         answers=rewound(answers.values()),
         jobs=1,
@@ -193,7 +205,7 @@ def test_a_late_update_stays_masked_though_its_round_key_is_known():
         None,
         blocks.contributors,
         open_enrollments(rewound(enrollments.values()), plan),
-        open_answers(rewound(answers.values()), plan, reader(made)),
+        open_answers(rewound(answers.values()), "file", blocks),
     )
     width = plan.geometry.packing.width
     assert chi_square(lanes_of(plan, sent[late]), width) < 400
@@ -207,11 +219,11 @@ def test_a_late_update_stays_masked_though_its_round_key_is_known():
 def test_nobody_answers_about_two_sets(ten, place):
     """The majority that one set needs leaves too few for another."""
     Path("party-3.id").write_bytes(b"x")
-    record = remember("party-3.id", "answered", "danger", again=False)
+    record = remember("party-3.id", "answered")
     first = aggregate([ten.updates[name] for name in without("party-0")])
     second = aggregate([ten.updates[name] for name in without("party-1")])
     answered(first, ["party-3"], ten.enrollments, record=record)
-    with pytest.raises(RefusedError, match="another aggregate of this plan was answered before"):
+    with pytest.raises(RefusedError, match="another set of parties of this plan was answered about before"):
         answered(second, ["party-3"], ten.enrollments, record=record)
     assert answered(first, ["party-3"], ten.enrollments, record=record)
     assert 2 * ten.plan.scheme.masking.needed(len(NAMES)) > len(NAMES)
@@ -223,7 +235,7 @@ def test_an_answer_never_holds_both_secrets_of_one_party(ten):
     found = Answer.parse(reader(answered(made, ["party-5"], ten.enrollments)["party-5"]))
     assert [owner for owner, _ in found.self_shares] == without("party-2")
     assert [owner for owner, _ in found.mask_shares] == ["party-2"]
-    both = Answer(found.plan, found.party, found.aggregate, found.self_shares, (("party-3", 1),))
+    both = Answer(found.plan, found.party, found.enrolled, found.self_shares, (("party-3", 1),))
     out = io.BytesIO()
     file = answered(made, ["party-5"], ten.enrollments)["party-5"]
     with pytest.raises(FormatError, match="shares of both secrets of one party"):
@@ -237,12 +249,13 @@ def test_a_request_to_recover_somebody_who_is_present_reveals_nothing_usable(ten
     honest, forged = aggregate(ten.updates.values()), aggregate([ten.updates[name] for name in here])
     header = reader(forged).header
     lying = rewritten(honest, header=header, sign=signer(PEOPLE["party-0"], "aggregate", ten.plan.digest))
-    answers = answered(lying, here, ten.enrollments)
-    with pytest.raises(FormatError, match="control block"):
-        opened(ten.plan, lying, ten.enrollments, answers)
-    files = rewound([ten.updates[name] for name in here])
+    lying.updates = forged.updates
     with pytest.raises(MismatchError, match="is not the product"):
-        answered(lying, ["party-4"], ten.enrollments, sources=files)
+        answered(lying, ["party-4"], ten.enrollments)
+    # What they answer about the honest one does not open this one either.
+    answers = answered(forged, here, ten.enrollments)
+    with pytest.raises(FormatError, match="control block"):
+        opened(ten.plan, lying, ten.enrollments, answers, unverified=True)
 
 
 def test_one_share_less_than_it_takes_tells_nothing():
@@ -287,8 +300,8 @@ def test_a_lying_answer_is_named(ten):
     for changes, says in (
         ({"self_shares": lie}, "share of party-0's secret is not the one that was dealt"),
         ({"mask_shares": [["party-2", bytes(66)]]}, "share of party-2's secret is not"),
-        ({"self_shares": true["self_shares"][1:]}, "does not answer about those it should"),
-        ({"mask_shares": []}, "does not answer about those it should"),
+        ({"self_shares": true["self_shares"][1:]}, "does not answer about all who enrolled"),
+        ({"mask_shares": []}, "does not answer about all who enrolled"),
     ):
         lying = answers | {"party-7": relisted(answers["party-7"], **changes)}
         with pytest.raises(FormatError, match=says):
@@ -296,7 +309,7 @@ def test_a_lying_answer_is_named(ten):
     del answers["party-7"]
     check_mean(opened(ten.plan, made, ten.enrollments, answers), without("party-2"))
     replayed = {"party-8": answered(aggregate(ten.updates.values()), ["party-8"], ten.enrollments)["party-8"]}
-    with pytest.raises(MismatchError, match="another aggregate"):
+    with pytest.raises(MismatchError, match="answers about other parties than those in"):
         opened(ten.plan, made, ten.enrollments, answers | replayed)
     header = reader(answers["party-8"]).header | {"party": "party-9"}
     forged = rewritten(
@@ -349,23 +362,26 @@ def test_everybody_has_to_mask_with_the_same_people(ten):
 
 def test_with_a_key_in_shares_too():
     roster = Roster.of([each.card for each in PEOPLE.values()], coordinator=ANNA.card)
-    dealt = hecli.read_public_key(KEYS / "dealt.pub")
     like = npz(w=np.ones(VALUES, np.float32))
-    plan = hecli.make_plan(like, scheme_for(dealt, 2), roster=roster, value_range=16.0)
+    plan = hecli.make_plan(like, scheme_for(DEALT, 2), roster=roster, value_range=16.0)
     enrollments = enrolled(plan)
     here = without("party-4", "party-6")
     made = aggregate([update(plan, name, enrollments) for name in here])
     answers = answered(made, here, enrollments)
     parts = [
-        written(lambda out, share=each: hecli.partial(rewound([made])[0], out, share, identity=ANNA, jobs=1))
-        for each in dealt_shares()[1:4]
+        written(
+            lambda out, share=each: hecli.partial(
+                rewound([made])[0], out, share, updates=rewound(made.updates), identity=ANNA, jobs=1
+            )
+        )
+        for each in dealt_shares()[1:]
     ]
     total = io.BytesIO()
     hecli.combine(
         rewound([made])[0],
         parts,
         total,
-        dealt,
+        DEALT,
         identity=ANNA,
         enrollments=rewound(enrollments.values()),
         answers=rewound(answers.values()),
@@ -391,7 +407,7 @@ def test_plans_without_dropouts_want_no_enrollments(ten):
 
 
 def test_the_commands(place, ok, fails):
-    names = ("anna", "alice", "bob", "carol")
+    names = ("anna", "alice", "bob", "carol", "dave")
     for name in names:
         ok("keygen", "--identity", name)
         np.save(f"{name}.npy", np.full(5, names.index(name), np.float32))
@@ -421,15 +437,18 @@ def test_the_commands(place, ok, fails):
         "bob.card",
         "--party",
         "carol.card",
+        "--party",
+        "dave.card",
     )
     common = ("--plan", "round.plan", "--ledger", "ledger")
     for name in names[1:]:
-        assert "2 updates and 2 answers are needed" in ok("enroll", "--identity", f"{name}.id", *common)
-    for name in names[1:3]:
+        assert "3 updates and 3 answers are needed" in ok("enroll", "--identity", f"{name}.id", *common)
+    for name in names[1:4]:
         ok("encrypt", f"{name}.npy", "--identity", f"{name}.id", "--enroll", "*.enroll", *common)
-    ok("aggregate", "alice.enc", "bob.enc", "--identity", "bob.id", *common)
-    ok("aggregate", "alice.enc", "bob.enc", "--identity", "alice.id", "-o", "same.agg", *common)
-    for name in ("alice", "carol"):
+    files = [f"{name}.enc" for name in names[1:4]]
+    ok("aggregate", *files, "--identity", "bob.id", *common)
+    ok("aggregate", *files, "--identity", "alice.id", "-o", "same.agg", *common)
+    for name in ("alice", "bob", "dave"):
         ok(
             "answer",
             "round.agg",
@@ -443,10 +462,10 @@ def test_the_commands(place, ok, fails):
         )
     assert (place / "alice.id.answered").stat().st_mode & 0o777 == 0o600
     facts = ok("inspect", "alice.ans", "alice.enroll")
-    assert "absent       carol" in facts
+    assert "absent       dave" in facts
     ok("decrypt", "round.agg", "--identity", "anna.id", "--enroll", "*.enroll", "--answers", "*.ans", *common)
     ok("apply", "round.sum", "-o", "mean.npy")
-    assert np.load("mean.npy") == pytest.approx(np.full(5, 1.5), abs=1e-2)
+    assert np.load("mean.npy") == pytest.approx(np.full(5, 2.0), abs=1e-2)
     assert "one chain" in ok("ledger", "verify", "ledger", "--files", ".")
     fails("enroll", "--identity", "alice.id", says="needs --plan", status=2)
     fails("answer", "round.agg", "--identity", "alice.id", says="needs --identity and --enroll", status=2)

@@ -49,6 +49,7 @@ SOME = {
     "enrollment": "bob.enroll",
     "update": "dropouts-alice.enc",
     "aggregate": "signed.agg",
+    "attestation": "alice.att",
     "answer": "bob.ans",
     "partial": "shared-1.part",
     "sum": "signed.sum",

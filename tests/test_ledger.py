@@ -259,7 +259,10 @@ def test_what_happened_twice_in_a_plan_is_noted(store):
     add(store, BOB, "update", plan=bytes(32), files=[("b.enc", bytes(32))])
     notes = read(store).notes
     assert len(notes) == 2
-    assert "entry 6 (opened by anna) and entry 8 (opened by anna) opened different aggregates" in notes[0]
+    assert (
+        "entry 6 (opened by anna) and entry 8 (opened by anna) are about different aggregates of one plan"
+        in notes[0]
+    )
     assert "entry 7 (update by alice) and entry 9 (update by alice)" in notes[1]
 
 

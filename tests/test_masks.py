@@ -19,7 +19,18 @@ from hecli.plan.files import parse_plan
 from hecli.schemes.masks.keystream import Adder, Masks, Pair
 from hecli.schemes.masks.pairwise import pairs_of
 from hecli.schemes.masks.scheme import RING
-from tests.support import KEY, PUBLIC, body, chi_square, lanes_of, npz, reader, scheme_for, written
+from tests.support import (
+    KEY,
+    PUBLIC,
+    body,
+    chi_square,
+    lanes_of,
+    npz,
+    reader,
+    scheme_for,
+    unrecorded,
+    written,
+)
 
 NAMES = ("alice", "bob", "carol", "dora", "emil")
 PEOPLE = [Identity.generate(name) for name in NAMES]
@@ -37,7 +48,9 @@ def a_plan(people=PEOPLE, key=PUBLIC, *, dropouts=0, **options):
 def update(plan, who, value=1.0):
     source = npz(w=np.full(VALUES, value, np.float32))
     key = PUBLIC if "key" in plan.scheme.to_encrypt else None
-    return written(lambda out: hecli.encrypt(source, out, key, plan=plan, identity=who, jobs=1))
+    return written(
+        lambda out: hecli.encrypt(source, out, key, plan=plan, identity=who, record=unrecorded, jobs=1)
+    )
 
 
 def aggregate(files):
@@ -49,7 +62,8 @@ def aggregate(files):
 def opened(plan, made):
     out = io.BytesIO()
     made.seek(0)
-    hecli.decrypt(made, out, KEY if "key" in plan.scheme.to_open else None, identity=ALICE, jobs=1)
+    key = KEY if "key" in plan.scheme.to_open else None
+    hecli.decrypt(made, out, key, identity=ALICE, unverified=True, jobs=1)
     mean = io.BytesIO()
     out.seek(0)
     hecli.apply(out, mean, format="npz")

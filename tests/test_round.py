@@ -148,7 +148,7 @@ def test_a_round_at_the_default_key_size():
         out = io.BytesIO()
         hecli.encrypt(npy(array), out, key.public, plan=plan, jobs=2)
         files.append(out)
-    mean = mean_of(decrypted(aggregated(*files), key))["arr_0"]
+    mean = mean_of(decrypted(aggregated(*files), key, updates=files))["arr_0"]
     assert np.abs(mean - arrays[1]).max() <= error_bound(plan, 0)
 
 
@@ -200,7 +200,7 @@ def test_the_number_of_workers_does_not_change_a_sum(four):
     outs = []
     for jobs in (1, 2, 3):
         out = io.BytesIO()
-        hecli.decrypt(aggregate, out, KEY, jobs=jobs)
+        hecli.decrypt(aggregate, out, KEY, updates=files, jobs=jobs)
         # But for the proofs, which are random.
         outs.append(body(out)["lanes"])
         hecli.verify_sum(out, aggregate, jobs=jobs)
@@ -219,7 +219,7 @@ def test_many_batches_come_out_in_order():
     out = io.BytesIO()
     hecli.aggregate(files, out, jobs=2)
     total = io.BytesIO()
-    hecli.decrypt(out, total, KEY, jobs=2)
+    hecli.decrypt(out, total, KEY, updates=files, jobs=2)
     assert (mean_of(total)["arr_0"] == (np.arange(count) + 2) / 2).all()
 
 
@@ -589,7 +589,8 @@ def test_paths_streams_and_mappings_are_all_taken(tmp_path):
     hecli.encrypt(arrays, str(tmp_path / "c.enc"), PUBLIC, plan=plan)
     with (tmp_path / "b.enc").open("rb") as stream:
         hecli.aggregate([tmp_path / "a.enc", stream, str(tmp_path / "c.enc")], tmp_path / "round.agg")
-    hecli.decrypt(tmp_path / "round.agg", tmp_path / "round.sum", KEY)
+    updates = [tmp_path / f"{name}.enc" for name in "abc"]
+    hecli.decrypt(tmp_path / "round.agg", tmp_path / "round.sum", KEY, updates=updates)
     mean = hecli.mean(tmp_path / "round.sum")
     assert {name: each.dtype for name, each in mean.items()} == {"w": np.float32, "b": np.float64}
     moved = hecli.next_model(tmp_path / "round.sum", arrays, rule="add")

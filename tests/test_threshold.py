@@ -49,8 +49,10 @@ def aggregate(files):
     return written(lambda out: hecli.aggregate(files, out, jobs=1))
 
 
-def partial(file, share, **options):
-    file.seek(0)
+def partial(file, share, updates=(), **options):
+    for each in (file, *updates):
+        each.seek(0)
+    options["updates"] = updates
     return written(lambda out: hecli.partial(file, out, share, jobs=1, **options))
 
 
@@ -69,15 +71,15 @@ def dealt():
     plan = a_plan()
     updates = [update(value, plan) for value in (0.25, 0.5, 0.75)]
     whole = aggregate(updates)
-    partials = [partial(whole, share) for share in dealt_shares()]
+    partials = [partial(whole, share, updates) for share in dealt_shares()]
     return SimpleNamespace(plan=plan, updates=updates, aggregate=whole, partials=partials)
 
 
-@pytest.mark.parametrize("size", [2, 3, 5])
+@pytest.mark.parametrize("size", [3, 4, 5])
 def test_every_subset_of_shares(dealt, size):
     for chosen in itertools.combinations(dealt.partials, size):
         if size < KEY.threshold:
-            with pytest.raises(RefusedError, match="2 partials given, 3 required"):
+            with pytest.raises(RefusedError, match="3 partials given, 4 required"):
                 combined(dealt.aggregate, chosen)
             continue
         total, made = combined(dealt.aggregate, chosen)
@@ -92,7 +94,7 @@ def test_every_subset_of_shares(dealt, size):
 def test_all_subsets_give_the_same_sum(dealt):
     sums = {
         combined(dealt.aggregate, chosen)[0].getvalue()
-        for chosen in itertools.combinations(dealt.partials, 3)
+        for chosen in itertools.combinations(dealt.partials, 4)
     }
     assert len(sums) == 1
 
@@ -101,10 +103,10 @@ def test_phe_s_ciphertexts_open():
     phe = PUBLIC.to_phe()
     numbers = [secrets.randbelow(KEY.n) for _ in range(3)]
     batch = b"".join(phe.raw_encrypt(number).to_bytes(SIZE, "big") for number in numbers)
-    parts = [partial_maker(KEY, share.index, share.value, SESSION)(batch) for share in dealt_shares()[2:]]
-    opened = combiner(KEY, [3, 4, 5], SESSION)(b"".join([batch, *parts]))
+    parts = [partial_maker(KEY, share.index, share.value, SESSION)(batch) for share in dealt_shares()[1:]]
+    opened = combiner(KEY, [2, 3, 4, 5], SESSION)(b"".join([batch, *parts]))
     width = plaintext_size(KEY.n)
-    assert opened == bytes([1, 1, 1]) + b"".join(number.to_bytes(width, "big") for number in numbers)
+    assert opened == bytes([1, 1, 1, 1]) + b"".join(number.to_bytes(width, "big") for number in numbers)
 
 
 @pytest.mark.parametrize(("bits", "threshold", "shares"), [(2048, 2, 2), (2048, 4, 7)])
@@ -202,45 +204,47 @@ def lying(file, at=5, section="lanes"):
 
 def test_a_lying_share_holder_is_named_and_left_out(dealt):
     liar = lying(dealt.partials[1])
-    total, made = combined(dealt.aggregate, [dealt.partials[0], liar, dealt.partials[2], dealt.partials[3]])
-    assert total.getvalue() == combined(dealt.aggregate, dealt.partials[:3])[0].getvalue()
-    assert made.refused == ("the input (share 2)",)
-    with pytest.raises(FormatError, match=r"share 2\) does not hold: 2 partials left, 3 required"):
-        combined(dealt.aggregate, [dealt.partials[0], liar, dealt.partials[2]])
+    total, made = combined(dealt.aggregate, [dealt.partials[0], liar, *dealt.partials[2:]])
+    assert total.getvalue() == combined(dealt.aggregate, dealt.partials[:4])[0].getvalue()
+    assert made.refused == ("the input (share 2): its proof does not hold",)
+    with pytest.raises(FormatError, match=r"share 2\) does not hold: 3 partials left, 4 required"):
+        combined(dealt.aggregate, [dealt.partials[0], liar, *dealt.partials[2:4]])
 
 
 def test_a_lie_in_a_later_group_is_found_too():
     """Groups straddle chunks; each has a proof of its own."""
     values = 112 * (2 * GROUP + 10)
     plan = a_plan(values)
-    made = aggregate([update(0.5, plan, values), update(0.25, plan, values)])
-    parts = [partial(made, share) for share in dealt_shares()[:4]]
+    updates = [update(0.5, plan, values), update(0.25, plan, values)]
+    made = aggregate(updates)
+    parts = [partial(made, share, updates) for share in dealt_shares()]
     blocks = plan.geometry.lane_blocks
     lanes, control = reader(parts[0]).prelude.sections
     assert lanes.records == blocks + -(-blocks // GROUP) * PROOF_RECORDS
     assert control.records == 1 + PROOF_RECORDS
     _, result = combined(made, [lying(parts[0], section="control"), *parts[1:]])
-    assert result.refused == ("the input (share 1)",)
+    assert result.refused == ("the input (share 1): its proof does not hold",)
     liar = lying(parts[0], at=SIZE * (2 * GROUP + 2 * PROOF_RECORDS + 3) + 9)
     _, result = combined(made, [liar, *parts[1:]])
-    assert result.refused == ("the input (share 1)",)
+    assert result.refused == ("the input (share 1): its proof does not hold",)
     with pytest.raises(FormatError, match="share 1"):
-        combined(made, [liar, *parts[1:3]])
+        combined(made, [liar, *parts[1:4]])
 
 
 def test_partials_of_something_else_are_refused(dealt):
     other = aggregate(dealt.updates[:2])
-    replayed = partial(other, dealt_shares()[0])
+    replayed = partial(other, dealt_shares()[0], dealt.updates[:2])
     with pytest.raises(MismatchError, match="partial of another aggregate"):
-        combined(dealt.aggregate, [replayed, *dealt.partials[1:3]])
+        combined(dealt.aggregate, [replayed, *dealt.partials[1:4]])
     # With the header of the right one, the proof does not hold.
     forged = rewritten(replayed, header=reader(dealt.partials[0]).header)
     with pytest.raises(FormatError, match="share 1"):
-        combined(dealt.aggregate, [forged, *dealt.partials[1:3]])
+        combined(dealt.aggregate, [forged, *dealt.partials[1:4]])
     plan = a_plan()
-    elsewhere = partial(aggregate([update(1, plan), update(1, plan)]), dealt_shares()[0])
+    others = [update(1, plan), update(1, plan)]
+    elsewhere = partial(aggregate(others), dealt_shares()[0], others)
     with pytest.raises(MismatchError, match="different plans"):
-        combined(dealt.aggregate, [elsewhere, *dealt.partials[1:3]])
+        combined(dealt.aggregate, [elsewhere, *dealt.partials[1:4]])
     with pytest.raises(RefusedError, match="both of share 1"):
         combined(dealt.aggregate, [dealt.partials[0], dealt.partials[1], dealt.partials[0]])
     for change, says in (({"index": 6}, "there are 5"), ({"aggregate": b""}, "wrong length")):
@@ -254,30 +258,25 @@ def test_partials_of_something_else_are_refused(dealt):
 def test_a_share_holder_refuses_what_a_keyholder_refuses(dealt):
     with pytest.raises(RefusedError, match="holds 1 contributor"):
         partial(dealt.updates[0], dealt_shares()[0])
-    strict = a_plan(require_verified=True)
-    files = [update(0.5, strict), update(0.25, strict)]
-    made = aggregate(files)
-    with pytest.raises(RefusedError, match="recomputed"):
-        partial(made, dealt_shares()[0])
-    for file in files:
-        file.seek(0)
-    assert reader(partial(made, dealt_shares()[0], sources=files)).kind == "partial"
+    for unverified in (False, True):
+        with pytest.raises(RefusedError, match="nothing shows what the input was made of"):
+            hecli.partial(dealt.aggregate, io.BytesIO(), dealt_shares()[0], unverified=unverified, jobs=1)
     with pytest.raises(MismatchError):
-        partial(dealt.aggregate, dealt_shares()[0], plan=strict)
+        partial(dealt.aggregate, dealt_shares()[0], dealt.updates, plan=a_plan())
     told = []
-    partial(dealt.aggregate, dealt_shares()[0], record=lambda *digests: told.append(digests))
+    partial(dealt.aggregate, dealt_shares()[0], dealt.updates, record=lambda *digests: told.append(digests))
     assert told == [(dealt.plan.digest, reader(dealt.aggregate).digest)]
 
 
 def test_a_plan_is_for_one_dealing(dealt):
     """Whoever exchanges what proofs are checked with is found out."""
     false = replace(KEY, keys=KEY.keys[::-1])
-    with pytest.raises(MismatchError, match="another dealing"):
+    with pytest.raises(MismatchError, match="the key given is"):
         for each in (dealt.aggregate, *dealt.partials):
             each.seek(0)
         hecli.combine(dealt.aggregate, dealt.partials, io.BytesIO(), replace(PUBLIC, shared=false), jobs=1)
     with pytest.raises(MismatchError, match="another dealing"):
-        partial(dealt.aggregate, replace(dealt_shares()[0], key=replace(KEY, threshold=2)))
+        partial(dealt.aggregate, replace(dealt_shares()[0], key=replace(KEY, threshold=3)))
 
 
 def test_shares_are_written_and_read():
@@ -342,12 +341,12 @@ def test_the_commands(place, ok, fails):
         ok("encrypt", f"{at}.npy", "--key", "dealt.pub")
     ok("aggregate", "0.enc", "1.enc")
     fails("decrypt", "round.agg", "--key", "dealt.pub", says="--key is for", status=2)
-    for index in (1, 3, 5):
+    for index in (1, 2, 3, 5):
         ok("partial", "round.agg", "--share", f"dealt-{index}.share")
     assert (place / "dealt-1.share.opened").stat().st_mode & 0o777 == 0o600
-    fails("combine", "round.agg", "round-1.part", "--key", "dealt.pub", says="1 partial given, 3 required")
+    fails("combine", "round.agg", "round-1.part", "--key", "dealt.pub", says="1 partial given, 4 required")
     fails("decrypt", "round.agg", says="the plan's key is in shares", hint="hecli partial")
-    parts = [f"round-{index}.part" for index in (1, 3, 5)]
+    parts = [f"round-{index}.part" for index in (1, 2, 3, 5)]
     ok("combine", "round.agg", *parts, "--key", "dealt.pub")
     ok("apply", "round.sum", "-o", "mean.npy")
     assert np.load("mean.npy") == pytest.approx(np.full(5, 1.5))
@@ -359,7 +358,7 @@ def test_the_commands(place, ok, fails):
     fails("keygen", "--threshold", "2", "--shares", "2", "--identity", "a", says="for a new key", status=2)
     ok("keygen", "--identity", "alice")
     fails("keygen", "--threshold", "2", "--shares", "2", "--card", "alice.card", says="1 cards are not 2")
-    ok(
+    two = (
         "keygen",
         "--threshold",
         "2",
@@ -371,8 +370,9 @@ def test_the_commands(place, ok, fails):
         "two",
         "--card",
         "alice.card",
-        "--card",
-        "alice.card",
     )
+    fails(*two, "--card", "alice.card", says="a card is given twice", hint="counts for two")
+    ok("keygen", "--identity", "bob")
+    assert "one dishonest holder" not in ok(*two, "--card", "bob.card")
     assert not (place / "two.key").exists()
     assert (place / "two-2.share").stat().st_mode & 0o777 == 0o600

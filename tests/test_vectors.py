@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ import hecli
 from hecli.errors import HecliError
 from hecli.formats.tensors.files import open_tensors
 from hecli.identity.signatures import Identity
-from tests.support import HERE, KEY, aggregated, body, decrypted, mean_of, npz, reader, written
+from tests.support import HERE, KEY, aggregated, body, decrypted, mean_of, npz, reader, unrecorded, written
 
 VECTORS = HERE / "vectors"
 INDEX = json.loads((VECTORS / "index.json").read_text())
 GOOD, BAD = INDEX["good"], INDEX["bad"]
+ENROLLED = ("alice", "bob", "carol", "dora")
 TENSORS = {
     "bias": np.array([0.25, -1], np.float32),
     "weight": np.array([[1, 0.5], [-63.5, 100]]),
@@ -83,7 +85,7 @@ def decrypted_with_the_key(data):
     signer = (
         person("anna", hecli.read_plan(load("masked.plan")).roster.cards["anna"]) if key is None else None
     )
-    return hecli.decrypt(data, io.BytesIO(), key, identity=signer, jobs=1)
+    return hecli.decrypt(data, io.BytesIO(), key, identity=signer, unverified=True, jobs=1)
 
 
 def combined(data, *others):
@@ -94,7 +96,14 @@ def combined(data, *others):
 def masked(data, *others):
     plan = hecli.read_plan(load("dropouts.plan"))
     return hecli.encrypt(
-        TENSORS, io.BytesIO(), plan=plan, identity=alice(), enrollments=[data, *others], weight=10, jobs=1
+        TENSORS,
+        io.BytesIO(),
+        plan=plan,
+        identity=alice(),
+        enrollments=[data, *others],
+        weight=10,
+        record=unrecorded,
+        jobs=1,
     )
 
 
@@ -109,7 +118,8 @@ def open_dropouts(out, answers):
         out,
         plan=plan,
         identity=person("anna", plan.roster.cards["anna"]),
-        enrollments=[load(f"{name}.enroll") for name in ("alice", "bob", "carol")],
+        updates=[load(f"dropouts-{name}.enc") for name in ("alice", "bob", "dora")],
+        enrollments=[load(f"{name}.enroll") for name in ENROLLED],
         answers=answers,
         jobs=1,
     )
@@ -150,14 +160,14 @@ def test_every_use_of_a_bad_file_is_one_a_good_file_passes():
     encrypted(load("round.plan"))
     USES["aggregate"](load("a.enc"), load("unnamed.enc"))
     USES["aggregate"](load("masked-alice.enc"), load("masked-bob.enc"))
-    USES["aggregate"](load("dropouts-alice.enc"), load("dropouts-bob.enc"))
+    USES["aggregate"](*(load(f"dropouts-{name}.enc") for name in ("alice", "bob", "dora")))
     decrypted_with_the_key(load("round.agg"))
     hecli.verify_sum(load("round.sum"), load("round.agg"))
     hecli.verify_sum(load("signed.sum"), load("signed.agg"))
     decrypted_with_the_key(load("masked.agg"))
-    combined(load("shared-1.part"), load("shared-3.part"))
-    masked(load("bob.enroll"), load("alice.enroll"), load("carol.enroll"))
-    unmasked(load("bob.ans"), load("carol.ans"))
+    combined(load("shared-1.part"), load("shared-3.part"), load("shared-4.part"))
+    masked(*(load(f"{name}.enroll") for name in ENROLLED))
+    unmasked(load("bob.ans"), load("carol.ans"), load("dora.ans"))
 
 
 def test_the_keys_open():
@@ -227,7 +237,8 @@ def test_the_key_in_shares_opens_byte_for_byte():
     share = hecli.read_share(load("shared-1.share"), str)
     assert share.key == key.shared
     mine = io.BytesIO()
-    hecli.partial(load("shared.agg"), mine, share, jobs=1)
+    # Whoever made the vectors has the updates; what a share does of itself is looked at here.
+    hecli.partial(load("shared.agg"), mine, replace(share, verified_only=False), unverified=True, jobs=1)
     made, kept = (reader(each) for each in (mine, load("shared-1.part")))
     # But for the proofs, which are random.
     assert made.header == kept.header
@@ -236,14 +247,16 @@ def test_the_key_in_shares_opens_byte_for_byte():
     for partial in (mine, load("shared-1.part")):
         out = io.BytesIO()
         partial.seek(0)
-        hecli.combine(load("shared.agg"), [load("shared-3.part"), partial], out, key, jobs=1)
+        hecli.combine(
+            load("shared.agg"), [load("shared-3.part"), partial, load("shared-4.part")], out, key, jobs=1
+        )
         assert mean_of(out)["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
 
 
 def test_the_masked_rounds_are_made_again_byte_for_byte():
     plan = hecli.read_plan(load("masked.plan"))
     mine = io.BytesIO()
-    hecli.encrypt(TENSORS, mine, plan=plan, identity=alice(), weight=10)
+    hecli.encrypt(TENSORS, mine, plan=plan, identity=alice(), weight=10, record=unrecorded)
     assert mine.getvalue() == load("masked-alice.enc").getvalue()
     for kind in ("masked", "hidden"):
         aggregate = io.BytesIO()
@@ -252,7 +265,8 @@ def test_the_masked_rounds_are_made_again_byte_for_byte():
         assert reader(aggregate).digest == reader(load(f"{kind}.agg")).digest
         total = io.BytesIO()
         anna = person("anna", plan.roster.cards["anna"])
-        hecli.decrypt(aggregate, total, KEY if kind == "hidden" else None, identity=anna, jobs=1)
+        key = KEY if kind == "hidden" else None
+        hecli.decrypt(aggregate, total, key, updates=parties, identity=anna, jobs=1)
         assert mean_of(total)["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
 
 
@@ -260,15 +274,17 @@ def test_the_round_with_a_dropout_opens():
     """Enrolled, masked and answered by integers, hashlib and cryptography alone."""
     plan = hecli.read_plan(load("dropouts.plan"))
     total = io.BytesIO()
-    open_dropouts(total, [load("carol.ans"), load("bob.ans")])
-    assert mean_of(total)["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
+    open_dropouts(total, [load("carol.ans"), load("bob.ans"), load("dora.ans")])
+    assert mean_of(total)["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 25)
     mine = io.BytesIO()
-    enrollments = [load(f"{name}.enroll") for name in ("alice", "bob", "carol")]
-    hecli.encrypt(TENSORS, mine, plan=plan, identity=alice(), enrollments=enrollments, weight=10)
+    enrollments = [load(f"{name}.enroll") for name in ENROLLED]
+    who = {"identity": alice(), "enrollments": enrollments, "record": unrecorded}
+    hecli.encrypt(TENSORS, mine, plan=plan, weight=10, **who)
     assert mine.getvalue() == load("dropouts-alice.enc").getvalue()
     mine = io.BytesIO()
     bob = person("bob", plan.roster.cards["bob"])
-    hecli.answer(load("dropouts.agg"), mine, bob, enrollments)
+    updates = [load(f"dropouts-{name}.enc") for name in ("alice", "bob", "dora")]
+    hecli.answer(load("dropouts.agg"), mine, bob, enrollments, updates)
     assert mine.getvalue() == load("bob.ans").getvalue()
 
 

@@ -26,6 +26,7 @@ class ToyKey:
     """The constant; its public half is what it is multiplied to."""
 
     scheme: ClassVar[str] = "toy"
+    verified_only: ClassVar[bool] = False
 
     constant: int
 
@@ -79,7 +80,7 @@ class Toy:
     def of_key(cls, key):
         return cls(key.fingerprint, 0)
 
-    def check(self, roster, parties):
+    def check(self, roster, parties, fewest):
         if self.padding < 0:
             raise HecliError("the toy's padding is negative")
 

@@ -283,7 +283,7 @@ def threshold(bits: int, count: int, report: Report) -> dict[str, Any]:
     with TemporaryDirectory(prefix="hecli-bench-") as folder:
         place = Workplace(Path(folder), bits)
         report("dealing a key in shares")
-        dealt = place.run("keygen", "--threshold", "3", "--shares", "5", "--bits", str(bits), "-o", "dealt")
+        dealt = place.run("keygen", "--threshold", "3", "--shares", "4", "--bits", str(bits), "-o", "dealt")
         place.values(min(count, SHARED_VALUES))
         report("opening with shares")
         seconds = {}
@@ -294,9 +294,9 @@ def threshold(bits: int, count: int, report: Report) -> dict[str, Any]:
                 place.encrypt(f"{name}-{party}.enc", f"{name}.plan", *key)
             place.run("aggregate", f"{name}-a.enc", f"{name}-b.enc", "-o", f"{name}.agg")
         seconds["decrypt"] = place.run("decrypt", "hecli.agg").seconds
-        for index in "135":
+        for index in "124":
             seconds["partial"] = place.run("partial", "dealt.agg", "--share", f"dealt-{index}.share").seconds
-        parts = [f"dealt-{index}.part" for index in "135"]
+        parts = [f"dealt-{index}.part" for index in "124"]
         seconds["combine"] = place.run("combine", "dealt.agg", *parts, "--key", "dealt.pub").seconds
         with (Path(folder) / "dealt-1.share").open("rb") as stream:
             share = read_share(open_reader(stream), str)

@@ -8,13 +8,12 @@ import click
 from hecli.cli import options
 from hecli.cli.console import Console
 from hecli.cli.files import check_output, label, open_input, open_output
+from hecli.cli.opening import open_updates
 from hecli.cli.options import FilesCommand
 from hecli.executors.processes import processes
 from hecli.plan.data import Plan
 from hecli.rounds.answer import answer as write_answer
 from hecli.storage.use_record import remember
-
-DANGER = "two answers about different aggregates together may uncover a party: there is no second one"
 
 
 @click.command(cls=FilesCommand)
@@ -39,12 +38,13 @@ def answer(
     force: bool,
     console: Console,
 ) -> None:
-    """Answer about an aggregate, so that its masks come off.
+    """Answer about an aggregate's parties, so that its masks come off.
 
-    Once the contributors are fixed: reveals for each of them a share of what
-    masks it alone, and for each other who enrolled a share of its round key.
-    Never both for one party, and about one aggregate of a plan only: what was
-    answered is on record in IDENTITY.answered.
+    Once the contributors are fixed: checks their updates, which it finds beside
+    the aggregate, and reveals for each of them a share of what masks it alone,
+    and for each other who enrolled a share of its round key. Never both for one
+    party, and about one set of parties of a plan only: what was answered is on
+    record in IDENTITY.answered.
 
     \b
       hecli answer round.agg --enroll '*.enroll' --plan round.plan \\
@@ -57,11 +57,11 @@ def answer(
     check_output(target, force=force)
     options.believed(plan, console)
     signer = options.require_identity(identity, console)
-    remembered = remember(identity, "answered", DANGER, again=False)
+    remembered = remember(identity, "answered")
     entry = options.recorder(ledger, signer)
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))
-        sources = options.open_files(stack, updates) if updates else None
+        sources = open_updates(stack, updates, aggregate, source)
         enrolled = options.open_files(stack, enrollments)
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("recomputing"))
@@ -70,13 +70,13 @@ def answer(
             out,
             signer,
             enrolled,
+            sources,
             plan=plan,
-            sources=sources,
             record=remembered,
             work=processes(jobs),
             progress=progress,
         )
-        entry("answered", plan=made.plan.digest, files=[(target, made.digest)])
+        entry("answered", plan=made.plan.digest, files=[(aggregate, made.aggregate), (target, made.digest)])
     summary = {"file": target, "party": signer.card.name, "plan": made.plan.digest.hex()}
     text = f"{label(target)}: the answer of {signer.card.name}, {made.needed} are needed"
     console.summary(summary, text, to_stdout=target != "-")

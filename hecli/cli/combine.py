@@ -22,7 +22,6 @@ from hecli.rounds.decrypt import scheme_in
 @options.key(".pub")
 @options.enrollments
 @options.answers
-@options.from_updates
 @options.plan
 @options.identity
 @options.ledger
@@ -35,7 +34,6 @@ def combine(
     key: str | None,
     enrollments: tuple[str, ...],
     answers: tuple[str, ...],
-    updates: tuple[str, ...],
     plan: Plan | None,
     identity: str | None,
     ledger: str | None,
@@ -54,7 +52,7 @@ def combine(
       hecli combine round.agg *.part --key hecli.pub -o round.sum
       hecli combine round.agg *.part --enroll *.enroll --answers *.ans
     """
-    options.check_standard(aggregate, *partials, *updates, *enrollments, *answers)
+    options.check_standard(aggregate, *partials, *enrollments, *answers)
     target = output or default_output(aggregate, ".sum")
     check_output(target, force=force)
     if identity is not None:
@@ -76,7 +74,6 @@ def combine(
             out,
             public,
             plan=plan,
-            sources=options.open_files(stack, updates) if updates else None,
             identity=signer,
             enrollments=options.open_files(stack, enrollments),
             answers=options.open_files(stack, answers),
@@ -85,6 +82,6 @@ def combine(
         )
         files = [(aggregate, made.total.aggregate), (target, made.digest)]
         entry("opened", plan=made.total.plan.digest, files=files)
-    for name in made.refused:
-        console.warn(f"{name}: its proof does not hold, and it was left out")
+    for said in made.refused:
+        console.warn(f"{said}; it was left out")
     say_opened(made.total, target, time.perf_counter() - start, console)

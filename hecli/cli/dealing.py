@@ -9,6 +9,7 @@ from hecli.cli.files import check_output, open_output
 from hecli.errors import HecliError
 from hecli.schemes.paillier.dealing import deal
 from hecli.schemes.paillier.key_files import write_public_key, write_share
+from hecli.schemes.paillier.sharing import holds_against
 
 if TYPE_CHECKING:
     from hecli.identity.cards import Card
@@ -19,27 +20,30 @@ KEEP = "name the new key with -o; without the old shares nothing under it can be
 def write_shares(
     name: str,
     bits: int,
-    threshold: int,
-    shares: int,
+    numbers: tuple[int, int],
     card_files: tuple[str, ...],
     console: Console,
     *,
+    verified_only: bool,
     passphrase: bool,
     force: bool,
 ) -> None:
     """Deal a key: NAME.pub and NAME-1.share to NAME-N.share, all of them or none."""
+    threshold, shares = numbers
     cards: list[Card | None] = [*options.load_cards(card_files)] if card_files else [None] * shares
     if len(cards) != shares:
         raise HecliError(
             f"{len(cards)} cards are not {shares}", "give one --card for each share, in their order"
         )
+    if card_files and len({*cards}) != shares:
+        raise HecliError("a card is given twice", "one person with two shares counts for two")
     public = f"{name}.pub"
     files = [f"{name}-{index}.share" for index in range(1, shares + 1)]
     for path in (public, *files):
         check_output(path, force=force, hint=KEEP)
     secrets = [options.ask_passphrase(path, confirm=True) if passphrase else None for path in files]
     with console.working("looking for safe primes"):
-        key, dealt = deal(threshold, shares, bits)
+        key, dealt = deal(threshold, shares, bits, verified_only=verified_only)
     with ExitStack() as stack:
         # Closed last: where the public file is, all shares are there too.
         write_public_key(key, stack.enter_context(open_output(public, force=force)))
@@ -54,4 +58,4 @@ def write_shares(
         "shares": shares,
     }
     text = f"{public} and {files[0]} to {files[-1]}: {bits} bits, any {threshold} of {shares} open"
-    console.summary(summary, f"{text}\nfingerprint {key.fingerprint}")
+    console.summary(summary, f"{text}\nfingerprint {key.fingerprint}\n{holds_against(threshold, shares)}")

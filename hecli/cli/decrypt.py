@@ -8,7 +8,7 @@ import click
 from hecli.cli import options
 from hecli.cli.console import Console
 from hecli.cli.files import check_output, default_output, open_input, open_output
-from hecli.cli.opening import DANGER, check_answers, say_opened
+from hecli.cli.opening import Chosen, check_answers, evidence, say_opened
 from hecli.cli.options import FilesCommand
 from hecli.executors.processes import processes
 from hecli.plan.data import Plan
@@ -23,7 +23,7 @@ from hecli.storage.use_record import remember
 @options.key(".key")
 @options.enrollments
 @options.answers
-@options.from_updates
+@evidence
 @click.option(
     "--again", is_flag=True, help="Open a second aggregate of a plan: what two differ by can be one party's."
 )
@@ -38,7 +38,7 @@ def decrypt(
     key: str | None,
     enrollments: tuple[str, ...],
     answers: tuple[str, ...],
-    updates: tuple[str, ...],
+    chosen: Chosen,
     again: bool,
     plan: Plan | None,
     identity: str | None,
@@ -50,10 +50,12 @@ def decrypt(
 ) -> None:
     """Open an aggregate: the sum, and only the sum.
 
-    Refuses an aggregate of fewer contributors than the plan allows, one whose
-    lanes hold what no sum of updates can be, and a second, different aggregate
-    of a plan: what was opened is on record in KEY.opened. Where the key is in
-    shares, use hecli partial and hecli combine instead.
+    Checks the parties' updates first, which it finds beside the aggregate as
+    .enc files: that their makers know what is in them, and that the aggregate
+    is their product. Refuses fewer contributors than the plan allows, what no
+    sum of updates can be, and a second aggregate of a plan: what was opened is
+    on record in KEY.opened. Where the key is in shares, use hecli partial and
+    hecli combine instead.
 
     \b
       hecli decrypt round.agg
@@ -62,7 +64,7 @@ def decrypt(
         --identity hospital.id
       hecli decrypt round.agg --enroll *.enroll --answers *.ans
     """
-    options.check_standard(aggregate, *updates, *enrollments, *answers)
+    options.check_standard(aggregate, *chosen.updates, *chosen.attestations, *enrollments, *answers)
     target = output or default_output(aggregate, ".sum")
     check_output(target, force=force)
     if identity is not None:
@@ -77,7 +79,7 @@ def decrypt(
         private = remembered = None
         if KEY in scheme.to_open:
             path = options.key_path(key, ".key")
-            remembered = remember(path, "opened", DANGER, again=again)
+            remembered = remember(path, "opened", again=again)
             private = options.load_private_key(path, scheme, console)
         else:
             options.refuse("key", "is for aggregates that a key opens")
@@ -88,7 +90,7 @@ def decrypt(
             out,
             private,
             plan=plan,
-            sources=options.open_files(stack, updates) if updates else None,
+            **chosen.open(stack, aggregate, source, console)._asdict(),
             identity=signer,
             record=remembered,
             enrollments=options.open_files(stack, enrollments),

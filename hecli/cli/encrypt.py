@@ -15,12 +15,8 @@ from hecli.formats.text import count
 from hecli.plan.data import Plan
 from hecli.rounds.encrypt import encrypt as encrypt_update
 from hecli.schemes.interface import ENROLLMENTS, KEY, Scheme
+from hecli.storage.store import Record
 from hecli.storage.use_record import remember
-
-DANGER = (
-    "two updates under the same masks show how they differ: make a new plan, "
-    "or pass --again if the first never left this machine"
-)
 
 
 @click.command(cls=FilesCommand)
@@ -80,9 +76,7 @@ def encrypt(
         public = options.load_public_key(key, scheme)
     signer = options.load_identity(identity, console)
     entry = options.recorder(ledger, signer)
-    masked = None
-    if scheme is not None and scheme.masking is not None and identity is not None:
-        masked = remember(identity, "masked", DANGER, again=again)
+    masked = None if identity is None else _record(identity, again=again)
     start = time.perf_counter()
     with ExitStack() as stack:
         enrolled = options.open_files(stack, enrollments)
@@ -114,6 +108,15 @@ def encrypt(
         f"{count_bytes(size_of(target, sizes.bytes))}, {seconds:.1f} s"
     )
     console.summary(summary, text, to_stdout=target != STANDARD)
+
+
+def _record(identity: str, *, again: bool) -> Record:
+    """What remembers that masks were used, where they are: the plan may come with an encoded file."""
+
+    def record(plan: bytes, file: bytes) -> None:
+        remember(identity, "masked", again=again)(plan, file)
+
+    return record
 
 
 def _check_usage(scheme: Scheme | None) -> None:

@@ -70,7 +70,6 @@ def _plan_lines(plan: dict[str, Any]) -> list[str]:
         f"  values       {plan['values']:,} of {plan['bits']} bits, rounded {plan['rounding']}",
         f"  ciphertexts  {plan['ciphertexts']:,}, {plan['values_per_ciphertext']} values in each",
         f"  lanes        {plan['lane_bits']} bits",
-        *(["  to open      only what was recomputed with --from"] if plan["require_verified"] else []),
         *_roster_lines(plan["roster"]),
     ]
 
@@ -83,7 +82,7 @@ def _roster_lines(roster: dict[str, Any] | None) -> list[str]:
     for member in roster["members"]:
         roles = [role for field, role in duties.items() if member["name"] in roster[field]]
         roles += ["coordinator"] if member["name"] == roster["coordinator"] else []
-        lines.append(f"{member['name']} {member['fingerprint']}, {', '.join(roles)}")
+        lines.append(f"{member['fingerprint']} {member['name']}, {', '.join(roles)}")
     return _listed("roster", lines)
 
 
@@ -95,7 +94,7 @@ def _entry_lines(entry: dict[str, Any]) -> list[str]:
     if entry["text"]:
         lines.append(f"  note         {entry['text']}")
     lines += _listed("files", [f"{each['file']} {each['digest'][:16]}" for each in entry["files"]])
-    return lines + _listed("brings in", [f"{each['name']} {each['fingerprint']}" for each in entry["cards"]])
+    return lines + _listed("brings in", [f"{each['fingerprint']} {each['name']}" for each in entry["cards"]])
 
 
 def _listed(title: str, items: list[str]) -> list[str]:
@@ -108,7 +107,7 @@ def _listed(title: str, items: list[str]) -> list[str]:
 
 
 def _signed_by(signer: dict[str, str] | None) -> list[str]:
-    return [f"  signed by    {signer['name'] + ' ' + signer['fingerprint'] if signer else 'nobody'}"]
+    return [f"  signed by    {signer['fingerprint'] + ' ' + signer['name'] if signer else 'nobody'}"]
 
 
 def _tensor(tensor: dict[str, Any]) -> str:
@@ -125,8 +124,9 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "key_bits": lambda bits: [f"  bits         {bits}"],
     "shares": lambda shares: [f"  to open      {shares[0]} of {shares[1]} shares"],
     "share": _line("share"),
-    "sealed_to": lambda card: [f"  sealed to    {card['name']} {card['fingerprint']}"] if card else [],
-    "card": lambda card: [f"  name         {card['name']}", f"  card         {card['fingerprint']}"],
+    "sealed_to": lambda card: [f"  sealed to    {card['fingerprint']} {card['name']}"] if card else [],
+    "card": lambda card: [f"  card         {card['fingerprint']}", f"  name         {card['name']}"],
+    "verified_only": lambda only: [f"  opens        {'only what was verified' if only else 'anything'}"],
     "passphrase": lambda sealed: [f"  passphrase   {'yes' if sealed else 'no'}"],
     "entry": _entry_lines,
     "uses": lambda uses: _listed(
@@ -146,6 +146,7 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     ],
     "signed_by": _signed_by,
     "aggregate": _line("opened from"),
+    "attests": _line("attests"),
     "digest": _line("digest"),
 }
 """How the parts of what `inspect` finds are shown, in their order."""

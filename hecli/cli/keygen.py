@@ -1,5 +1,6 @@
 """hecli keygen."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -41,6 +42,11 @@ KEEP = "name the new key with -o; without the old private key nothing under it c
 )
 @click.option("--identity", metavar="NAME", help="Make NAME.id and NAME.card, to sign as NAME.")
 @click.option(
+    "--allow-unverified",
+    is_flag=True,
+    help="Let the key open what nobody verified, with --unverified; for trials.",
+)
+@click.option(
     "--passphrase",
     is_flag=True,
     help="Protect the secret file (typed, or HECLI_PASSPHRASE, or HECLI_IDENTITY_PASSPHRASE).",
@@ -57,6 +63,7 @@ def keygen(
     shares: int | None,
     cards: tuple[str, ...],
     identity: str | None,
+    allow_unverified: bool,
     passphrase: bool,
     public_only: str | None,
     from_jwk: str | None,
@@ -74,7 +81,7 @@ def keygen(
     \b
       hecli keygen
       hecli keygen --identity hospital-2
-      hecli keygen --threshold 3 --shares 5
+      hecli keygen --threshold 3 --shares 4
       hecli keygen -o hospital --bits 4096 --passphrase
       hecli keygen --public-only hospital.key
       hecli keygen --from-jwk pheutil.jwk -o old
@@ -89,6 +96,8 @@ def keygen(
     )
     if (threshold is None) != (shares is None) or (cards and threshold is None):
         raise click.UsageError("--threshold and --shares go together, and --card with them")
+    if allow_unverified and (public_only or export_jwk or identity):
+        raise click.UsageError("--allow-unverified is for a private key, or its shares")
     if cards and passphrase:
         raise click.UsageError("a share is sealed to a card or has a passphrase, not both")
     if export_jwk is not None:
@@ -98,12 +107,25 @@ def keygen(
     elif threshold is not None and shares is not None:
         size = DEFAULT_BITS if bits is None else bits
         name = output or "hecli"
-        write_shares(name, size, threshold, shares, cards, console, passphrase=passphrase, force=force)
+        write_shares(
+            name,
+            size,
+            (threshold, shares),
+            cards,
+            console,
+            verified_only=not allow_unverified,
+            passphrase=passphrase,
+            force=force,
+        )
     elif public_only is not None:
         _public_part(public_only, output, console, force=force)
     else:
         name = output or "hecli"
         key = _new_key(name, bits, force=force) if from_jwk is None else _imported(from_jwk)
+        if isinstance(key, PrivateKey):
+            key = replace(key, verified_only=not allow_unverified)
+        elif allow_unverified:
+            raise click.UsageError("--allow-unverified is for a private key, and this is a public one")
         _write(key, name, console, passphrase=passphrase, force=force)
 
 

@@ -28,7 +28,7 @@ GROUPS = {
         "partial": "Make what one share of a key contributes to opening an aggregate.",
         "combine": "Open an aggregate with partials of enough shares.",
         "enroll": "Enroll in a round whose masks survive dropouts.",
-        "answer": "Answer about an aggregate, so that its masks come off.",
+        "answer": "Answer about an aggregate's parties, so that its masks come off.",
     },
     "To look and to choose": {
         "inspect": "Say what a file is, without any key.",

@@ -1,19 +1,146 @@
-"""What the commands that open an aggregate have in common: what is checked first, and what is said last."""
+"""What the commands that open an aggregate have in common: what shows what is in it, and what they say."""
 
-from typing import Any
+import functools
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import click
 
 from hecli.cli import options
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, label
+from hecli.errors import HecliError
+from hecli.formats.reader import open_reader
 from hecli.formats.text import count
 from hecli.rounds.describe import describe_contributors
-from hecli.rounds.headers import Sum
+from hecli.rounds.evidence import Evidence
+from hecli.rounds.headers import Sum, open_blocks
 from hecli.schemes.interface import ANSWERS, ENROLLMENTS, Scheme
+from hecli.storage.local import LOCAL
 
-DANGER = (
-    "the difference of two sums of one round shows what single parties sent: make a plan for each round, "
-    "or pass --again if every party agrees"
-)
+SUFFIX = ".enc"
+
+
+class Chosen(NamedTuple):
+    """What the command line says about what an aggregate was made of.
+
+    Args:
+        updates: The files that --from names.
+        attested: How many members' word is enough, where that is.
+        attestations: The files of their attestations.
+        unverified: Whether to open without any of it.
+    """
+
+    updates: tuple[str, ...]
+    attested: int | None
+    attestations: tuple[str, ...]
+    unverified: bool
+
+    def open(self, stack: ExitStack, aggregate: str, source: BinaryIO, console: Console) -> Evidence:
+        """Open the files, and look for updates where none are named.
+
+        Args:
+            stack: For as long as it lasts.
+            aggregate: The path of the aggregate.
+            source: The aggregate itself.
+            console: Where warnings go.
+
+        Returns:
+            What there is.
+        """
+        if self.unverified:
+            console.warn(
+                f"nothing shows what {label(aggregate)} was made of: "
+                "whoever made it can have made it show one party's update"
+            )
+            return Evidence(unverified=True)
+        if self.attested is not None:
+            least = max(self.attested - 1, 0)
+            console.note(
+                f"{count(self.attested, 'member')} must attest: "
+                f"this holds against {count(least, 'dishonest one')}"
+            )
+            return Evidence(attested=self.attested, attestations=options.open_files(stack, self.attestations))
+        return Evidence(updates=open_updates(stack, self.updates, aggregate, source))
+
+
+def evidence(command: options.Command) -> options.Command:
+    """Add the options that say what an aggregate was made of, and pass the command what was Chosen."""
+
+    @options.from_updates
+    @click.option(
+        "--attested",
+        type=click.IntRange(2),
+        metavar="M",
+        help="Take M members' word that they checked the updates; with --coordinator.",
+    )
+    @click.option(
+        "--attestations",
+        cls=options.FilesOption,
+        metavar="FILES...",
+        help="Their attestations, of hecli verify --attest.",
+    )
+    @click.option("--unverified", is_flag=True, help="Open whatever it was made of; for trials.")
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        updates: tuple[str, ...],
+        attested: int | None,
+        attestations: tuple[str, ...],
+        unverified: bool,
+        **kwargs: Any,
+    ) -> Any:
+        if (bool(updates), attested is not None, unverified).count(True) > 1:
+            raise click.UsageError("--from, --attested and --unverified exclude each other")
+        if (attested is not None) != bool(attestations):
+            raise click.UsageError("--attested and --attestations go together")
+        if attested is not None and not click.get_current_context().params.get("coordinator"):
+            raise click.UsageError(
+                "--attested needs --plan and --coordinator: whose word it is must be known"
+            )
+        return command(*args, chosen=Chosen(updates, attested, attestations, unverified), **kwargs)
+
+    return wrapped
+
+
+def open_updates(stack: ExitStack, named: Sequence[str], aggregate: str, source: BinaryIO) -> list[BinaryIO]:
+    """Open the updates that an aggregate was made of.
+
+    Args:
+        stack: For as long as it lasts.
+        named: Their paths; where there are none, they are looked for by their
+            digests among the .enc files beside the aggregate, or of the
+            working directory where it comes through a pipe.
+        aggregate: The path of the aggregate.
+        source: The aggregate itself.
+
+    Returns:
+        The updates, as far as they are there.
+    """
+    if named:
+        return options.open_files(stack, tuple(named))
+    folder = str(Path(aggregate).parent) if Path(aggregate).is_file() else "."
+    contributors = open_blocks(open_reader(source)).contributors
+    return options.open_files(stack, _updates_in(folder, {each.digest for each in contributors}))
+
+
+def _updates_in(folder: str, digests: set[bytes]) -> tuple[str, ...]:
+    """The files with these digests; what else is in the folder is nobody's business."""
+    found: dict[bytes, str] = {}
+    for name in LOCAL.list(folder):
+        if not name.endswith(SUFFIX):
+            continue
+        path = str(Path(folder) / name)
+        try:
+            with LOCAL.open(path) as stream:
+                digest = open_reader(stream).digest
+        except HecliError:
+            continue
+        if digest in digests:
+            found.setdefault(digest, path)
+    return tuple(found.values())
 
 
 def check_answers(scheme: Scheme) -> None:

@@ -115,7 +115,7 @@ from_updates = click.option(
     "updates",
     cls=FilesOption,
     metavar="FILES...",
-    help="The parties' updates: recompute the aggregate from them, and compare.",
+    help="The parties' updates. [default: those beside the aggregate, as .enc files]",
 )
 made_from = click.option(
     "--from",

@@ -8,7 +8,7 @@ import click
 from hecli.cli import options
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output
-from hecli.cli.opening import DANGER
+from hecli.cli.opening import Chosen, evidence
 from hecli.cli.options import FilesCommand
 from hecli.errors import RefusedError
 from hecli.executors.processes import processes
@@ -26,7 +26,7 @@ from hecli.storage.use_record import remember
 @click.command(cls=FilesCommand)
 @click.argument("aggregate")
 @click.option("--share", metavar="FILE", required=True, help="Your .share file.")
-@options.from_updates
+@evidence
 @click.option(
     "--again", is_flag=True, help="For a second aggregate of a plan: what two differ by can be one party's."
 )
@@ -39,7 +39,7 @@ from hecli.storage.use_record import remember
 def partial(
     aggregate: str,
     share: str,
-    updates: tuple[str, ...],
+    chosen: Chosen,
     again: bool,
     plan: Plan | None,
     identity: str | None,
@@ -59,12 +59,12 @@ def partial(
       hecli partial round.agg --share hecli-2.share
       hecli partial round.agg --share hecli-2.share --plan round.plan
     """
-    options.check_standard(aggregate, share, *updates)
+    options.check_standard(aggregate, share, *chosen.updates, *chosen.attestations)
     if identity is not None:
         options.believed(plan, console)
     signer = options.load_identity(identity, console)
     entry = options.recorder(ledger, signer)
-    remembered = remember(share, "opened", DANGER, again=again)
+    remembered = remember(share, "opened", again=again)
     start = time.perf_counter()
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))
@@ -79,7 +79,7 @@ def partial(
             out,
             held,
             plan=plan,
-            sources=options.open_files(stack, updates) if updates else None,
+            **chosen.open(stack, aggregate, source, console)._asdict(),
             identity=signer,
             record=remembered,
             work=processes(jobs),

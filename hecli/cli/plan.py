@@ -79,7 +79,6 @@ class Range(click.ParamType[float | None]):
     default="short",
     help="Exponents of the encryption, see docs/security.md. [default: short]",
 )
-@click.option("--require-verified", is_flag=True, help="Have aggregates opened only with --from, recomputed.")
 @click.option("--masks", is_flag=True, help="Hide updates from the keyholder too; needs every party's.")
 @click.option(
     "--dropouts", type=int, metavar="K", help="With masks, how many parties may drop out. [default: 0]"
@@ -108,7 +107,6 @@ def plan(
     min_parties: int,
     max_weight: int,
     randomness: str,
-    require_verified: bool,
     masks: bool,
     dropouts: int | None,
     scheme: str,
@@ -167,7 +165,6 @@ def plan(
             max_weight=max_weight,
             name=name,
             roster=roster,
-            require_verified=require_verified,
         )
     with open_output(target, force=force) as stream:
         digest = write_plan(made, stream, signer)

@@ -8,13 +8,15 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, say, show_error, shown
-from hecli.cli.files import open_input
+from hecli.cli.files import check_output, open_input, open_output
 from hecli.cli.options import FilesCommand
 from hecli.errors import HecliError
 from hecli.executors.processes import processes
+from hecli.formats.contributors import Contributor
 from hecli.formats.reader import open_reader
 from hecli.formats.text import count
 from hecli.plan.data import Plan
+from hecli.rounds.attest import attest as make_attestation
 from hecli.rounds.describe import Description, describe_contributors
 from hecli.rounds.verify_aggregate import verify_aggregate
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 @options.key(".pub")
 @options.enrollments
 @options.answers
+@click.option("--attest", metavar="FILE", help="Attest what --from showed of an aggregate; with --identity.")
+@options.identity
 @options.plan
 @options.jobs
 @options.talkative
@@ -39,6 +43,8 @@ def verify(
     key: str | None,
     enrollments: tuple[str, ...],
     answers: tuple[str, ...],
+    attest: str | None,
+    identity: str | None,
     plan: Plan | None,
     jobs: int | None,
     console: Console,
@@ -54,16 +60,37 @@ def verify(
       hecli verify *.enc
       hecli verify *.enc --plan round.plan --coordinator anna.card
       hecli verify round.agg --from 'updates/*.enc'
+      hecli verify round.agg --from *.enc --plan round.plan \\
+        --identity bob.id --attest bob.att
       hecli verify round.sum --from round.agg
       hecli verify round.sum --from round.agg *.part --key hecli.pub
     """
     options.check_standard(*files, *sources, *enrollments, *answers)
+    of_sum = {"key", "enrollments", "answers"}
     if sources:
         if len(files) > 1:
             raise click.UsageError("--from is for one aggregate or sum, named before it")
-        _made_from(files[0], sources, key, (enrollments, answers), plan, jobs, console)
+        with ExitStack() as stack:
+            made = stack.enter_context(open_input(files[0]))
+            streams = options.open_files(stack, sources)
+            if open_reader(made).kind == "sum":
+                options.refuse("attest", "is for an aggregate, checked with --from")
+                masks = [options.open_files(stack, each) for each in (enrollments, answers)]
+                contributors = _sum(made, streams, key, masks, plan, jobs, console)
+                text = f"is the sum of the {count(len(contributors), 'contributor')} in {shown(sources[0])}"
+                checked: Description = {"opened_from": sources[0]}
+            else:
+                options.refuse(of_sum, "is for a sum, checked with --from")
+                contributors = _aggregate(made, streams, attest, identity, plan, jobs, console)
+                text = f"is the product of {count(len(contributors), 'update')}, byte for byte"
+                checked = {"recomputed": True}
+        checked = {"file": files[0], **checked, "contributors": describe_contributors(contributors)}
+        if console.json:
+            click.echo(json.dumps(checked))
+        elif not console.quiet:
+            say(f"{shown(files[0])}: {text}")
         return 0
-    options.refuse({"key", "enrollments", "answers"}, "is for a sum, checked with --from")
+    options.refuse({*of_sum, "attest"}, "is for what --from checks")
     # Imported here: looking at any kind of file needs numpy, recomputing does not.
     from hecli.rounds.verify import verify as verify_file  # noqa: PLC0415
 
@@ -85,48 +112,55 @@ def verify(
     return status
 
 
-def _made_from(
-    file: str,
-    sources: tuple[str, ...],
-    key: str | None,
-    masks: tuple[tuple[str, ...], tuple[str, ...]],
+def _aggregate(
+    made: "BinaryIO",
+    updates: "list[BinaryIO]",
+    attest: str | None,
+    identity: str | None,
     plan: Plan | None,
     jobs: int | None,
     console: Console,
-) -> None:
-    """Check what was made from other files against them."""
-    with ExitStack() as stack:
-        made = stack.enter_context(open_input(file))
-        streams = options.open_files(stack, sources)
-        progress = stack.enter_context(console.progress("checking"))
-        kind = open_reader(made).kind
-        if kind == "sum":
-            from hecli.rounds.verify_sum import verify_sum  # noqa: PLC0415 - it needs numpy
+) -> tuple[Contributor, ...]:
+    """Check an aggregate against its updates, and attest it where that is asked for."""
+    work = processes(jobs)
+    if attest is None:
+        options.refuse("identity", "is for --attest")
+        with console.progress("checking") as progress:
+            return verify_aggregate(made, updates, plan=plan, work=work, progress=progress)
+    check_output(attest, force=False, hint="name another file")
+    options.believed(plan, console)
+    signer = options.require_identity(identity, console)
+    with open_output(attest) as out, console.progress("checking") as progress:
+        found = make_attestation(made, updates, out, signer, plan=plan, work=work, progress=progress)
+    console.note(f"{shown(attest)}: the attestation of {signer.card.name}")
+    return found.attestation.contributors
 
-            enrollments, answers = (options.open_files(stack, each) for each in masks)
-            contributors = verify_sum(
-                made,
-                streams[0],
-                streams[1:],
-                key=_dealt(streams, key),
-                enrollments=enrollments,
-                answers=answers,
-                plan=plan,
-                work=processes(jobs),
-                progress=progress,
-            )
-        else:
-            options.refuse({"key", "enrollments", "answers"}, "is for a sum, checked with --from")
-            contributors = verify_aggregate(made, streams, plan=plan, work=processes(jobs), progress=progress)
-    who = describe_contributors(contributors)
-    number = len(contributors)
-    if console.json:
-        recomputed = {"recomputed": True} if kind != "sum" else {"opened_from": sources[0]}
-        click.echo(json.dumps({"file": file, **recomputed, "contributors": who}))
-    elif not console.quiet:
-        aggregate = f"is the product of {count(number, 'update')}, byte for byte"
-        total = f"is the sum of the {count(number, 'contributor')} in {shown(sources[0])}"
-        say(f"{shown(file)}: {total if kind == 'sum' else aggregate}")
+
+def _sum(
+    made: "BinaryIO",
+    sources: "list[BinaryIO]",
+    key: str | None,
+    masks: "list[list[BinaryIO]]",
+    plan: Plan | None,
+    jobs: int | None,
+    console: Console,
+) -> tuple[Contributor, ...]:
+    """Check a sum against its aggregate, the first source, and partials."""
+    from hecli.rounds.verify_sum import verify_sum  # noqa: PLC0415 - it needs numpy
+
+    enrollments, answers = masks
+    with console.progress("checking") as progress:
+        return verify_sum(
+            made,
+            sources[0],
+            sources[1:],
+            key=_dealt(sources, key),
+            enrollments=enrollments,
+            answers=answers,
+            plan=plan,
+            work=processes(jobs),
+            progress=progress,
+        )
 
 
 def _dealt(streams: "list[BinaryIO]", key: str | None) -> "PublicKey | None":
@@ -140,7 +174,7 @@ def _dealt(streams: "list[BinaryIO]", key: str | None) -> "PublicKey | None":
 def _text(summary: Description) -> str:
     lines = [f"{shown(summary['file'])}: {summary['kind']}, digests hold"]
     if summary.get("signed_by"):
-        lines.append(f"  signed by    {summary['signed_by']['name']} {summary['signed_by']['fingerprint']}")
+        lines.append(f"  signed by    {summary['signed_by']['fingerprint']} {summary['signed_by']['name']}")
     elif "signed_by" in summary:
         lines.append("  signed by    nobody")
     if "names" in summary:

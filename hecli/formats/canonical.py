@@ -40,6 +40,19 @@ def pack(value: Any) -> bytes:
     return packed
 
 
+def repack(value: Any) -> bytes:
+    """Encode again what `unpack` gave, or a part of it, whose keys are sorted already.
+
+    Args:
+        value: What to encode.
+
+    Returns:
+        The bytes.
+    """
+    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    return packed
+
+
 def unpack(data: bytes, name: str, what: str) -> Any:
     """Decode, refusing any but the canonical encoding.
 
@@ -59,21 +72,21 @@ def unpack(data: bytes, name: str, what: str) -> Any:
     def checked_map(pairs: list[tuple[str, Any]]) -> Map:
         if next(maps) > MAP_LIMIT:
             raise FormatError("has too many maps")
-        result = dict(pairs)
-        if len(result) != len(pairs):
-            raise FormatError("has the same key twice")
-        return result
+        return _in_order(pairs)
 
     def checked_list(items: list[Any]) -> list[Any]:
         if next(lists) > LIST_LIMIT:
             raise FormatError("has too many lists")
-        return items
+        return _plain(items)
 
     try:
         value = msgpack.unpackb(
             data, object_pairs_hook=checked_map, list_hook=checked_list, strict_map_key=True
         )
-        canonical = pack(value)
+        _plain([value])
+        if isinstance(value, dict | list) and _too_deep(value, DEPTH_LIMIT - 1):
+            raise FormatError("is nested too deeply")
+        canonical = repack(value)
     except FormatError as error:
         raise FormatError(f"{name}: {what} {error.message}") from error
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
@@ -213,6 +226,33 @@ def bin_size(size: int) -> int:
         How many with the prefix.
     """
     return len(bin_prefix(size)) + size
+
+
+def _in_order(pairs: list[tuple[str, Any]]) -> Map:
+    """A map, whose keys must be sorted."""
+    result = dict(pairs)
+    _plain([value for _, value in pairs])
+    if len(result) != len(pairs):
+        raise FormatError("has the same key twice")
+    if list(result) != sorted(result):
+        raise FormatError("is not in canonical form")
+    return result
+
+
+def _plain(items: list[Any]) -> list[Any]:
+    """The same items, none of which has an extension type: msgpack's own are objects of two kinds."""
+    types = set(map(type, items))
+    if msgpack.ExtType in types or msgpack.Timestamp in types:
+        raise FormatError("is not in canonical form")
+    return items
+
+
+def _too_deep(value: Any, levels: int) -> bool:
+    """Whether a map or list holds more than so many levels."""
+    items = value.values() if isinstance(value, dict) else value
+    if not levels:
+        return bool(items)
+    return any(_too_deep(item, levels - 1) for item in items if isinstance(item, dict | list))
 
 
 def _sorted(value: Any, depth: int) -> Any:

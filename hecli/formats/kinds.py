@@ -52,6 +52,12 @@ KINDS = {
         Kind("update", signed=True, makers="parties", duty="send an update"),
         Kind("aggregate", signed=True, makers="aggregators", duty="aggregate"),
         Kind(
+            "attestation",
+            signed=True,
+            duty="attest",
+            missing="make one with hecli verify --attest",
+        ),
+        Kind(
             "answer",
             signed=True,
             makers="parties",

@@ -10,8 +10,8 @@ from hecli.formats.canonical import (
     VERSION,
     Map,
     bin_prefix,
-    digest_of,
     fields,
+    label_of,
     pack,
     size_of_first,
     unpack,
@@ -38,7 +38,9 @@ SECTION_NAME_LIMIT = 32
 CHUNK_BYTES = 1 << 26
 """Most bytes of a chunk, and so of a record: a lattice ciphertext has some millions."""
 
-CHUNK_LIMIT = 1 << 26
+CHUNK_LIMIT = 1 << 22
+"""Most chunks of a file: some terabytes, and a trailer that is read in a second."""
+
 DIGESTS_AT_ONCE = 1024
 
 
@@ -145,6 +147,11 @@ class Reader:
         """
         for section in self._sections.values():
             section.verify()
+
+    def rewind(self) -> None:
+        """Go back to the first record of each section."""
+        for section in self._sections.values():
+            section.rewind()
 
     def require(self, *kinds: str) -> None:
         """Refuse a file of any other kind.
@@ -296,15 +303,14 @@ class Reader:
         """Compute the file's digest from the chunks' digests, of which only digests are kept."""
         self._blocks: list[bytes] = []
 
-        def parts() -> Iterator[bytes]:
-            left = self.prelude.chunks
-            while left:
-                data = self._exactly(min(left, DIGESTS_AT_ONCE) * DIGEST_SIZE)
-                left -= len(data) // DIGEST_SIZE
-                self._blocks.append(hashlib.sha256(data).digest())
-                yield data
-
-        return digest_of("file", hashlib.sha256(front).digest(), *parts())
+        digest = hashlib.sha256(label_of("file") + hashlib.sha256(front).digest())
+        left = self.prelude.chunks
+        while left:
+            data = self._exactly(min(left, DIGESTS_AT_ONCE) * DIGEST_SIZE)
+            left -= len(data) // DIGEST_SIZE
+            self._blocks.append(hashlib.sha256(data).digest())
+            digest.update(data)
+        return digest.digest()
 
 
 class SectionReader:

@@ -25,6 +25,7 @@ UNPRINTABLE = (
     (0x2000, 0x200F),  # spaces, joiners, marks of direction
     (0x2028, 0x202F),  # line and paragraph separators, embeddings of direction
     (0x205F, 0x206F),  # invisible operators, isolates of direction
+    (0x2800, 0x2800),  # blank Braille pattern
     (0x3000, 0x3000),  # ideographic space
     (0x3164, 0x3164),  # Hangul filler
     (0xD800, 0xF8FF),  # surrogates, private use
@@ -33,12 +34,19 @@ UNPRINTABLE = (
     (0xFEFF, 0xFEFF),  # byte order mark
     (0xFFA0, 0xFFA0),  # halfwidth Hangul filler
     (0xFFF0, 0xFFFF),  # annotations, no characters
+    (0x1BCA0, 0x1BCA3),  # shorthand format controls
     (0x1D173, 0x1D17A),  # musical control characters
     (0xE0000, 0x10FFFF),  # tags, private use
 )
 """The code points that are not printable, as ranges with both ends."""
 
 _UNPRINTABLE = re.compile("[" + "".join(f"{chr(low)}-{chr(high)}" for low, high in UNPRINTABLE) + "]")
+
+_NO_FILE = re.compile(r"""[/\\:*?"<>|\[\]&]|^[-.]|\.$""")
+_DEVICES = {"CON", "PRN", "AUX", "NUL"} | {f"{port}{at}" for port in ("COM", "LPT") for at in range(10)}
+"""What Windows takes for a device, whatever follows the first full stop."""
+
+_FINGERPRINT = re.compile("[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}")
 
 
 def is_printable(text: str) -> bool:
@@ -70,6 +78,28 @@ def check_name(name: str) -> None:
         raise FormatError(
             f"{name[:NAME_LIMIT]!r} cannot be a name",
             f"use 1 to {NAME_LIMIT} printable characters, no blank at either end",
+        )
+
+
+def check_person(name: str) -> None:
+    """Refuse what cannot name a person on a card.
+
+    It is a name that is also that of a file, on any system, that no terminal
+    or page takes for markup, and that cannot be read as a fingerprint.
+
+    Args:
+        name: The name.
+
+    Raises:
+        FormatError: It is none.
+    """
+    check_name(name)
+    stem = name.partition(".")[0].rstrip(" ").upper()
+    sound = len(name.encode()) <= NAME_LIMIT and not _NO_FILE.search(name) and stem not in _DEVICES
+    if not sound or _FINGERPRINT.search(name.lower()):
+        raise FormatError(
+            f"{name!r} cannot be the name of a person",
+            f"use at most {NAME_LIMIT} bytes that can name a file everywhere, and no fingerprint",
         )
 
 

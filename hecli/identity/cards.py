@@ -5,7 +5,7 @@ from typing import NamedTuple
 from hecli.errors import FormatError
 from hecli.formats.canonical import digest_of, fingerprint, label_of, pack
 from hecli.formats.envelope import KEY_SIZE, SIGNATURE_SIZE
-from hecli.formats.text import check_name
+from hecli.formats.text import check_person
 from hecli.identity import curves
 
 
@@ -44,7 +44,7 @@ class Card(NamedTuple):
         match value:
             case [str(name), bytes(sign), bytes(agree)] if len(sign) == len(agree) == KEY_SIZE:
                 try:
-                    check_name(name)
+                    check_person(name)
                 except FormatError as error:
                     raise FormatError(f"{file}: {error.message}", error.hint) from error
                 if curves.is_weak(sign, agree):

@@ -9,6 +9,7 @@ from hecli.formats.canonical import Map, fields
 from hecli.formats.contributors import Contributor
 from hecli.formats.kinds import KINDS
 from hecli.identity.cards import Card, Signature
+from hecli.identity.lookalikes import check_distinct
 from hecli.identity.signatures import FORGED, Identity, check_signature
 
 
@@ -51,7 +52,7 @@ class Roster:
             The roster.
 
         Raises:
-            HecliError: Two people share a name or a key.
+            HecliError: Two people share a name or a key, or their names look alike.
         """
         groups = [list(each) for each in (parties, aggregators, keyholders)]
         if len(set(groups[0])) != len(groups[0]):
@@ -66,6 +67,7 @@ class Roster:
             coordinator=coordinator.name,
         )
         roster.check()
+        check_distinct([card.name for card in roster.members])
         return roster
 
     def check(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hecli.errors import FormatError
 from hecli.formats.envelope import Sign
 from hecli.formats.reader import Reader
-from hecli.formats.text import check_name
+from hecli.formats.text import check_person
 from hecli.identity import curves
 from hecli.identity.cards import Card, Signature, signed_message
 
@@ -31,7 +31,7 @@ class Identity:
         """Make a fresh identity.
 
         Args:
-            name: Its name: 1 to 64 printable characters.
+            name: Its name, that could be a file's.
 
         Returns:
             The identity.
@@ -39,7 +39,7 @@ class Identity:
         Raises:
             FormatError: That cannot be a name.
         """
-        check_name(name)
+        check_person(name)
         secrets = curves.generate()
         return cls(Card(name, *curves.public_keys(*secrets)), *secrets)
 

@@ -62,6 +62,15 @@ class Link:
         return f"{self.entry.number}:{self.digest.hex()}"
 
 
+_ONCE = {
+    "opened": ("opened", "are about different aggregates"),
+    "partial": ("opened", "are about different aggregates"),
+    "answered": ("opened", "are about different aggregates"),
+    "update": ("update", "are different updates"),
+}
+"""What there should be of one plan once: the event, what it counts as, and what is said of two."""
+
+
 @dataclass(frozen=True)
 class Ledger:
     """A ledger as it was read.
@@ -105,7 +114,7 @@ class Ledger:
         """
         if card not in self.members:
             raise RefusedError(
-                f"{card.name} ({card.fingerprint}) is not on the roster of the ledger {name}",
+                f"{card.fingerprint} {card.name} is not on the roster of the ledger {name}",
                 f"{self.links[0].signer.name}, who founded it, has to record a plan with this card",
             )
 
@@ -173,18 +182,18 @@ class Ledger:
 
     @property
     def notes(self) -> list[str]:
-        """What is sound, yet worth a look: two aggregates opened or two updates of a party, of one plan."""
+        """What is sound, yet worth a look: of one plan two aggregates used, or two updates of a party."""
         first: dict[tuple[str, bytes, str], Link] = {}
         notes = []
         for link in self.links:
             entry = link.entry
-            if entry.event not in ("opened", "update") or not entry.files or not entry.plan:
+            if entry.event not in _ONCE or not entry.files or not entry.plan:
                 continue
+            use, said = _ONCE[entry.event]
             who = entry.party if entry.event == "update" else ""
-            earlier = first.setdefault((entry.event, entry.plan, who), link)
+            earlier = first.setdefault((use, entry.plan, who), link)
             if earlier.entry.files[0][1] != entry.files[0][1]:
-                what = "opened different aggregates" if entry.event == "opened" else "are different updates"
-                notes.append(f"{earlier} and {link} {what} of one plan")
+                notes.append(f"{earlier} and {link} {said} of one plan")
         return notes
 
 

@@ -34,7 +34,7 @@ def check_plan(plan: Plan) -> None:
     if plan.tensors != by_name(plan.tensors):
         raise HecliError("the tensors are not in order of their names")
     plan.codec.check(plan.tensors)
-    plan.scheme.check(plan.roster, plan.capacity)
+    plan.scheme.check(plan.roster, plan.capacity, plan.min_parties)
     packing = plan.geometry.packing
     # The largest sum a lane can hold at capacity; the count beside it is never larger.
     fits = not (plan.codec.largest * plan.capacity) >> packing.width and packing.lanes >= 2

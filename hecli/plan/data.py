@@ -28,7 +28,6 @@ class Plan:
         min_parties: The fewest contributors of a sum that may be opened.
         max_weight: The weight that leaves values unscaled.
         roster: Who takes part; then every file is signed.
-        require_verified: Whether only what was recomputed from the updates may be opened.
     """
 
     name: str
@@ -40,7 +39,6 @@ class Plan:
     min_parties: int = 2
     max_weight: int = 1
     roster: Roster | None = None
-    require_verified: bool = False
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -77,6 +75,4 @@ class Plan:
         # What a round does without does not stand in its plan.
         if self.roster is not None:
             value["roster"] = self.roster.to_map()
-        if self.require_verified:
-            value["require_verified"] = True
         return value

@@ -25,7 +25,7 @@ FIELDS: Types = {
     "min_parties": int,
     "max_weight": int,
 }
-OPTIONAL: Types = {"roster": dict, "require_verified": bool}
+OPTIONAL: Types = {"roster": dict}
 
 
 def parse_plan(value: Map, file: str) -> Plan:
@@ -42,8 +42,6 @@ def parse_plan(value: Map, file: str) -> Plan:
         FormatError: It is none, or cannot be kept.
     """
     fields(value, file, "its plan", FIELDS, OPTIONAL)
-    if value.get("require_verified", True) is not True:
-        raise FormatError(f"{file}: its plan is not in canonical form")
     try:
         tensors = parse_specs(value["tensors"], file, "the list of tensors in its plan")
     except DataError as error:
@@ -58,7 +56,6 @@ def parse_plan(value: Map, file: str) -> Plan:
         min_parties=value["min_parties"],
         max_weight=value["max_weight"],
         roster=Roster.from_map(value["roster"], file) if "roster" in value else None,
-        require_verified="require_verified" in value,
     )
     try:
         check_plan(plan)
@@ -114,8 +111,8 @@ def read_plan(reader: Reader, coordinator: Card | None = None) -> Plan:
             f"{reader.name}: is not signed by its coordinator {plan.roster.coordinator}", FORGED
         )
     if coordinator is not None and found != coordinator:
-        who = "nobody" if found is None else f"{found.name} ({found.fingerprint})"
+        who = "nobody" if found is None else f"{found.fingerprint} {found.name}"
         raise MismatchError(
-            f"{reader.name} is signed by {who}, not by {coordinator.name} ({coordinator.fingerprint})", FORGED
+            f"{reader.name} is signed by {who}, not by {coordinator.fingerprint} {coordinator.name}", FORGED
         )
     return plan

@@ -45,7 +45,6 @@ def make_plan(
     max_weight: int = 1,
     name: str = "round",
     roster: Roster | None = None,
-    require_verified: bool = False,
 ) -> Plan:
     """Make a plan for rounds of tensors like those at hand.
 
@@ -61,7 +60,6 @@ def make_plan(
         max_weight: The largest weight of a party.
         name: What to call the round.
         roster: Who takes part; then every file is signed.
-        require_verified: Whether only what was recomputed may be opened.
 
     Returns:
         The plan.
@@ -87,7 +85,6 @@ def make_plan(
         min_parties=min_parties,
         max_weight=max_weight,
         roster=roster,
-        require_verified=require_verified,
     )
     check_plan(plan)
     _check_header(plan)

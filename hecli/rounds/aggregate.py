@@ -9,7 +9,7 @@ from hecli.arithmetic.sizes import InvalidCiphertextError
 from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.executors.interface import SERIAL, Executor
 from hecli.formats import envelope
-from hecli.formats.contributors import Contributor, sorted_contributors
+from hecli.formats.contributors import Contributor, Enrolled, sorted_contributors
 from hecli.formats.reader import Reader, open_reader
 from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
@@ -141,7 +141,8 @@ def open_sources(sources: Sequence[BinaryIO], plan: Plan | None = None) -> Sourc
         first = first or blocks
         if blocks.enrolled != first.enrolled:
             raise MismatchError(
-                f"{readers[0].name} and {reader.name} are masked with different people",
+                f"{readers[0].name} and {reader.name} are masked with different people"
+                + _enrolled_twice(first.enrolled, blocks.enrolled),
                 "all parties have to encrypt with the same enrollments: make a new plan, and agree on them",
             )
         readers.append(reader)
@@ -186,6 +187,13 @@ def product(sources: Sources, work: Executor, progress: Progress) -> Iterator[It
     with plan.scheme.adding(count, sizes.batches(count), work) as run:
         blocks = _named(run(_side_by_side(readers, sizes.batch(count))), readers, plan)
         yield counted(blocks, plan.scheme.block_size, sizes.blocks, progress)
+
+
+def _enrolled_twice(some: Sequence[Enrolled], others: Sequence[Enrolled]) -> str:
+    """Who enrolled differently with one and with another."""
+    known = dict(some)
+    twice = [each.party for each in others if known.get(each.party, each.digest) != each.digest]
+    return f": {', '.join(twice)} enrolled twice" if twice else ""
 
 
 def _twice(contributor: Contributor, earlier: str, file: str) -> str:

@@ -6,12 +6,14 @@ from typing import BinaryIO
 
 from hecli.executors.interface import SERIAL, Executor
 from hecli.formats import envelope
+from hecli.formats.canonical import digest_of, pack
 from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
 from hecli.rounds.enrollments import open_enrollments
 from hecli.rounds.headers import no_dropouts
 from hecli.rounds.opening import open_aggregate
 from hecli.rounds.progress import Progress, no_progress
+from hecli.rounds.verify_aggregate import check_recomputed
 from hecli.schemes.interface import ANSWERS
 from hecli.schemes.masks import dropouts
 from hecli.storage.store import Record
@@ -39,14 +41,14 @@ def answer(
     out: BinaryIO,
     identity: Identity,
     enrollments: Sequence[BinaryIO],
+    updates: Sequence[BinaryIO],
     *,
     plan: Plan | None = None,
-    sources: Sequence[BinaryIO] | None = None,
     record: Record | None = None,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
 ) -> Answered:
-    """Answer about an aggregate, so that its masks come off.
+    """Answer about the parties in an aggregate, so that its masks come off.
 
     Reveals for each contributor a share of its self mask's seed, for each
     other who enrolled a share of its round key, never both for one. It is
@@ -57,10 +59,11 @@ def answer(
         out: Where the answer goes.
         identity: The party that answers.
         enrollments: Everybody's.
+        updates: The updates of all its parties: each must have its proofs,
+            and the aggregate must be their product.
         plan: The plan it must follow; without it, its own is believed.
-        sources: The parties' updates: it must be their product.
-        record: Told before anything is written. Where it forbids no answer
-            about another aggregate, the two together may uncover a party.
+        record: Told of the set of parties before anything is written. Where it
+            forbids no answer about another, the two together may uncover a party.
         work: Who works.
         progress: Told how many blocks are recomputed, and of how many.
 
@@ -73,17 +76,19 @@ def answer(
         RefusedError: The plan allows for no dropouts, there are too few
             contributors, or the roster forbids it.
     """
-    opening = open_aggregate(aggregate, "answer", plan, sources, identity, work, progress)
+    opening = open_aggregate(aggregate, "answer", plan, identity)
     plan, reader = opening.plan, opening.reader
     masking = plan.scheme.masking
     if masking is None or ANSWERS not in plan.scheme.to_open:
         raise no_dropouts(plan)
-    enrolled = open_enrollments(enrollments, plan, opening.enrolled)
-    if record is not None:
-        record(plan.digest, reader.digest)
+    enrolled = open_enrollments(enrollments, plan, opening.blocks.enrolled)
+    check_recomputed(reader, opening.blocks, updates, work, progress)
     present = {each.party or "" for each in opening.contributors}
+    if record is not None:
+        # Not the file: whoever hands out a false one must not use up everybody's answers.
+        record(plan.digest, digest_of("answered", pack([sorted(present), list(map(list, enrolled.listed))])))
     dealing = masking.dealing(plan.round)
-    made = dropouts.answer(dealing, plan.to_map(), identity, enrolled, present, reader.digest)
+    made = dropouts.answer(dealing, plan.to_map(), identity, enrolled, present)
     sign = signer(identity, "answer", plan.digest)
     digest = envelope.write(out, "answer", made.header(), sign=sign)
     return Answered(plan, reader.digest, masking.needed(plan.capacity), digest)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from hecli.errors import MismatchError, RefusedError
+from hecli.errors import HecliError, MismatchError, RefusedError
 from hecli.executors.interface import SERIAL, Executor
 from hecli.formats.reader import Reader, open_reader
 from hecli.formats.text import count
@@ -26,7 +26,7 @@ class Combined:
     Args:
         total: What it holds.
         digest: The file's digest.
-        refused: The partials that did not hold, and were left out.
+        refused: What was wrong with the partials that were left out.
     """
 
     total: Sum
@@ -41,7 +41,6 @@ def combine(
     key: PublicKey,
     *,
     plan: Plan | None = None,
-    sources: Sequence[BinaryIO] | None = None,
     identity: Identity | None = None,
     enrollments: Sequence[BinaryIO] = (),
     answers: Sequence[BinaryIO] = (),
@@ -58,7 +57,6 @@ def combine(
         out: Where the sum goes.
         key: The public key that was dealt in shares.
         plan: The plan it must follow; without it, its own is believed.
-        sources: The parties' updates: it must be their product.
         identity: Who signs the sum, where the plan has a roster.
         enrollments: Everybody's, where the plan allows for dropouts.
         answers: The answers that take the masks off, likewise.
@@ -70,23 +68,49 @@ def combine(
 
     Raises:
         FormatError: A file is not sound, or too few partials hold.
-        MismatchError: A partial is of another aggregate, or the key, the plan
-            or the updates are others.
+        MismatchError: A partial is of another aggregate, or the key or the plan is another.
         RefusedError: There are too few partials, two of one share, or the
             roster forbids it.
     """
-    opening = open_aggregate(aggregate, "sum", plan, sources, identity, work, progress)
+    opening = open_aggregate(aggregate, "sum", plan, identity)
     opener = opening.opener(None, enrollments, answers)
-    with combined(opening, partials, key, opener, work) as (opened, control, lanes, combining):
-        made = write_sum(opening, Opens(opened), control, lanes, out, identity, None, progress)
-    left_out = tuple(combining.names[at] for at in sorted(combining.refused))
-    return Combined(made.total, made.digest, left_out)
+    with combined(opening, partials, key, opener, work) as ready:
+        opens = Opens(ready.open)
+        made = write_sum(opening, opens, ready.control, ready.lanes, out, identity, None, progress)
+    return Combined(made.total, made.digest, ready.refused)
+
+
+class Ready(NamedTuple):
+    """An aggregate, ready to be opened with partials.
+
+    Args:
+        open: What opens.
+        control: What it opens the control block from.
+        lanes: What it opens the lanes from, in batches.
+        combining: Which partials there are; in the end also which do not hold.
+        wrong: What is wrong with those that are not sound, and were left out at once.
+    """
+
+    open: Open
+    control: bytes
+    lanes: Iterator[bytes]
+    combining: Combining
+    wrong: Sequence[HecliError]
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """What is wrong with the partials that were left out."""
+        names = [self.combining.names[at] for at in sorted(self.combining.refused)]
+        return (
+            *(each.message for each in self.wrong),
+            *(f"{name}: its proof does not hold" for name in names),
+        )
 
 
 @contextmanager
 def combined(
     opening: Opening, partials: Sequence[BinaryIO], key: PublicKey, opener: Opener, work: Executor
-) -> Iterator[tuple[Open, bytes, Iterator[bytes], Combining]]:
+) -> Iterator[Ready]:
     """Get ready to open an aggregate with partials.
 
     Args:
@@ -97,8 +121,7 @@ def combined(
         work: Who works.
 
     Yields:
-        What opens; what it opens the control block and the lanes from; and
-        which partials there are, and do not hold.
+        What opens.
 
     Raises:
         HecliError: Something is not sound, or missing, or does not fit.
@@ -107,7 +130,9 @@ def combined(
     sharing = shared(opening)
     plan.scheme.check_key(key, name)
     sharing.check_dealing(key, name)
-    found = [_opened(source, opening) for source in partials]
+    found, wrong = _sound(partials, opening)
+    if wrong and len(found) < sharing.threshold:
+        raise wrong[0]
     _check_enough(found, sharing)
     combining = Combining(
         key=key,
@@ -121,7 +146,21 @@ def combined(
     with sharing.combining(combining, groups, work) as opened:
         control = next(_side_by_side(opening, sharing, readers, "control"))
         lanes = _side_by_side(opening, sharing, readers, "lanes")
-        yield plan.scheme.unmasked(opened, plan.round, opener), control, lanes, combining
+        unmasked = plan.scheme.unmasked(opened, plan.round, opener)
+        yield Ready(unmasked, control, lanes, combining, wrong)
+
+
+def _sound(
+    partials: Sequence[BinaryIO], opening: Opening
+) -> tuple[list[tuple[Reader, int]], list[HecliError]]:
+    """The partials that are sound but for their proofs, and what is wrong with the others."""
+    found, wrong = [], []
+    for source in partials:
+        try:
+            found.append(_opened(source, opening))
+        except HecliError as error:
+            wrong.append(error)
+    return found, wrong
 
 
 def _opened(source: BinaryIO, opening: Opening) -> tuple[Reader, int]:
@@ -134,6 +173,8 @@ def _opened(source: BinaryIO, opening: Opening) -> tuple[Reader, int]:
             f"({made.aggregate.hex()[:16]}, not {opening.reader.digest.hex()[:16]})",
             "partials of one aggregate are opened together",
         )
+    # Damage is found here, where others can still do without it.
+    reader.verify()
     return reader, made.index
 
 

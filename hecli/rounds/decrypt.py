@@ -8,6 +8,7 @@ from hecli.executors.interface import SERIAL, Executor
 from hecli.formats.reader import open_reader
 from hecli.identity.signatures import Identity
 from hecli.plan.data import Plan
+from hecli.rounds.evidence import Evidence
 from hecli.rounds.headers import open_blocks
 from hecli.rounds.opening import Opened, open_aggregate, write_sum
 from hecli.rounds.progress import Progress, no_progress
@@ -22,7 +23,10 @@ def decrypt(
     key: PrivateKey | None = None,
     *,
     plan: Plan | None = None,
-    sources: Sequence[BinaryIO] | None = None,
+    updates: Sequence[BinaryIO] | None = None,
+    attested: int | None = None,
+    attestations: Sequence[BinaryIO] = (),
+    unverified: bool = False,
     identity: Identity | None = None,
     record: Record | None = None,
     enrollments: Sequence[BinaryIO] = (),
@@ -41,7 +45,13 @@ def decrypt(
         out: Where the sum goes.
         key: The private key; None where the plan has masks alone.
         plan: The plan it must follow; without it, its own is believed.
-        sources: The parties' updates: it must be their product.
+        updates: The updates of all its parties: each must have its proofs,
+            and the aggregate must be their product.
+        attested: Instead of them, how many members' word is enough that they
+            have checked this, 2 or more; with `plan`, whose coordinator is known.
+        attestations: Then their attestations.
+        unverified: Whether to open where nothing shows what the aggregate was
+            made of; the key may forbid it.
         identity: Who signs the sum, where the plan has a roster.
         record: Told of the opening before anything is written; without one,
             nothing keeps a second aggregate of a plan from being opened.
@@ -56,12 +66,22 @@ def decrypt(
     Raises:
         FormatError: A file is not sound, or was forged.
         MismatchError: The key, the plan or the updates are others.
-        RefusedError: There are fewer contributors than the plan opens,
-            something is missing, or the roster forbids it.
+        RefusedError: There are fewer contributors than the plan opens, nothing
+            shows what it was made of, something is missing, or the roster forbids it.
     """
-    opening = open_aggregate(aggregate, "sum", plan, sources, identity, work, progress)
-    plan, reader = opening.plan, opening.reader
-    _check_key(plan, key, reader.name)
+    opening = open_aggregate(aggregate, "sum", plan, identity)
+    reader = opening.reader
+    _check_key(opening.plan, key, reader.name)
+    Evidence(updates, attested, attestations, unverified).check(
+        reader,
+        opening.blocks,
+        verified_only=key is not None and key.verified_only,
+        agreed=plan is not None,
+        work=work,
+        progress=progress,
+    )
+    plan = opening.plan
+    reader.rewind()
     opener = opening.opener(key, enrollments, answers)
     with plan.scheme.opening(plan.round, opener, work) as opens:
         control = reader.section("control").read(1)

@@ -48,7 +48,6 @@ def describe_plan(plan: Plan) -> Description:
             "parties": plan.capacity,
             "min_parties": plan.min_parties,
             "max_weight": plan.max_weight,
-            "require_verified": plan.require_verified,
             "roster": None if plan.roster is None else describe_roster(plan.roster),
             "lane_bits": sizes.packing.width,
             "values_per_ciphertext": sizes.packing.values,

@@ -67,8 +67,8 @@ def encrypt(
         party: Who this is from.
         identity: Who signs it, and who it is from.
         record: Told that masks were used, where the plan has masks, before
-            anything is written. Two updates of one party under the same masks
-            show their difference; without a record the caller sees to that.
+            anything is written; without one nothing is masked. Two updates of
+            one party under the same masks show their difference.
         enrollments: Everybody's, where the plan allows for dropouts.
         weight: The weight of this party, where the plan has weights.
         strict: Whether to refuse values out of range instead of clipping them.
@@ -108,6 +108,11 @@ def encrypt(
     bound = statement(plan, party, listed, identity.card if identity else None)
     sender = Sender(key, identity, enrolled, bound)
     sizes = plan.geometry
+    if plan.scheme.masking is not None and record is None:
+        raise RefusedError(
+            "a masked update leaves a record, or a second one under the same masks would show both",
+            "pass record=, the path of your .id file",
+        )
     with plan.scheme.encrypting(plan.round, sender, work) as run:
         if plan.scheme.masking is not None and record is not None:
             record(plan.digest, secrets.token_bytes(DIGEST_SIZE))

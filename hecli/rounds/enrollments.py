@@ -7,7 +7,7 @@ from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.formats.contributors import Enrolled
 from hecli.formats.reader import Reader, open_reader
 from hecli.plan.data import Plan
-from hecli.rounds.headers import no_dropouts, plan_of
+from hecli.rounds.headers import Blocks, no_dropouts, plan_of
 from hecli.rounds.signing import check_party
 from hecli.schemes.interface import ANSWERS
 from hecli.schemes.masks.dropouts import Answered, Enrollments
@@ -60,15 +60,17 @@ def open_enrollments(
     if ANSWERS not in plan.scheme.to_open:
         raise no_dropouts(plan)
     by_party: dict[str, Enrollment] = {}
+    files: dict[str, str] = {}
     listed = []
     for source in sources:
         reader = open_reader(source)
         _, enrollment = open_enrollment(reader, plan)
         if enrollment.party in by_party:
             raise RefusedError(
-                f"{enrollment.party} enrolled twice, again in {reader.name}", "leave one of them out"
+                f"{enrollment.party} enrolled twice, in {files[enrollment.party]} and in {reader.name}",
+                "ask the party which one counts: all others must use the same",
             )
-        by_party[enrollment.party] = enrollment
+        by_party[enrollment.party], files[enrollment.party] = enrollment, reader.name
         listed.append(Enrolled(enrollment.party, reader.digest))
     found = Enrollments(by_party, tuple(sorted(listed)))
     if expected is not None and found.listed != expected:
@@ -99,37 +101,38 @@ def open_answer(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Answer]
     if ANSWERS not in own.scheme.to_open or own.roster is None:
         raise no_dropouts(own)
     check_party(own, reader, found.party)
-    if strangers := sorted(found.owners - set(own.roster.parties)):
+    if strangers := sorted({each.party for each in found.enrolled} - set(own.roster.parties)):
         raise FormatError(f"{reader.name}: answers about {strangers[0][:64]!r}, who is no party of its plan")
     return own, found
 
 
-def open_answers(sources: Sequence[BinaryIO], plan: Plan, aggregate: Reader) -> list[Answered]:
-    """Read all answers about an aggregate, each party's once.
+def open_answers(sources: Sequence[BinaryIO], name: str, blocks: Blocks) -> list[Answered]:
+    """Read all answers about an aggregate's contributors, each party's once.
 
     Args:
         sources: The files, seekable.
-        plan: The plan they must follow.
-        aggregate: The opened aggregate.
+        name: What the aggregate is called.
+        blocks: What it says of itself.
 
     Returns:
         The answers.
 
     Raises:
         FormatError: A file is not sound.
-        MismatchError: They follow another plan, or are about another aggregate.
+        MismatchError: They follow another plan, or are about other parties.
         RefusedError: A party answers twice, or the plan allows for no dropouts.
     """
+    plan, present = blocks.plan, {each.party for each in blocks.contributors}
     if ANSWERS not in plan.scheme.to_open:
         raise no_dropouts(plan)
     found: dict[str, Answered] = {}
     for source in sources:
         reader = open_reader(source)
         _, answer = open_answer(reader, plan)
-        if answer.aggregate != aggregate.digest:
+        if answer.present != present or answer.enrolled != blocks.enrolled:
             raise MismatchError(
-                f"{reader.name}: answers about another aggregate than {aggregate.name}",
-                "answers about one aggregate are used together",
+                f"{reader.name}: answers about other parties than those in {name}",
+                "answers about one set of parties, who enrolled with the same files, are used together",
             )
         if answer.party in found:
             raise RefusedError(f"{answer.party} answers twice, again in {reader.name}", "leave one out")

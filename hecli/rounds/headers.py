@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from hecli.codec.control import Control
 from hecli.errors import FormatError, RefusedError
-from hecli.formats.canonical import Map, digest_of, fields, pack
+from hecli.formats.canonical import Map, digest_of, fields, repack
 from hecli.formats.contributors import (
     Contributor,
     Enrolled,
@@ -128,7 +128,7 @@ def plan_of(reader: Reader, expected: Plan | None = None, who: str = "the plan")
     """
     value = reader.header["plan"]
     # By its digest first: mostly that is enough.
-    if expected is not None and digest_of("plan", pack(value)) == expected.digest:
+    if expected is not None and digest_of("plan", repack(value)) == expected.digest:
         return expected
     own = parse_plan(value, reader.name)
     if expected is not None:

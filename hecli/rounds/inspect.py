@@ -12,6 +12,7 @@ from hecli.ledger.chain import entry_signer
 from hecli.ledger.entry import Entry
 from hecli.plan.data import Plan
 from hecli.plan.files import read_plan
+from hecli.rounds.attest import open_attestation
 from hecli.rounds.describe import (
     Description,
     describe_card,
@@ -65,15 +66,20 @@ def _public_key(reader: Reader) -> Description:
 
 def _private_key(reader: Reader) -> Description:
     file = parse_private_key(reader)
-    return _key(file.public) | {"passphrase": _has_passphrase(file.secret), "warning": _SECRET}
+    return _key(file.public) | {
+        "verified_only": file.verified_only,
+        "passphrase": _has_passphrase(file.secret),
+        "warning": _SECRET,
+    }
 
 
 def _share(reader: Reader) -> Description:
     file = parse_share(reader)
     card = file.secret.card
-    return _key(PublicKey(file.key.n)) | {
+    return _key(PublicKey(file.key.n, file.key)) | {
         "shares": [file.key.threshold, file.key.shares],
         "share": file.index,
+        "verified_only": file.verified_only,
         "sealed_to": None if card is None else describe_card(card),
         "passphrase": _has_passphrase(file.secret),
         "warning": _SECRET,
@@ -150,9 +156,18 @@ def _answer(reader: Reader) -> Description:
         "party": answer.party,
         "present": [owner for owner, _ in answer.self_shares],
         "absent": [owner for owner, _ in answer.mask_shares],
-        "aggregate": answer.aggregate.hex(),
     }
     return found | describe_plan(plan) | describe_signature(reader)
+
+
+def _attestation(reader: Reader) -> Description:
+    found = open_attestation(reader)
+    said: Description = {
+        "party": found.party,
+        "contributors": describe_contributors(found.contributors),
+        "attests": found.aggregate.hex(),
+    }
+    return said | describe_plan(found.plan) | describe_signature(reader)
 
 
 def _tensors(reader: Reader) -> Description:
@@ -193,6 +208,7 @@ _DESCRIBE: dict[str, Callable[[Reader], Description]] = {
     "enrollment": _enrollment,
     "update": _blocks,
     "aggregate": _blocks,
+    "attestation": _attestation,
     "answer": _answer,
     "partial": _partial,
     "sum": _sum,

@@ -8,20 +8,18 @@ from typing import BinaryIO
 from hecli.arithmetic.sizes import InvalidCiphertextError
 from hecli.codec.control import Control
 from hecli.errors import FormatError, RefusedError
-from hecli.executors.interface import Executor
 from hecli.formats import envelope
-from hecli.formats.contributors import Contributor, Enrolled
+from hecli.formats.contributors import Contributor
 from hecli.formats.reader import Reader, open_reader
 from hecli.formats.text import count
 from hecli.identity.signatures import Identity, signer
 from hecli.plan.checks import possible_totals
 from hecli.plan.data import Plan
 from hecli.rounds.enrollments import open_answers, open_enrollments
-from hecli.rounds.headers import Sum, open_blocks
+from hecli.rounds.headers import Blocks, Sum, open_blocks
 from hecli.rounds.progress import Progress
 from hecli.rounds.proofs import groups_of, numbered, sum_statement
 from hecli.rounds.signing import check_identity
-from hecli.rounds.verify_aggregate import check_recomputed
 from hecli.schemes.round import Open, Opener, Opens, PrivateKey
 from hecli.storage.store import Record
 
@@ -34,15 +32,21 @@ class Opening:
 
     Args:
         reader: The file.
-        plan: The plan it follows.
-        contributors: Who is in it.
-        enrolled: With whom it is masked, where the plan allows for dropouts.
+        blocks: What it says of itself.
     """
 
     reader: Reader
-    plan: Plan
-    contributors: tuple[Contributor, ...]
-    enrolled: tuple[Enrolled, ...]
+    blocks: Blocks
+
+    @property
+    def plan(self) -> Plan:
+        """The plan it follows."""
+        return self.blocks.plan
+
+    @property
+    def contributors(self) -> tuple[Contributor, ...]:
+        """Who is in it."""
+        return self.blocks.contributors
 
     def opener(
         self, key: PrivateKey | None, enrollments: Sequence[BinaryIO], answers: Sequence[BinaryIO]
@@ -63,8 +67,8 @@ class Opening:
         return Opener(
             key,
             self.contributors,
-            open_enrollments(enrollments, self.plan, self.enrolled) if enrollments else None,
-            open_answers(answers, self.plan, self.reader) if answers else (),
+            open_enrollments(enrollments, self.plan, self.blocks.enrolled) if enrollments else None,
+            open_answers(answers, self.reader.name, self.blocks) if answers else (),
         )
 
 
@@ -85,28 +89,22 @@ def open_aggregate(
     aggregate: BinaryIO,
     made: str,
     plan: Plan | None,
-    sources: Sequence[BinaryIO] | None,
     identity: Identity | None,
-    work: Executor,
-    progress: Progress,
 ) -> Opening:
-    """Check of an aggregate all that can be before anything of it is opened, but for the key.
+    """Check of an aggregate all that takes neither a key nor the updates it was made of.
 
     Args:
         aggregate: The file, seekable.
         made: The kind of file to be made of it.
         plan: The plan it must follow; without it, its own is believed.
-        sources: The parties' updates, of which it must be the product.
         identity: Who opens, where the plan has a roster.
-        work: Who works.
-        progress: Told how many blocks are recomputed, and of how many.
 
     Returns:
         The aggregate, opened.
 
     Raises:
         FormatError: It is not sound.
-        MismatchError: It follows another plan, or is something else than the product.
+        MismatchError: It follows another plan.
         RefusedError: It may not be opened.
     """
     reader = open_reader(aggregate)
@@ -121,16 +119,9 @@ def open_aggregate(
         )
     if plan.scheme.masking is not None:
         plan.scheme.masking.check_enough(contributors, plan.roster, reader.name)
-    if sources is not None:
-        check_recomputed(reader, blocks, sources, work, progress)
-    elif plan.require_verified:
-        raise RefusedError(
-            f"the plan has {reader.name} opened only when it was recomputed from the updates",
-            "pass the parties' files with --from",
-        )
     # Damage shows in the digests, quickly, and is not taken for forgery.
     reader.verify()
-    return Opening(reader, plan, contributors, blocks.enrolled)
+    return Opening(reader, blocks)
 
 
 def write_sum(

@@ -9,6 +9,7 @@ from hecli.executors.interface import SERIAL, Executor
 from hecli.formats import envelope
 from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
+from hecli.rounds.evidence import Evidence
 from hecli.rounds.headers import Partial
 from hecli.rounds.opening import Opening, open_aggregate
 from hecli.rounds.progress import Progress, counted, no_progress
@@ -37,7 +38,10 @@ def partial(
     share: Share,
     *,
     plan: Plan | None = None,
-    sources: Sequence[BinaryIO] | None = None,
+    updates: Sequence[BinaryIO] | None = None,
+    attested: int | None = None,
+    attestations: Sequence[BinaryIO] = (),
+    unverified: bool = False,
     identity: Identity | None = None,
     record: Record | None = None,
     work: Executor = SERIAL,
@@ -53,7 +57,10 @@ def partial(
         out: Where the partial goes.
         share: The share.
         plan: The plan it must follow; without it, its own is believed.
-        sources: The parties' updates: it must be their product.
+        updates: As for `decrypt`,
+        attested: likewise,
+        attestations: likewise,
+        unverified: and likewise.
         identity: Who signs the partial, where the plan has a roster.
         record: Told of the opening before anything is written.
         work: Who works.
@@ -65,13 +72,22 @@ def partial(
     Raises:
         FormatError: A file is not sound.
         MismatchError: The share, the plan or the updates are others.
-        RefusedError: There are fewer contributors than the plan opens, or the
-            roster forbids it.
+        RefusedError: There are fewer contributors than the plan opens, nothing
+            shows what it was made of, or the roster forbids it.
     """
-    opening = open_aggregate(aggregate, "partial", plan, sources, identity, work, progress)
-    plan, reader = opening.plan, opening.reader
+    opening = open_aggregate(aggregate, "partial", plan, identity)
+    reader = opening.reader
     sharing = shared(opening)
     sharing.check_share(share, reader.name)
+    Evidence(updates, attested, attestations, unverified).check(
+        reader,
+        opening.blocks,
+        verified_only=share.verified_only,
+        agreed=plan is not None,
+        work=work,
+        progress=progress,
+    )
+    plan = opening.plan
     if record is not None:
         record(plan.digest, reader.digest)
     made = Partial(plan, opening.contributors, reader.digest, share.index)

@@ -40,6 +40,8 @@ def verify_aggregate(
     """
     reader = open_reader(aggregate)
     blocks = open_blocks(reader, plan)
+    # Damage shows in the digests, and is not taken for fraud.
+    reader.verify()
     check_recomputed(reader, blocks, sources, work, progress)
     return blocks.contributors
 
@@ -67,9 +69,10 @@ def check_recomputed(
             "give the aggregate first, and the parties' updates with --from",
         )
     if not sources:
-        raise RefusedError("there are no updates to recompute the aggregate from", "give them with --from")
-    # Damage shows in the digests, and is not taken for fraud.
-    reader.verify()
+        raise RefusedError(
+            f"nothing shows what {reader.name} was made of: none of its parties' updates is here",
+            "put them beside it, as .enc files, or give them with --from",
+        )
     opened = open_sources(sources, blocks.plan)
     for source in opened.readers:
         if source.kind != "update":
@@ -84,6 +87,7 @@ def check_recomputed(
             "whoever aggregated altered it: aggregate the updates again",
         )
     opened.check_proofs(work, progress)
+    reader.rewind()
     with product(opened, work, progress) as made:
         _compare(reader, made, blocks.plan)
 

@@ -69,8 +69,8 @@ def verify_sum(
     elif scheme.sharing is not None:
         if key is None:
             raise RefusedError("partials are checked with the key that was dealt", "pass its .pub with --key")
-        with combined(opening, partials, key, opener, work) as (opened, control, lanes, _):
-            _compare(reader, claimed, opening, opened, control, lanes, progress)
+        with combined(opening, partials, key, opener, work) as ready:
+            _compare(reader, claimed, opening, ready.open, ready.control, ready.lanes, progress)
     elif KEY in scheme.to_open:
         raise RefusedError(f"sums of the scheme {scheme.name!r} cannot be checked without the key")
     else:
@@ -90,7 +90,7 @@ def _opening(aggregate: Reader, claimed: Sum, name: str) -> Opening:
             f"({claimed.aggregate.hex()[:16]}, not {aggregate.digest.hex()[:16]})",
             "give the aggregate that it was opened from with --from",
         )
-    return Opening(aggregate, blocks.plan, blocks.contributors, blocks.enrolled)
+    return Opening(aggregate, blocks)
 
 
 def _check_proofs(

@@ -225,12 +225,13 @@ class Scheme(Protocol):
         """
         ...
 
-    def check(self, roster: Roster | None, parties: int) -> None:
+    def check(self, roster: Roster | None, parties: int, fewest: int) -> None:
         """Refuse parameters that no round can have.
 
         Args:
             roster: Who takes part, where the plan says it.
             parties: The most parties.
+            fewest: The fewest contributors of a sum that may be opened.
 
         Raises:
             HecliError: They cannot be.

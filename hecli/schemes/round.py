@@ -64,7 +64,10 @@ class PublicKey(Protocol):
 
 
 class PrivateKey(Protocol):
-    """What opens."""
+    """What opens; `verified_only` where nothing that was not verified."""
+
+    @property
+    def verified_only(self) -> bool: ...  # noqa: D102 - said above
 
     @property
     def public(self) -> PublicKey:
@@ -73,7 +76,10 @@ class PrivateKey(Protocol):
 
 
 class Share(Protocol):
-    """One share of a key."""
+    """One share of a key; `verified_only` where it opens nothing that was not verified."""
+
+    @property
+    def verified_only(self) -> bool: ...  # noqa: D102 - said above
 
     @property
     def index(self) -> int:

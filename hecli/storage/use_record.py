@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats import envelope
@@ -12,10 +13,39 @@ from hecli.storage.local import LOCAL
 from hecli.storage.store import Record
 from hecli.storage.use_record_file import KIND, Uses, parse_record, record_header
 
-NOUNS = {"opened": "aggregate", "masked": "update", "answered": "aggregate"}
+
+class Use(NamedTuple):
+    """What a secret is used for.
+
+    Args:
+        said: How an error says that it was, before.
+        danger: Why it must not be again, and what to do.
+    """
+
+    said: str
+    danger: str
 
 
-def remember(secret: str, use: str, danger: str, *, again: bool) -> Record:
+USES = {
+    "opened": Use(
+        "another aggregate of this plan was opened before",
+        "the difference of two sums of one round shows what single parties sent: make a plan for each "
+        "round, or pass --again if every party agrees",
+    ),
+    "masked": Use(
+        "another update of this plan was masked before",
+        "two updates under the same masks show how they differ: make a new plan, "
+        "or pass --again if the first never left this machine",
+    ),
+    "answered": Use(
+        "another set of parties of this plan was answered about before",
+        "answers about two sets of parties together may uncover one: there is no second answer",
+    ),
+}
+"""All uses, by the suffix of the record."""
+
+
+def remember(secret: str, use: str, *, again: bool = False) -> Record:
     """Make what notes, beside a secret, that it is used on a file of a plan, by their digests.
 
     A use is never taken back, for whoever was stopped in the middle may have
@@ -23,8 +53,7 @@ def remember(secret: str, use: str, danger: str, *, again: bool) -> Record:
 
     Args:
         secret: The path of the secret's file.
-        use: What is done to the file, a key of NOUNS and the suffix of the record.
-        danger: Why there must be no second file of a plan, and what to do.
+        use: What it is used for, a key of USES.
         again: Whether there may be one all the same.
 
     Returns:
@@ -46,9 +75,7 @@ def remember(secret: str, use: str, danger: str, *, again: bool) -> Record:
         with _locked(secret):
             uses = _read(path)
             if any(known == plan and other != file for known, other in uses) and not again:
-                raise RefusedError(
-                    f"another {NOUNS[use]} of this plan was {use} before, says {secret}.{use}", danger
-                )
+                raise RefusedError(f"{USES[use].said}, says {secret}.{use}", USES[use].danger)
             if (plan, file) not in uses:
                 with LOCAL.create(path, replace=True, secret=True) as out:
                     envelope.write(out, KIND, record_header(uses | {(plan, file)}))

@@ -154,7 +154,7 @@ def start_faults() -> Group:
         "section-without-records": ["lanes", 512, 0, 2048],
         "section-chunk-of-nothing": ["lanes", 512, 1, 0],
         "section-chunk-too-large": ["lanes", 512, 1, (1 << 17) + 1],
-        "section-too-many-chunks": ["lanes", 512, (1 << 26) + 1, 1],
+        "section-too-many-chunks": ["lanes", 512, (1 << 22) + 1, 1],
         "records-too-many": ["lanes", 512, 1 << 62, 2048],
     }
     for name, section in impossible.items():
@@ -445,7 +445,7 @@ def private_key_faults() -> Group:
     sealed = under_passphrase(both, integer(N))
 
     def private(secret: Map, n: int = N) -> bytes:
-        return envelope("private key", {"n": integer(n), "secret": secret})
+        return envelope("private key", {"n": integer(n), "verified_only": False, "secret": secret})
 
     group.add(
         "private-key-of-another-n", private({"clear": both}, r.SAFE_N), "do not make its modulus", "open"
@@ -464,6 +464,15 @@ def private_key_faults() -> Group:
         private({"clear": records([unfit, SMALL_Q], size)}, unfit * SMALL_Q),
         "do not fit together",
         "open",
+    )
+    unsaid = {"n": integer(N), "secret": {"clear": both}}
+    group.add(
+        "private-key-verified-only-missing", envelope("private key", unsaid), "no field 'verified_only'"
+    )
+    group.add(
+        "private-key-verified-only-integer",
+        envelope("private key", {**unsaid, "verified_only": 1}),
+        "'verified_only' of the wrong type",
     )
     group.add("private-key-short-secret", private({"clear": both[1:]}), "wrong length")
     group.add("private-key-two-secrets", private({"clear": both, **sealed}), "secret")
@@ -494,8 +503,8 @@ def under(sealed: Map, **changes: Any) -> Map:
 def share_faults() -> Group:
     """Shares of a key."""
     group = Group("3 share")
-    group.add("share-index", r.share(index=4), "is share 4 of 3")
-    group.add("share-index-zero", r.share(index=0), "is share 0 of 3")
+    group.add("share-index", r.share(index=5), "is share 5 of 4")
+    group.add("share-index-zero", r.share(index=0), "is share 0 of 4")
     small: Map = {"threshold": 2, "v": b"\4", "keys": [b"\x10", b"\x40"]}
     group.add(
         "share-of-a-small-key",
@@ -534,7 +543,7 @@ def plan_faults() -> Group:
     group.add("plan-rounding", quantise_with(rounding="up"), "'up' is none of")
     group.add("plan-randomness", scheme_with(randomness="none"), "'none' is none of")
     group.add("plan-id", plan_with(id=bytes(15)), "id has the wrong length")
-    group.add("plan-not-verified", plan_with(require_verified=False), "not in canonical form")
+    group.add("plan-require-verified", plan_with(require_verified=True), "unknown field 'require_verified'")
     group.add("plan-unknown-field", plan_with(bits=8), "unknown field 'bits'")
     group.add("plan-without-codec", plan_file(without(PLAN, "codec")), "no field 'codec'")
     group.add("plan-no-tensors", tensors_of(), "holds 0 tensors")
@@ -580,7 +589,8 @@ def plan_faults() -> Group:
     group.add("scheme-without-randomness", plan_with(scheme=without(r.PAILLIER, "randomness")), "no field")
     for name, changes, says in (
         ("plan-opens-alone", {"threshold": 1}, "threshold cannot be"),
-        ("plan-opens-more-than-there-are", {"threshold": 4}, "threshold cannot be"),
+        ("plan-opens-more-than-there-are", {"threshold": 5}, "threshold cannot be"),
+        ("plan-opens-twice", {"threshold": 2}, "one dishonest holder opens two sums"),
         ("plan-opens-of-65", {"shares": 65}, "threshold cannot be"),
         ("plan-opens-short-digest", {"dealing": bytes(31)}, "threshold cannot be"),
         ("plan-opens-unknown-field", {"x": 1}, "unknown field 'x'"),
@@ -923,6 +933,22 @@ def ledger_faults() -> Group:
     for name, time in times.items():
         group.add(f"time-{name}", entry(time=time), "is no time")
 
+    group.rule = "3 attestation"
+
+    def attestation(signer: str = "alice", plan: Map = r.SIGNED_PLAN, **changes: Any) -> bytes:
+        return follows(plan, "attestation", {**r.ATTESTATION, **changes}, signer=signer)
+
+    group.add("attestation-unsigned", follows(r.SIGNED_PLAN, "attestation", r.ATTESTATION), "not signed")
+    group.add("attestation-by-another", attestation("bob"), "not signed by alice")
+    group.add(
+        "attestation-by-a-stranger", attestation("mallory", party="mallory"), "not on the plan's roster"
+    )
+    group.add("attestation-digest", attestation(aggregate=bytes(31)), "wrong length")
+    group.add("attestation-of-nobody", attestation(contributors=[]), "missing or out of order")
+    unsigned = [each[:2] for each in r.SIGNED_CONTRIBUTORS]
+    group.add("attestation-of-unsigned", attestation(contributors=unsigned), "no signed update of a party")
+    group.add("attestation-without-roster", attestation(plan=PLAN), "its plan has no roster")
+
     group.rule = "3 use record"
     unsorted = [[bytes([1] * 32), bytes(32)], [bytes(32), bytes(32)]]
     group.add("record-unsorted", envelope("use record", {"uses": unsorted}), "out of order")
@@ -937,8 +963,8 @@ def partial_faults() -> Group:
     """Partials, alone and when they are combined."""
     group = Group("3 partial")
     group.add("partial-aggregate", r.partial(1, aggregate=bytes(31)), "wrong length")
-    group.add("partial-index-zero", r.partial(1, index=0), "there are 3")
-    group.add("partial-index-4", r.partial(1, index=4), "there are 3")
+    group.add("partial-index-zero", r.partial(1, index=0), "there are 4")
+    group.add("partial-index-5", r.partial(1, index=5), "there are 4")
     group.add(
         "partial-without-shares",
         follows(
@@ -951,7 +977,7 @@ def partial_faults() -> Group:
     )
 
     group.rule = "7"
-    use = "combine with shared-3.part"
+    use = "combine with shared-3.part shared-4.part"
     own, other = r.VALUES[:2]
     group.add("combine-share", r.partial(1, r.partial_body(1, (other, other))), "share 1) does not hold", use)
     group.add(
@@ -985,7 +1011,7 @@ def enrollment_faults() -> Group:
         return follows(r.DROPOUT_PLAN, "update", header, r.DROPOUT_BODIES[0], signer="alice")
 
     fit, order = "who enrolled does not fit", "who enrolled is out of order"
-    alice, bob, carol = r.ENROLLED
+    alice, bob, carol, dora = r.ENROLLED
     group.add(
         "enrolled-without-dropouts",
         follows(
@@ -1003,9 +1029,9 @@ def enrollment_faults() -> Group:
         fit,
     )
     group.add("enrolled-below-threshold", update([alice]), fit)
-    group.add("enrolled-strangers", update([alice, bob, ["dora", bytes(32)]]), fit)
-    group.add("enrolled-without-the-party", update([bob, carol]), fit)
-    group.add("enrolled-unsorted", update([bob, alice, carol]), order)
+    group.add("enrolled-strangers", update([alice, bob, carol, ["emil", bytes(32)]]), fit)
+    group.add("enrolled-without-the-party", update([bob, carol, dora]), fit)
+    group.add("enrolled-unsorted", update([bob, alice, carol, dora]), order)
     group.add("enrolled-twice", update([alice, alice, bob]), order)
     group.add("enrolled-malformed", update([alice, ["bob", bytes(31)]]), "malformed")
     group.add(
@@ -1013,7 +1039,7 @@ def enrollment_faults() -> Group:
         follows(
             r.DROPOUT_PLAN,
             "aggregate",
-            {"contributors": r.DROPOUT_CONTRIBUTORS, "enrolled": [alice, carol]},
+            {"contributors": r.DROPOUT_CONTRIBUTORS, "enrolled": [alice, carol, dora]},
             r.DROPOUT_BODY,
             signer="bob",
         ),
@@ -1024,7 +1050,7 @@ def enrollment_faults() -> Group:
         follows(
             r.DROPOUT_PLAN,
             "update",
-            {"party": "bob", "enrolled": [alice, bob]},
+            {"party": "bob", "enrolled": [alice, bob, dora]},
             r.DROPOUT_BODIES[1],
             signer="bob",
         ),
@@ -1051,7 +1077,7 @@ def enrollment_faults() -> Group:
         "allows for no dropouts",
     )
     parties = header["parties"]
-    group.add("enrollment-for-two", r.enrollment("alice", parties=parties[:2]), "not for as many parties")
+    group.add("enrollment-for-three", r.enrollment("alice", parties=parties[:3]), "not for as many parties")
     group.add("enrollment-key", r.enrollment("alice", mask_key=bytes(31)), "wrong length")
     group.add("enrollment-digest", r.enrollment("alice", self_digest=bytes(31)), "wrong length")
     group.add("enrollment-own-box", r.enrollment("alice", own=header["own"][:-1]), "wrong length")
@@ -1063,7 +1089,7 @@ def enrollment_faults() -> Group:
     group.add("enrollment-party-digest", first(*parties[0][:2], bytes(31)), "malformed")
 
     group.rule = "8"
-    use = "mask with alice.enroll carol.enroll"
+    use = "mask with alice.enroll carol.enroll dora.enroll"
     of_bob = r.enrollment_header("bob")["parties"]
     group.add(
         "mask-box",
@@ -1084,7 +1110,9 @@ def enrollment_faults() -> Group:
 def answer_faults() -> Group:
     """Answers, alone and when they take masks off."""
     group = Group("3 answer")
-    shares = [[name, r.shares_of(name, 0)[1]] for name in ("alice", "bob")]
+    says = "about all who enrolled"
+    carol_share = ["carol", r.shares_of("carol", 1)[1]]
+    shares = [[name, r.shares_of(name, 0)[1]] for name in r.DROPOUT_PARTIES]
     group.add(
         "answer-both-secrets",
         r.answer("bob", mask_shares=[["alice", r.shares_of("alice", 1)[1]]]),
@@ -1093,15 +1121,24 @@ def answer_faults() -> Group:
     group.add("answer-unsorted", r.answer("bob", self_shares=shares[::-1]), "out of order")
     group.add("answer-twice", r.answer("bob", self_shares=[shares[0], *shares]), "out of order")
     group.add("answer-short-share", r.answer("bob", self_shares=[["alice", bytes(65)]]), "malformed")
-    group.add("answer-stranger", r.answer("bob", mask_shares=[["dora", bytes(66)]]), "no party")
-    group.add("answer-coordinator", r.answer("bob", mask_shares=[["anna", bytes(66)]]), "no party")
-    group.add("answer-short-digest", r.answer("bob", aggregate=bytes(31)), "wrong length")
+    group.add(
+        "answer-stranger",
+        r.answer(
+            "bob", enrolled=[*r.ENROLLED, ["emil", bytes(32)]], mask_shares=[carol_share, ["emil", bytes(66)]]
+        ),
+        "no party",
+    )
+    group.add("answer-about-the-coordinator", r.answer("bob", mask_shares=[["anna", bytes(66)]]), says)
+    group.add("answer-owner-missing", r.answer("bob", self_shares=shares[:1]), says)
+    group.add("answer-without-absent", r.answer("bob", mask_shares=[]), says)
+    group.add("answer-enrolled-unsorted", r.answer("bob", enrolled=r.ENROLLED[::-1]), "out of order")
+    group.add("answer-enrolled-malformed", r.answer("bob", enrolled=[["alice", bytes(31)]]), "malformed")
     group.add("answer-by-another", r.answer("bob", signer="carol"), "not signed by bob")
     group.add("answer-by-no-party", r.answer("bob", party="anna", signer="anna"), "may not answer")
     header: Map = {
         "party": "bob",
-        "aggregate": file_digest(r.MASKED_AGGREGATE),
-        "self_shares": [],
+        "enrolled": r.ENROLLED[:1],
+        "self_shares": shares[:1],
         "mask_shares": [],
     }
     group.add(
@@ -1111,16 +1148,19 @@ def answer_faults() -> Group:
     )
 
     group.rule = "8"
-    use = "unmask with carol.ans"
+    use = "unmask with carol.ans dora.ans"
     other = (int.from_bytes(shares[0][1], "big") + 1) % FIELD
     group.add(
         "unmask-share",
-        r.answer("bob", self_shares=[["alice", other.to_bytes(66, "big")], shares[1]]),
+        r.answer("bob", self_shares=[["alice", other.to_bytes(66, "big")], *shares[1:]]),
         "not the one that was dealt",
         use,
     )
-    group.add("unmask-other-aggregate", r.answer("bob", aggregate=bytes(32)), "another aggregate", use)
-    group.add("unmask-owner-missing", r.answer("bob", self_shares=shares[:1]), "those it should", use)
+    everybody = [[name, r.shares_of(name, 0)[1]] for name in r.FOUR]
+    others = r.answer("bob", self_shares=everybody, mask_shares=[])
+    group.add("unmask-other-parties", others, "answers about other parties", use)
+    changed = r.answer("bob", enrolled=[*r.ENROLLED[:3], ["dora", bytes(32)]])
+    group.add("unmask-other-enrollments", changed, "answers about other parties", use)
     return group
 
 

@@ -64,7 +64,7 @@ def keys() -> dict[str, Good]:
     boxed_share = {"card": card("alice"), "box": box(r.SHARE_BYTES, "alice", r.SHARE_BOUND)}
 
     def private(secret: Map) -> bytes:
-        return envelope("private key", {"n": integer(N), "secret": secret})
+        return envelope("private key", {"n": integer(N), "verified_only": False, "secret": secret})
 
     def public(n: int, **dealing: object) -> bytes:
         return envelope("public key", {"n": integer(n), **dealing})
@@ -90,7 +90,7 @@ def keys() -> dict[str, Good]:
             "3 identity",
             "the same under the passphrase",
         ),
-        "shared.pub": Good(public(r.SAFE_N, dealing=r.DEALING), "3 public key", "a key in 3 shares, 2 open"),
+        "shared.pub": Good(public(r.SAFE_N, dealing=r.DEALING), "3 public key", "a key in 4 shares, 3 open"),
         "shared-1.share": Good(r.share(), "3 share", "its first share"),
         "sealed-1.share": Good(r.share(secret=sealed_share), "3 share", "the same under the passphrase"),
         "boxed-1.share": Good(r.share(secret=boxed_share), "3 share", "the same sealed to alice's card"),
@@ -123,7 +123,6 @@ def open_round() -> dict[str, Good]:
     return {
         "round.plan": Good(plan_file(PLAN), "3 plan", "the plan of the open round"),
         "default.plan": Good(plan_file(r.DEFAULT_PLAN), "3 plan", "the default plan for the same tensors"),
-        "verified.plan": Good(plan_file({**PLAN, "require_verified": True}), "3 plan", "with a field more"),
         "least-step.plan": Good(
             tensors_of(["w", "int8", [1]], step=2.0**-512), "3 plan", "the least step there may be"
         ),
@@ -203,6 +202,7 @@ def other_rounds() -> dict[str, Good]:
         "shared.agg": Good(r.SHARED_AGGREGATE, "3 aggregate", "two updates under it"),
         "shared-1.part": Good(r.partial(1), "7", "what share 1 contributes to opening it"),
         "shared-3.part": Good(r.partial(3), "7", "what share 3 contributes"),
+        "shared-4.part": Good(r.partial(4), "7", "what share 4 contributes"),
         "hidden.plan": Good(plan_file(r.HIDDEN_PLAN), "3 plan", "a key, and masks"),
         "hidden-alice.enc": Good(r.HIDDEN_UPDATES[0], "8", "alice's update, masked and encrypted"),
         "hidden-bob.enc": Good(r.HIDDEN_UPDATES[1], "8", "bob's"),
@@ -212,12 +212,19 @@ def other_rounds() -> dict[str, Good]:
         "masked-bob.enc": Good(r.MASKED_UPDATES[1], "8", "bob's"),
         "masked.agg": Good(r.MASKED_AGGREGATE, "8", "both"),
         "dropouts.plan": Good(plan_file(r.DROPOUT_PLAN), "3 plan", "masks, and one party may drop out"),
-        **{f"{name}.enroll": Good(r.enrollment(name), "3 enrollment", f"{name} enrolls") for name in r.THREE},
+        **{f"{name}.enroll": Good(r.enrollment(name), "3 enrollment", f"{name} enrolls") for name in r.FOUR},
         "dropouts-alice.enc": Good(r.DROPOUT_UPDATES[0], "8", "alice's update, doubly masked"),
         "dropouts-bob.enc": Good(r.DROPOUT_UPDATES[1], "8", "bob's; carol drops out"),
-        "dropouts.agg": Good(r.DROPOUT_AGGREGATE, "8", "both"),
+        "dropouts-dora.enc": Good(r.DROPOUT_UPDATES[2], "8", "dora's, all zeros"),
+        "dropouts.agg": Good(r.DROPOUT_AGGREGATE, "8", "the three"),
         "bob.ans": Good(r.answer("bob"), "3 answer", "bob answers about it"),
         "carol.ans": Good(r.answer("carol"), "3 answer", "carol answers about it"),
+        "dora.ans": Good(r.answer("dora"), "3 answer", "dora answers about it"),
+        "alice.att": Good(
+            follows(r.SIGNED_PLAN, "attestation", r.ATTESTATION, signer="alice"),
+            "3 attestation",
+            "alice attests signed.agg",
+        ),
         "00000001.entry": Good(r.FIRST, "3 entry", "a ledger begins"),
         "00000002.entry": Good(
             envelope("entry", r.SECOND_ENTRY, signer="anna", plan=plan_digest(r.SIGNED_PLAN)),
@@ -255,7 +262,7 @@ def table(good: dict[str, Good], faults: dict[str, Fault]) -> str:
         "| `verify` | this sum is checked against the other file |",
         "| `combine` | this partial and the other open `shared.agg` |",
         "| `mask` | alice makes an update with this enrollment of bob's and the others |",
-        "| `unmask` | this answer and the other open `dropouts.agg`, with all three enrollments |",
+        "| `unmask` | this answer and the other open `dropouts.agg`, with all four enrollments |",
         "",
         "## Good files",
         "",

@@ -160,12 +160,12 @@ def sign(who: Any, kind: str, plan: bytes, own: bytes) -> list[Any]:
     whom = card(who) if isinstance(who, str) else who
     if whom[1] == WEAK_POINT:
         return [*whom, WEAK_SIGNATURE]
-    keys_of = next(name for name in (*PEOPLE, "mallory", "dora") if card(name)[1] == whom[1])
+    keys_of = next(name for name in (*PEOPLE, "mallory", "emil") if card(name)[1] == whom[1])
     message = b"hecli signature v2\0" + pack([kind, plan, *whom, own])
     return [*whom, Ed25519PrivateKey.from_private_bytes(secrets_of(keys_of)[0]).sign(message)]
 
 
-PEOPLE = ["alice", "anna", "bob", "carol"]
+PEOPLE = ["alice", "anna", "bob", "carol", "dora"]
 
 
 # Section 2: numbers.

@@ -165,16 +165,22 @@ SIGNED_SUM_HEADER: Map = {
 SIGNED_SUM = sum_body(SIGNED_PLAN, BOTH, SIGNED_SUM_HEADER, (4001, 5001))
 
 
-# A key of safe primes in three shares, of which two open, and a round under it.
+# A key of safe primes in four shares, of which three open, and a round under it.
 SAFE_N = SAFE_P * SAFE_Q
 SAFE_M = (SAFE_P // 2) * (SAFE_Q // 2)
-SLOPE = int.from_bytes(hashlib.shake_256(b"slope").digest(512), "big") % (SAFE_N * SAFE_M)
-VALUES = [(SAFE_M * pow(SAFE_M, -1, SAFE_N) + SLOPE * index) % (SAFE_N * SAFE_M) for index in (1, 2, 3)]
+SLOPE, BEND = (
+    int.from_bytes(hashlib.shake_256(label).digest(512), "big") % (SAFE_N * SAFE_M)
+    for label in (b"slope", b"bend")
+)
+VALUES = [
+    (SAFE_M * pow(SAFE_M, -1, SAFE_N) + SLOPE * index + BEND * index**2) % (SAFE_N * SAFE_M)
+    for index in (1, 2, 3, 4)
+]
 V = pow(4321, 2, SAFE_N**2)
-KEYS = [pow(V, 6 * value, SAFE_N**2) for value in VALUES]
-DEALING: Map = {"threshold": 2, "v": integer(V), "keys": [integer(each) for each in KEYS]}
+KEYS = [pow(V, 24 * value, SAFE_N**2) for value in VALUES]
+DEALING: Map = {"threshold": 3, "v": integer(V), "keys": [integer(each) for each in KEYS]}
 DEALING_DIGEST = digest("dealing", pack({"n": integer(SAFE_N), **DEALING}))
-OPENS: Map = {"threshold": 2, "shares": 3, "dealing": DEALING_DIGEST}
+OPENS: Map = {"threshold": 3, "shares": 4, "dealing": DEALING_DIGEST}
 SHARED_PLAN: Map = {**PLAN, "scheme": {**PAILLIER, "key": integer(SAFE_N), "opens": OPENS}}
 SHARED_NUMBERS_A = ciphertexts(SAFE_N, plain(SHARED_PLAN, A, CONTROL_A), 6001)
 SHARED_NUMBERS_B = ciphertexts(SAFE_N, plain(SHARED_PLAN, B, CONTROL_B), 7001)
@@ -194,7 +200,7 @@ SHARED_AGGREGATE = follows(
 def proven(number: int, value: int, group: list[int]) -> bytes:
     """Make the records of one group: the partials of its ciphertexts, and the proof."""
     square = SAFE_N**2
-    made = [pow(c, 12 * value, square) for c in group]
+    made = [pow(c, 48 * value, square) for c in group]
     statement = number.to_bytes(2, "big") + len(group).to_bytes(4, "big")
     statement += records([SAFE_N, V, KEYS[number - 1], *group, *made], 512)
     session = plan_digest(SHARED_PLAN) + file_digest(SHARED_AGGREGATE)
@@ -203,10 +209,10 @@ def proven(number: int, value: int, group: list[int]) -> bytes:
     joined = 1
     for at, c in enumerate(group):
         joined = joined * pow(c, int.from_bytes(stream[16 * at : 16 * at + 16], "big"), square) % square
-    r = int.from_bytes(hashlib.shake_256(b"random").digest((4096 + 3 + 256) // 8), "big")
+    r = int.from_bytes(hashlib.shake_256(b"random").digest((4096 + 5 + 256) // 8), "big")
     commitments = records([pow(joined, 4 * r, square), pow(V, r, square)], 512)
     e = hashlib.sha256(b"hecli challenge v2\0" + seed + commitments).digest()[:16]
-    z = r + int.from_bytes(e, "big") * 6 * value
+    z = r + int.from_bytes(e, "big") * 24 * value
     return records(made, 512) + e + z.to_bytes(1024 - 16, "big")
 
 
@@ -229,7 +235,7 @@ def partial_header(number: int) -> Map:
     }
 
 
-PARTIALS = {number: partial_body(number) for number in (1, 3)}
+PARTIALS = {number: partial_body(number) for number in (1, 3, 4)}
 
 
 def partial(number: int, body: Sections | None = None, **changes: object) -> bytes:
@@ -244,7 +250,13 @@ SHARE_BOUND = pack([DEALING_DIGEST, 1])
 
 def share(**changes: object) -> bytes:
     """Make the first share."""
-    header = {"n": integer(SAFE_N), "dealing": DEALING, "index": 1, "secret": {"clear": SHARE_BYTES}}
+    header = {
+        "n": integer(SAFE_N),
+        "dealing": DEALING,
+        "index": 1,
+        "verified_only": True,
+        "secret": {"clear": SHARE_BYTES},
+    }
     return envelope("share", {**header, **changes})
 
 
@@ -282,16 +294,16 @@ HIDDEN_NUMBERS, HIDDEN_UPDATES, HIDDEN_AGGREGATE = masked_round(HIDDEN_PLAN, 800
 MASKED_NUMBERS, MASKED_UPDATES, MASKED_AGGREGATE = masked_round(MASKED_PLAN, None)
 MASKED_CONTRIBUTORS = signed_contributors(("alice", MASKED_UPDATES[0]), ("bob", MASKED_UPDATES[1]))
 
-# Three parties, of whom one may drop out: carol does.
-THREE = ["alice", "bob", "carol"]
+# Four parties, of whom one may drop out: carol does.
+FOUR = ["alice", "bob", "carol", "dora"]
 DROPOUT_PLAN: Map = {
     **MASKED_PLAN,
-    "capacity": 3,
+    "capacity": 4,
     "scheme": {"name": "masks", "dropouts": 1},
     "roster": {
         **ROSTER,
-        "members": [card("alice"), card("anna"), card("bob"), card("carol")],
-        "parties": THREE,
+        "members": [card("alice"), card("anna"), card("bob"), card("carol"), card("dora")],
+        "parties": FOUR,
     },
 }
 DROPOUT_DIGEST = plan_digest(DROPOUT_PLAN)
@@ -303,10 +315,13 @@ def round_secrets(name: str) -> tuple[bytes, bytes]:
 
 
 def shares_of(name: str, which: int) -> list[bytes]:
-    """Make the shares of one of a party's secrets: a line through it."""
-    slope = int.from_bytes(hashlib.shake_256(b"slope " + name.encode() + bytes([which])).digest(65), "big")
+    """Make the shares of one of a party's secrets: a parabola through it."""
+    slope, bend = (
+        int.from_bytes(hashlib.shake_256(label + name.encode() + bytes([which])).digest(65), "big")
+        for label in (b"slope ", b"bend ")
+    )
     secret = int.from_bytes(round_secrets(name)[which], "big")
-    return [((secret + slope * x) % FIELD).to_bytes(66, "big") for x in (1, 2, 3)]
+    return [((secret + slope * x + bend * x**2) % FIELD).to_bytes(66, "big") for x in (1, 2, 3, 4)]
 
 
 def bound(owner: str, recipient: str) -> bytes:
@@ -316,7 +331,7 @@ def bound(owner: str, recipient: str) -> bytes:
 
 def for_party(owner: str, name: str, shares: list[bytes] | None = None) -> list[bytes]:
     """Make what an enrollment holds for one party."""
-    pair = [shares_of(owner, which)[THREE.index(name)] for which in (0, 1)]
+    pair = [shares_of(owner, which)[FOUR.index(name)] for which in (0, 1)]
     digests = [digest("share", pack([DROPOUT_DIGEST, owner, name, each])) for each in pair]
     return [box(b"".join(shares or pair), name, bound(owner, name)), *digests]
 
@@ -329,7 +344,7 @@ def enrollment_header(owner: str) -> Map:
         "mask_key": X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw(),
         "self_digest": digest("seed", seed),
         "own": box(seed + secret, owner, bound(owner, "")),
-        "parties": [for_party(owner, name) for name in THREE],
+        "parties": [for_party(owner, name) for name in FOUR],
     }
 
 
@@ -338,7 +353,7 @@ def enrollment(owner: str, **changes: object) -> bytes:
     return follows(DROPOUT_PLAN, "enrollment", {**enrollment_header(owner), **changes}, signer=owner)
 
 
-ENROLLED = [[name, file_digest(enrollment(name))] for name in THREE]
+ENROLLED = [[name, file_digest(enrollment(name))] for name in FOUR]
 ENROLLED_DIGEST = digest("enrolled", pack(ENROLLED))
 
 
@@ -346,7 +361,7 @@ def doubly_masked(name: str, values: list[int], total: int) -> list[int]:
     """Make an update masked with both others, and by itself."""
     seed, secret = round_secrets(name)
     masks = [sequence(derive(seed, "self mask", [ENROLLED_DIGEST]), RING, 2)]
-    for other in THREE:
+    for other in FOUR:
         if other != name:
             shared = agreed(secret, round_secrets(other)[1])
             key = derive(shared, "round mask", [ENROLLED_DIGEST, min(name, other), max(name, other)])
@@ -355,13 +370,19 @@ def doubly_masked(name: str, values: list[int], total: int) -> list[int]:
     return masked(RING, plain(DROPOUT_PLAN, values, total), *masks)
 
 
-DROPOUT_NUMBERS = [doubly_masked("alice", A, CONTROL_A), doubly_masked("bob", B, CONTROL_B)]
+# dora sends zeros.
+DROPOUT_PARTIES = ["alice", "bob", "dora"]
+DROPOUT_NUMBERS = [
+    doubly_masked("alice", A, CONTROL_A),
+    doubly_masked("bob", B, CONTROL_B),
+    doubly_masked("dora", [127] * 6, control(1, 10, 0)),
+]
 DROPOUT_BODIES = [blocks(each, 1024) for each in DROPOUT_NUMBERS]
 DROPOUT_UPDATES = [
     follows(DROPOUT_PLAN, "update", {"party": name, "enrolled": ENROLLED}, body, signer=name)
-    for name, body in zip(THREE[:2], DROPOUT_BODIES, strict=True)
+    for name, body in zip(DROPOUT_PARTIES, DROPOUT_BODIES, strict=True)
 ]
-DROPOUT_CONTRIBUTORS = signed_contributors(("alice", DROPOUT_UPDATES[0]), ("bob", DROPOUT_UPDATES[1]))
+DROPOUT_CONTRIBUTORS = signed_contributors(*zip(DROPOUT_PARTIES, DROPOUT_UPDATES, strict=True))
 DROPOUT_BODY = blocks(masked(RING, *DROPOUT_NUMBERS), 1024)
 DROPOUT_AGGREGATE = follows(
     DROPOUT_PLAN,
@@ -374,11 +395,11 @@ DROPOUT_AGGREGATE = follows(
 
 def answer(of: str, *, signer: str | None = None, **changes: object) -> bytes:
     """Make what a party reveals: of those present the seed's share, of carol the round key's."""
-    at = THREE.index(of)
+    at = FOUR.index(of)
     header: Map = {
         "party": of,
-        "aggregate": file_digest(DROPOUT_AGGREGATE),
-        "self_shares": [[name, shares_of(name, 0)[at]] for name in THREE[:2]],
+        "enrolled": ENROLLED,
+        "self_shares": [[name, shares_of(name, 0)[at]] for name in DROPOUT_PARTIES],
         "mask_shares": [["carol", shares_of("carol", 1)[at]]],
         **changes,
     }
@@ -416,6 +437,12 @@ def wide_update(chunk: int = 1344) -> bytes:
     # 1365 would fit in a chunk; whole groups do.
     return follows(WIDE_PLAN, "update", {"party": "a"}, body, first_chunk=chunk)
 
+
+ATTESTATION: Map = {
+    "party": "alice",
+    "aggregate": file_digest(SIGNED_AGGREGATE),
+    "contributors": SIGNED_CONTRIBUTORS,
+}
 
 # A ledger of two entries.
 ENTRY: Map = {

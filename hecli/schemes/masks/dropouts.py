@@ -122,6 +122,11 @@ def pairs_of(dealing: Dealing, identity: Identity, enrollments: Enrollments) -> 
     own = enrollments.by_party[party]
     opened = unseal(own.own, identity, _context(dealing, party, ""), f"{party}'s enrollment")
     seed, secret = opened[:SEED_SIZE], opened[SEED_SIZE:]
+    if curves.agreement_public(secret) != own.mask_key or digest_of("seed", seed) != own.self_digest:
+        raise FormatError(
+            f"{party}'s own enrollment says other keys than it seals",
+            "it was not made by hecli enroll: enroll again, in a new plan",
+        )
     found = [_self_pair(seed, enrollments, subtract=False)]
     for other, enrollment in enrollments.by_party.items():
         if other != party:
@@ -136,7 +141,6 @@ def answer(
     identity: Identity,
     enrollments: Enrollments,
     present: Collection[str],
-    aggregate: bytes,
 ) -> Answer:
     """Reveal a share of one secret of everybody who enrolled.
 
@@ -146,7 +150,6 @@ def answer(
         identity: Who answers.
         enrollments: All who enrolled.
         present: The names of those who are in the aggregate.
-        aggregate: The digest of the aggregate.
 
     Returns:
         The answer.
@@ -161,7 +164,7 @@ def answer(
             self_shares.append((owner, of_seed))
         else:
             mask_shares.append((owner, of_mask))
-    return Answer(plan, identity.card.name, aggregate, tuple(self_shares), tuple(mask_shares))
+    return Answer(plan, identity.card.name, enrollments.listed, tuple(self_shares), tuple(mask_shares))
 
 
 def pairs_left(

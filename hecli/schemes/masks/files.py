@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from hecli.errors import FormatError
 from hecli.formats.canonical import Map, fields
+from hecli.formats.contributors import Enrolled, pack_enrolled, parse_enrolled
 from hecli.formats.envelope import DIGEST_SIZE, KEY_SIZE
 from hecli.formats.reader import Reader
 from hecli.identity.sealing import SEAL_SIZE
@@ -93,7 +94,7 @@ class Enrollment:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one party reveals about an aggregate: shares, by the name of whose secret they are of.
+    """What one party reveals about a set of contributors: shares, by the name of whose secret they are of.
 
     Of a contributor's self mask's seed, or of an absent party's mask key, and
     never of both for one party.
@@ -101,14 +102,14 @@ class Answer:
     Args:
         plan: The plan.
         party: Who answers.
-        aggregate: The digest of the aggregate.
+        enrolled: Who enrolled, with which enrollments.
         self_shares: Shares of contributors' seeds.
         mask_shares: Shares of absent parties' mask keys.
     """
 
     plan: Map
     party: str
-    aggregate: bytes
+    enrolled: tuple[Enrolled, ...]
     self_shares: tuple[tuple[str, int], ...]
     mask_shares: tuple[tuple[str, int], ...]
 
@@ -122,7 +123,7 @@ class Answer:
             name: [[owner, share.to_bytes(SHARE_SIZE, "big")] for owner, share in shares]
             for name, shares in (("self_shares", self.self_shares), ("mask_shares", self.mask_shares))
         }
-        return {"plan": self.plan, "party": self.party, "aggregate": self.aggregate, **lists}
+        return {"plan": self.plan, "party": self.party, **pack_enrolled(self.enrolled), **lists}
 
     @classmethod
     def parse(cls, reader: Reader) -> "Answer":
@@ -142,23 +143,25 @@ class Answer:
         types: dict[str, type | tuple[type, ...]] = {
             "plan": dict,
             "party": str,
-            "aggregate": bytes,
+            "enrolled": list,
             "self_shares": list,
             "mask_shares": list,
         }
         fields(reader.header, reader.name, "its header", types)
         header = reader.header
-        if len(header["aggregate"]) != DIGEST_SIZE:
-            raise FormatError(f"{reader.name}: the digest of its aggregate has the wrong length")
+        enrolled = parse_enrolled(header, reader.name)
         shares = {name: _shares(header[name], reader.name) for name in ("self_shares", "mask_shares")}
         if {owner for owner, _ in shares["self_shares"]} & {owner for owner, _ in shares["mask_shares"]}:
             raise FormatError(f"{reader.name}: holds shares of both secrets of one party")
-        return cls(**{**header, **shares})
+        found = cls(**{**header, **shares, "enrolled": enrolled})
+        if found.present | {owner for owner, _ in found.mask_shares} != {each.party for each in enrolled}:
+            raise FormatError(f"{reader.name}: does not answer about all who enrolled, and nobody else")
+        return found
 
     @property
-    def owners(self) -> set[str]:
-        """Whose secrets it holds shares of."""
-        return {owner for owner, _ in (*self.self_shares, *self.mask_shares)}
+    def present(self) -> set[str]:
+        """Whom it says to be in the sum."""
+        return {owner for owner, _ in self.self_shares}
 
 
 def _for_party(item: object, file: str) -> ForParty:

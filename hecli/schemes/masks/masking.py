@@ -74,11 +74,11 @@ class Masking(NamedTuple):
         """
         if roster is None:
             raise HecliError("masks are agreed between parties of a roster", "give each --party's card")
-        # Answers about two sets of contributors would need two majorities.
-        if not 0 <= 2 * self.dropouts < parties:
+        # With N = 2K + 1 one who answers twice, of two sets of contributors, uncovers the one they differ by.
+        if self.dropouts < 0 or (self.dropouts and 2 * self.dropouts + 2 > parties):
             raise HecliError(
                 f"{self.dropouts} of {parties} parties are too many to drop out",
-                "more than half of the parties have to stay: lower --dropouts",
+                f"at most {max(parties - 2, 0) // 2} may: one dishonest party would uncover another",
             )
 
     def check_enrolled(
@@ -237,8 +237,7 @@ class Masking(NamedTuple):
         if not self.dropouts:
             return [("masks", "every party's update is needed")]
         needed = self.needed(parties)
-        colluding = 2 * needed - parties - 1
-        who = count(colluding, "colluding party", "colluding parties")
+        who = count(2 * needed - parties - 1, "dishonest party", "dishonest parties")
         return [("masks", f"{needed} updates and {needed} answers are needed; holds against {who}")]
 
     def _enough(self, enrollments: Enrollments | None, round_: Round) -> Enrollments:

@@ -66,8 +66,9 @@ class Masks:
         """Refuse, for there is no key."""
         raise MismatchError(f"the key {key.fingerprint} is not for masks alone")
 
-    def check(self, roster: Roster | None, parties: int) -> None:
+    def check(self, roster: Roster | None, parties: int, fewest: int) -> None:
         """Refuse masks that no round can have; raises HecliError."""
+        del fewest
         self.masking.check(roster, parties)
 
     def read_public_key(self, reader: Reader) -> Never:

@@ -12,6 +12,7 @@ def deal(
     shares: int,
     bits: int = DEFAULT_BITS,
     *,
+    verified_only: bool = True,
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[PublicKey, list[Share]]:
     """Make a fresh key in shares, and forget the whole of it.
@@ -20,6 +21,7 @@ def deal(
         threshold: How many shares open.
         shares: How many there are.
         bits: The bits of the modulus.
+        verified_only: Whether it opens only what was verified.
         progress: Called now and then.
 
     Returns:
@@ -29,4 +31,6 @@ def deal(
         HecliError: No key has such numbers.
     """
     key, values = engines.deal(bits, threshold, shares, progress)
-    return PublicKey(key.n, key), [Share(key, at + 1, value) for at, value in enumerate(values)]
+    return PublicKey(key.n, key), [
+        Share(key, at + 1, value, verified_only) for at, value in enumerate(values)
+    ]

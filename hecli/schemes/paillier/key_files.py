@@ -8,13 +8,13 @@ from hecli.arithmetic.sizes import ciphertext_size, plaintext_size
 from hecli.arithmetic.threshold import ThresholdKey
 from hecli.errors import FormatError
 from hecli.formats import envelope
-from hecli.formats.canonical import Map, digest_of, fields, pack
+from hecli.formats.canonical import Map, fields, pack
 from hecli.formats.numbers import int_bytes, parse_int
 from hecli.formats.reader import Reader
 from hecli.identity.cards import Card
 from hecli.identity.sealing import Ask, Kept, keep
 from hecli.identity.signatures import Identity
-from hecli.schemes.paillier.keys import PrivateKey, PublicKey, sound
+from hecli.schemes.paillier.keys import PrivateKey, PublicKey, dealing_digest, dealing_map, sound
 
 WIDE_LIMIT = 4096
 """Most bytes of a number modulo n^2."""
@@ -28,11 +28,13 @@ class Share:
         key: What everybody may know of the key.
         index: The number of the share, from 1.
         value: The secret.
+        verified_only: Whether it opens only what was verified.
     """
 
     key: ThresholdKey
     index: int
     value: int
+    verified_only: bool = True
 
 
 def write_public_key(key: PublicKey, out: BinaryIO) -> None:
@@ -44,7 +46,7 @@ def write_public_key(key: PublicKey, out: BinaryIO) -> None:
     """
     header: Map = {"n": int_bytes(key.n)}
     if key.shared is not None:
-        header["dealing"] = _pack_dealing(key.shared)
+        header["dealing"] = dealing_map(key.shared)
     envelope.write(out, "public key", header)
 
 
@@ -83,7 +85,11 @@ def write_private_key(key: PrivateKey, out: BinaryIO, passphrase: str | None = N
     # As wide as n, for the primes of another tool's key may differ in length.
     width = plaintext_size(n)
     secret = b"".join(prime.to_bytes(width, "big") for prime in (key.p, key.q))
-    header = {"n": int_bytes(n), "secret": keep(secret, int_bytes(n), passphrase)}
+    header = {
+        "n": int_bytes(n),
+        "verified_only": key.verified_only,
+        "secret": keep(secret, int_bytes(n), passphrase),
+    }
     envelope.write(out, "private key", header)
 
 
@@ -93,10 +99,12 @@ class PrivateKeyFile:
 
     Args:
         public: The public key.
+        verified_only: Whether it opens only what was verified.
         secret: The primes, unopened.
     """
 
     public: PublicKey
+    verified_only: bool
     secret: Kept
 
     def open(self, ask: Ask) -> PrivateKey:
@@ -112,7 +120,7 @@ class PrivateKeyFile:
             FormatError: The primes are not those of the public key.
             HecliError: The passphrase is wrong.
         """
-        return _private(self.public.n, self.secret.open(ask), self.secret.name)
+        return _private(self.public.n, self.secret.open(ask), self.secret.name, self.verified_only)
 
 
 def parse_private_key(reader: Reader) -> PrivateKeyFile:
@@ -131,14 +139,14 @@ def parse_private_key(reader: Reader) -> PrivateKeyFile:
     reader.require("private key")
     reader.require_sections()
     header, name = reader.header, reader.name
-    fields(header, name, "its header", {"n": bytes, "secret": dict})
-    n = parse_int(header["n"], name)
+    fields(header, name, "its header", {"n": bytes, "verified_only": bool, "secret": dict})
+    n, verified_only = parse_int(header["n"], name), header["verified_only"]
     secret = Kept.parse(header["secret"], 2 * plaintext_size(n), int_bytes(n), name)
     if secret.clear is not None:
-        return PrivateKeyFile(_private(n, secret.clear, name).public, secret)
+        return PrivateKeyFile(_private(n, secret.clear, name, verified_only).public, verified_only, secret)
     key = PublicKey(n)
     sound(key, name)
-    return PrivateKeyFile(key, secret)
+    return PrivateKeyFile(key, verified_only, secret)
 
 
 def read_private_key(reader: Reader, ask: Ask) -> PrivateKey:
@@ -171,8 +179,9 @@ def write_share(share: Share, out: BinaryIO, passphrase: str | None = None, card
     secret = share.value.to_bytes(ciphertext_size(key.n), "big")
     header = {
         "n": int_bytes(key.n),
-        "dealing": _pack_dealing(key),
+        "dealing": dealing_map(key),
         "index": share.index,
+        "verified_only": share.verified_only,
         "secret": keep(secret, _share_context(key, share.index), passphrase, card),
     }
     envelope.write(out, "share", header)
@@ -185,11 +194,13 @@ class ShareFile:
     Args:
         key: What everybody may know of the key.
         index: The number of the share, from 1.
+        verified_only: Whether it opens only what was verified.
         secret: The share, unopened.
     """
 
     key: ThresholdKey
     index: int
+    verified_only: bool
     secret: Kept
 
     def open(self, ask: Ask, identity: Identity | None = None) -> Share:
@@ -209,7 +220,7 @@ class ShareFile:
         value = int.from_bytes(self.secret.open(ask, identity), "big")
         if not check_share(self.key, self.index, value):
             raise FormatError(f"{self.secret.name}: its share does not fit its key")
-        return Share(self.key, self.index, value)
+        return Share(self.key, self.index, value, self.verified_only)
 
 
 def parse_share(reader: Reader) -> ShareFile:
@@ -227,7 +238,18 @@ def parse_share(reader: Reader) -> ShareFile:
     reader.require("share")
     reader.require_sections()
     header, name = reader.header, reader.name
-    fields(header, name, "its header", {"n": bytes, "dealing": dict, "index": int, "secret": dict})
+    fields(
+        header,
+        name,
+        "its header",
+        {
+            "n": bytes,
+            "dealing": dict,
+            "index": int,
+            "verified_only": bool,
+            "secret": dict,
+        },
+    )
     n = parse_int(header["n"], name)
     key = _parse_dealing(header["dealing"], n, name)
     index = header["index"]
@@ -235,9 +257,8 @@ def parse_share(reader: Reader) -> ShareFile:
         raise FormatError(f"{name}: is share {index} of {key.shares}")
     sound(PublicKey(n, key), name)
     context = _share_context(key, index)
-    return ShareFile(
-        key, index, Kept.parse(header["secret"], ciphertext_size(n), context, name, to_card=True)
-    )
+    secret = Kept.parse(header["secret"], ciphertext_size(n), context, name, to_card=True)
+    return ShareFile(key, index, header["verified_only"], secret)
 
 
 def read_share(reader: Reader, ask: Ask, identity: Identity | None = None) -> Share:
@@ -258,21 +279,10 @@ def read_share(reader: Reader, ask: Ask, identity: Identity | None = None) -> Sh
     return parse_share(reader).open(ask, identity)
 
 
-def dealing_digest(key: ThresholdKey) -> bytes:
-    """Give what stands in a plan for a key in shares, and how it was dealt.
-
-    Args:
-        key: The key.
-
-    Returns:
-        The digest, 32 bytes.
-    """
-    return digest_of("dealing", pack({"n": int_bytes(key.n), **_pack_dealing(key)}))
-
-
-def _private(n: int, secret: bytes, name: str) -> PrivateKey:
+def _private(n: int, secret: bytes, name: str, verified_only: bool) -> PrivateKey:
     half = len(secret) // 2
-    key = PrivateKey(int.from_bytes(secret[:half], "big"), int.from_bytes(secret[half:], "big"))
+    p, q = (int.from_bytes(each, "big") for each in (secret[:half], secret[half:]))
+    key = PrivateKey(p, q, verified_only)
     if key.p * key.q != n:
         raise FormatError(f"{name}: its primes do not make its modulus")
     sound(key, name)
@@ -282,10 +292,6 @@ def _private(n: int, secret: bytes, name: str) -> PrivateKey:
 def _share_context(key: ThresholdKey, index: int) -> bytes:
     """What a share is bound to."""
     return pack([dealing_digest(key), index])
-
-
-def _pack_dealing(key: ThresholdKey) -> Map:
-    return {"threshold": key.threshold, "v": int_bytes(key.v), "keys": [*map(int_bytes, key.keys)]}
 
 
 def _parse_dealing(value: Map, n: int, name: str) -> ThresholdKey:

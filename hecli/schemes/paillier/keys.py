@@ -11,6 +11,7 @@ from hecli.arithmetic import engines, sizes
 from hecli.arithmetic.threshold import ThresholdKey
 from hecli.errors import FormatError, HecliError
 from hecli.formats import canonical
+from hecli.formats.numbers import int_bytes
 
 if TYPE_CHECKING:
     import phe
@@ -35,9 +36,8 @@ class PublicKey:
 
     @property
     def fingerprint(self) -> str:
-        """What people read to each other: 20 bytes of a digest over n."""
-        size = sizes.plaintext_size(self.n)
-        return canonical.fingerprint(canonical.digest_of("public key", self.n.to_bytes(size, "big")))
+        """What people read to each other: 20 bytes of a digest over n, and over the dealing."""
+        return fingerprint_of(self.n, None if self.shared is None else dealing_digest(self.shared))
 
     def check(self) -> None:
         """Refuse a key under which encryption is worthless.
@@ -68,10 +68,12 @@ class PrivateKey:
     Args:
         p: One prime.
         q: The other.
+        verified_only: Whether it opens only what was verified.
     """
 
     p: int
     q: int
+    verified_only: bool = True
 
     @property
     def public(self) -> PublicKey:
@@ -99,11 +101,50 @@ class PrivateKey:
         return phe.PaillierPrivateKey(self.public.to_phe(), self.p, self.q)
 
 
-def keygen(bits: int = DEFAULT_BITS) -> PrivateKey:
+def fingerprint_of(n: int, dealing: bytes | None) -> str:
+    """Give the fingerprint of a public key.
+
+    Args:
+        n: The modulus.
+        dealing: The digest of the dealing, where the key is in shares.
+
+    Returns:
+        What people read to each other.
+    """
+    data = n.to_bytes(sizes.plaintext_size(n), "big") + (dealing or b"")
+    return canonical.fingerprint(canonical.digest_of("public key", data))
+
+
+def dealing_map(key: ThresholdKey) -> canonical.Map:
+    """Write how a key was dealt, as it stands in files of keys and shares.
+
+    Args:
+        key: The key.
+
+    Returns:
+        The map.
+    """
+    return {"threshold": key.threshold, "v": int_bytes(key.v), "keys": [*map(int_bytes, key.keys)]}
+
+
+def dealing_digest(key: ThresholdKey) -> bytes:
+    """Give what stands in a plan for a key in shares, and how it was dealt.
+
+    Args:
+        key: The key.
+
+    Returns:
+        The digest, 32 bytes.
+    """
+    return canonical.digest_of("dealing", canonical.pack({"n": int_bytes(key.n), **dealing_map(key)}))
+
+
+def keygen(bits: int = DEFAULT_BITS, *, verified_only: bool = True) -> PrivateKey:
     """Make a fresh key pair.
 
     Args:
         bits: The bits of its modulus: even, from 2048 to 16,384.
+        verified_only: Whether it opens only what was verified.
 
     Returns:
         The private key, which has the public one.
@@ -112,7 +153,7 @@ def keygen(bits: int = DEFAULT_BITS) -> PrivateKey:
         HecliError: No key has that size.
     """
     sizes.check_bits(bits)
-    return PrivateKey(*engines.generate_primes(bits))
+    return PrivateKey(*engines.generate_primes(bits), verified_only)
 
 
 def sound(key: PublicKey | PrivateKey, name: str) -> None:

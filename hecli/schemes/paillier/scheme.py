@@ -17,7 +17,7 @@ from hecli.identity.sealing import Ask
 from hecli.schemes import interface
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.paillier.key_files import read_private_key, read_public_key
-from hecli.schemes.paillier.keys import RANDOMNESS, PrivateKey, PublicKey
+from hecli.schemes.paillier.keys import RANDOMNESS, PrivateKey, PublicKey, fingerprint_of
 from hecli.schemes.paillier.proofs import CorrectDecryption, PlaintextKnowledge
 from hecli.schemes.paillier.sharing import Shared
 from hecli.schemes.round import Open, Opener, Opens, Round, Sender
@@ -62,6 +62,11 @@ class Paillier:
         """Make the scheme of rounds under a key that nobody made a plan for."""
         assert isinstance(key, PublicKey)
         return cls.of(key)
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the key, and of its dealing."""
+        return fingerprint_of(self.key.n, self.sharing.dealing if self.sharing else None)
 
     @property
     def to_encrypt(self) -> frozenset[str]:
@@ -124,11 +129,13 @@ class Paillier:
             masking=Masking.parse(value["masks"], file) if "masks" in value else None,
         )
 
-    def check(self, roster: Roster | None, parties: int) -> None:
-        """Refuse a key's size, randomness or masks that cannot be; raises HecliError."""
+    def check(self, roster: Roster | None, parties: int, fewest: int) -> None:
+        """Refuse a key's size, randomness, shares or masks that cannot be; raises HecliError."""
         sizes.check_modulus_size(self.key.n)
         if self.randomness not in RANDOMNESS:
             raise HecliError(f"{self.randomness[:64]!r} is none of {', '.join(RANDOMNESS)}")
+        if self.sharing is not None and (roster is None or fewest < parties):
+            self.sharing.check_bound()
         if self.masking is not None:
             self.masking.check(roster, parties)
 
@@ -146,9 +153,9 @@ class Paillier:
             raise RefusedError(
                 f"{file} is for a key, and none is given", "pass the key: a plan alone is not believed"
             )
-        if key.fingerprint != self.key.fingerprint:
+        if key.fingerprint != self.fingerprint:
             raise MismatchError(
-                f"{file} is under the key {self.key.fingerprint}, the key given is {key.fingerprint}",
+                f"{file} is under the key {self.fingerprint}, the key given is {key.fingerprint}",
                 "pass the key that the plan was made with: --key",
             )
 
@@ -211,7 +218,7 @@ class Paillier:
         """Say what the scheme is, for scripts."""
         return {
             "scheme": self.name,
-            "key": self.key.fingerprint,
+            "key": self.fingerprint,
             "key_bits": self.key.n.bit_length(),
             "randomness": self.randomness,
             "opens": None if self.sharing is None else [self.sharing.threshold, self.sharing.shares],
@@ -220,9 +227,10 @@ class Paillier:
 
     def lines(self, parties: int) -> list[tuple[str, str]]:
         """Say what the scheme is, for people."""
-        found = [("key", f"{self.key.fingerprint} ({self.key.n.bit_length()} bits)")]
+        found = [("key", f"{self.fingerprint} ({self.key.n.bit_length()} bits)")]
         if self.sharing is not None:
-            found.append(("to open", f"{self.sharing.threshold} of {self.sharing.shares} shares"))
+            opens = f"{self.sharing.threshold} of {self.sharing.shares} shares"
+            found.append(("to open", f"{opens}; {self.sharing.holds_against}"))
         found.append(("randomness", self.randomness))
         return found + (self.masking.lines(parties) if self.masking else [])
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 from hecli.arithmetic.engines import combiner, partial_maker
 from hecli.arithmetic.threshold import GROUP, MAX_SHARES, PROOF_RECORDS, ThresholdKey
-from hecli.errors import FormatError, MismatchError
+from hecli.errors import FormatError, HecliError, MismatchError
 from hecli.executors.interface import Executor, Run
 from hecli.formats.canonical import Map, fields
 from hecli.formats.envelope import DIGEST_SIZE
@@ -15,13 +15,41 @@ from hecli.formats.reader import Reader
 from hecli.formats.text import count
 from hecli.identity.sealing import Ask
 from hecli.identity.signatures import Identity
-from hecli.schemes.paillier.key_files import Share, dealing_digest, read_share
-from hecli.schemes.paillier.keys import PublicKey
+from hecli.schemes.paillier.key_files import Share, read_share
+from hecli.schemes.paillier.keys import PublicKey, dealing_digest
 from hecli.schemes.round import Combining, Open
 from hecli.schemes.round import PublicKey as AnyKey
 from hecli.schemes.round import Share as AnyShare
 
 HOLDER = "its share holder made it of something else, or it was altered: ask them for another"
+
+
+def least_threshold(shares: int) -> int:
+    """Say how many of so many shares must open, for a round to hold against one dishonest holder.
+
+    Args:
+        shares: How many shares there are.
+
+    Returns:
+        The threshold.
+    """
+    return -(-(shares + 2) // 2)
+
+
+def holds_against(threshold: int, shares: int) -> str:
+    """Say how many dishonest share holders a round holds against.
+
+    Args:
+        threshold: How many shares open.
+        shares: How many there are.
+
+    Returns:
+        The words.
+    """
+    bound = 2 * threshold - shares - 1
+    if bound < 1:
+        return "one dishonest holder can open two sums"
+    return f"holds against {count(bound, 'dishonest holder')}"
 
 
 @dataclass(frozen=True)
@@ -80,6 +108,30 @@ class Shared:
         if not sound or len(value["dealing"]) != DIGEST_SIZE:
             raise FormatError(f"{file}: its threshold cannot be")
         return cls(**value)
+
+    @property
+    def bound(self) -> int:
+        """How many dishonest holders it holds against: two groups that open share more than so many."""
+        return max(2 * self.threshold - self.shares - 1, 0)
+
+    @property
+    def holds_against(self) -> str:
+        """What people are told of the bound."""
+        return holds_against(self.threshold, self.shares)
+
+    def check_bound(self) -> None:
+        """Refuse a key of which one dishonest holder opens two sums of a round; raises HecliError.
+
+        Two groups of holders that have only dishonest ones in common open two
+        sums, which differ by one party.
+        """
+        if not self.bound:
+            raise HecliError(
+                f"of a key in {self.shares} shares of which {self.threshold} open, "
+                "one dishonest holder opens two sums",
+                f"deal it so that {self.shares // 2 + 1} or more open (of {self.shares}: "
+                f"{least_threshold(self.shares)}), or let the fewest parties be the whole roster",
+            )
 
     def read_share(self, reader: Reader, ask: Ask, identity: Identity | None) -> Share:
         """Read a share; raises HecliError."""
