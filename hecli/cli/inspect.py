@@ -11,6 +11,7 @@ from hecli.cli.files import open_input
 from hecli.errors import HecliError
 from hecli.rounds.describe import Description
 from hecli.rounds.inspect import inspect as inspect_file
+from hecli.schemes.paillier.sharing import holds_against
 
 SHOWN = 12
 
@@ -122,7 +123,7 @@ def _contributor(contributor: dict[str, Any]) -> str:
 _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "key": _line("key"),
     "key_bits": lambda bits: [f"  bits         {bits}"],
-    "shares": lambda shares: [f"  to open      {shares[0]} of {shares[1]} shares"],
+    "shares": lambda shares: [f"  to open      {shares[0]} of {shares[1]} shares; {holds_against(*shares)}"],
     "share": _line("share"),
     "sealed_to": lambda card: [f"  sealed to    {card['fingerprint']} {card['name']}"] if card else [],
     "card": lambda card: [f"  card         {card['fingerprint']}", f"  name         {card['name']}"],

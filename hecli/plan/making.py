@@ -100,10 +100,15 @@ def default_plan(scheme: Scheme, specs: tuple[TensorSpec, ...]) -> Plan:
 
     Returns:
         The plan.
+
+    Raises:
+        HecliError: No round can be so, such as under a key in too few shares.
     """
     quantise = Quantise(DEFAULT_BITS, "nearest", (DEFAULT_STEP,) * len(specs))
     codec = Codec((quantise,), Pack())
-    return Plan("default", bytes(ID_SIZE), specs, codec, scheme, DEFAULT_CAPACITY)
+    plan = Plan("default", bytes(ID_SIZE), specs, codec, scheme, DEFAULT_CAPACITY)
+    check_plan(plan)
+    return plan
 
 
 def _check_header(plan: Plan) -> None:

@@ -230,7 +230,9 @@ class Paillier:
         found = [("key", f"{self.fingerprint} ({self.key.n.bit_length()} bits)")]
         if self.sharing is not None:
             opens = f"{self.sharing.threshold} of {self.sharing.shares} shares"
-            found.append(("to open", f"{opens}; {self.sharing.holds_against}"))
+            # Where two groups could open two sums, the plan lets none be opened but that of all.
+            against = self.sharing.holds_against if self.sharing.bound else "every sum is that of all parties"
+            found.append(("to open", f"{opens}; {against}"))
         found.append(("randomness", self.randomness))
         return found + (self.masking.lines(parties) if self.masking else [])
 
