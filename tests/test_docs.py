@@ -155,3 +155,15 @@ def test_links_lead_somewhere():
 def test_errors_import_nothing_of_hecli():
     """The bottom of the layers, which the linter's folders cannot tell from plan.py beside it."""
     assert "import" not in (ROOT / "hecli" / "errors.py").read_text()
+
+
+def test_the_tests_that_the_security_page_names_are_there():
+    """Each "cannot" has one that tries it; none may be renamed or lost."""
+    page = (ROOT / "docs" / "security.md").read_text()
+    named = re.findall(r"`((?:tests/)?[\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 40
+    for file, test in named:
+        path = ROOT / file if file.startswith("tests/") else ROOT / "tests" / "attacks" / file
+        assert f"def {test}(" in path.read_text(), f"{file} has no {test}"
+    for attacks in (ROOT / "tests" / "attacks").glob("test_*.py"):
+        assert f"`{attacks.name}::" in page, f"{attacks.name} is not on the page"

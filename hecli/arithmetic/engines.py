@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hecli.arithmetic.gmp.measure import Costs
+    from hecli.arithmetic.gmp.measure import Costs, ProofCosts
     from hecli.arithmetic.threshold import ThresholdKey
 
 Engine = Callable[[bytes], bytes]
@@ -254,6 +254,22 @@ def measure(n: int, randomness: str, count: int) -> "Costs":
     from hecli.arithmetic.gmp import measure
 
     return measure.measure(n, randomness, count)
+
+
+def proof_costs(p: int, q: int, count: int) -> "ProofCosts":
+    """Measure what the proofs of one group take beside the work that they are about.
+
+    Args:
+        p: One prime of a private key.
+        q: The other.
+        count: How many ciphertexts the group has.
+
+    Returns:
+        The ratios, on one core.
+    """
+    from hecli.arithmetic.gmp import measure
+
+    return measure.proof_costs(p, q, count)
 
 
 def proof_cost(key: "ThresholdKey", index: int, share: int, batch: bytes) -> float:

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from hecli.arithmetic.engines import encryptor, proof_cost
+from hecli.arithmetic.engines import encryptor, proof_cost, proof_costs
 from hecli.arithmetic.sizes import ciphertext_size, plaintext_size
 from hecli.arithmetic.threshold import GROUP
 from hecli.bench.peers import PEERS, PerValue, installed, sample_values
 from hecli.errors import HecliError
 from hecli.executors.processes import default_jobs
 from hecli.formats.reader import open_reader
+from hecli.plan.geometry import GROUPS, LEAST_GROUP
 from hecli.schemes.paillier.key_files import read_private_key, read_share
 
 UPDATES = 10
@@ -28,6 +29,8 @@ REPEATS = 5
 SAMPLE_SECONDS = 0.02
 SHARED_VALUES = 40_000
 COMPACT = ("--bits", "16", "--parties", "256")
+COMPACT_LANES = 127
+"""Values in a ciphertext of 3072 bits under such a plan, about."""
 SMALLEST = ("--bits", "8", "--parties", "16")
 MEMORY_VALUES = (2_000_000, 20_000_000)
 
@@ -57,7 +60,8 @@ class Workplace:
 
     def __init__(self, folder: Path, bits: int) -> None:
         self._folder = folder
-        self.run("keygen", "--bits", str(bits))
+        # For trials: what opening takes is measured without the checks before it, too.
+        self.run("keygen", "--bits", str(bits), "--allow-unverified")
         with (folder / "hecli.key").open("rb") as stream:
             self.key = read_private_key(open_reader(stream), str)
 
@@ -190,18 +194,27 @@ def _commands(place: Workplace, count: int, report: Report) -> dict[str, Any]:
     encrypt_one = [place.encrypt("one.enc", "compact.plan", "--jobs", "1") for _ in range(REPEATS)]
     place.encrypt("smallest.enc", "smallest.plan")
     report("aggregating")
-    arguments = ("aggregate", *names, "-o", "round.agg", "--force")
-    aggregations = [place.run(*arguments) for _ in range(REPEATS)]
+    aggregations = [place.run("aggregate", *names, "-o", "round.agg", "--force") for _ in range(REPEATS)]
+    # What is in an aggregate has been checked: here there are products alone.
+    singles = [f"{at}.agg" for at in range(UPDATES)]
+    for name, single in zip(names, singles, strict=True):
+        place.run("aggregate", name, "-o", single)
+    additions = [place.run("aggregate", *singles, "-o", "again.agg", "--force") for _ in range(REPEATS)]
     report("decrypting")
-    decryption = place.run("decrypt", "round.agg")
+    decryption = place.run("decrypt", "round.agg", "--unverified")
     report("decrypting with one worker")
-    decrypt_one = place.run("decrypt", "round.agg", "--jobs", "1", "-o", "one.sum")
+    decrypt_one = place.run("decrypt", "round.agg", "--unverified", "--jobs", "1", "-o", "one.sum")
+    report("checking proofs")
+    checked = [place.run("verify", "0.enc") for _ in range(REPEATS)]
+    checked_sum = [place.run("verify", "round.sum", "--from", "round.agg") for _ in range(REPEATS)]
     report("signing and verifying")
     signing = _signing(place)
-    encrypt, aggregate = _seconds(encryptions), _seconds(aggregations)
+    encrypt, aggregate, add = _seconds(encryptions), _seconds(aggregations), _seconds(additions)
+    lanes = -(-count // COMPACT_LANES)
+    costs = proof_costs(place.key.p, place.key.q, max(LEAST_GROUP, min(lanes // GROUPS, 512)))
     per_value = PerValue(
         encrypt=encrypt / count * 1e6,
-        add=aggregate / count / (UPDATES - 1) * 1e6,
+        add=add / count / (UPDATES - 1) * 1e6,
         decrypt=decryption.seconds / count * 1e6,
         size=place.size("0.enc") / count,
     )
@@ -209,9 +222,15 @@ def _commands(place: Workplace, count: int, report: Report) -> dict[str, Any]:
         "hecli": per_value._asdict(),
         "seconds": {
             "encrypt": encrypt,
-            f"aggregate {UPDATES}": aggregate,
+            f"check and add {UPDATES}": aggregate,
+            f"add {UPDATES}": add,
             "decrypt": decryption.seconds,
             "help": _seconds([place.run("--help") for _ in range(REPEATS)]),
+        },
+        "proofs": {
+            **costs._asdict(),
+            "verify_update": _seconds(checked) / encrypt,
+            "verify_sum": _seconds(checked_sum) / decryption.seconds,
         },
         "smallest_size": place.size("smallest.enc") / count,
         "speedup": {
@@ -283,7 +302,18 @@ def threshold(bits: int, count: int, report: Report) -> dict[str, Any]:
     with TemporaryDirectory(prefix="hecli-bench-") as folder:
         place = Workplace(Path(folder), bits)
         report("dealing a key in shares")
-        dealt = place.run("keygen", "--threshold", "3", "--shares", "4", "--bits", str(bits), "-o", "dealt")
+        dealt = place.run(
+            "keygen",
+            "--threshold",
+            "3",
+            "--shares",
+            "4",
+            "--bits",
+            str(bits),
+            "-o",
+            "dealt",
+            "--allow-unverified",
+        )
         place.values(min(count, SHARED_VALUES))
         report("opening with shares")
         seconds = {}
@@ -293,9 +323,10 @@ def threshold(bits: int, count: int, report: Report) -> dict[str, Any]:
             for party in "ab":
                 place.encrypt(f"{name}-{party}.enc", f"{name}.plan", *key)
             place.run("aggregate", f"{name}-a.enc", f"{name}-b.enc", "-o", f"{name}.agg")
-        seconds["decrypt"] = place.run("decrypt", "hecli.agg").seconds
+        seconds["decrypt"] = place.run("decrypt", "hecli.agg", "--unverified").seconds
         for index in "124":
-            seconds["partial"] = place.run("partial", "dealt.agg", "--share", f"dealt-{index}.share").seconds
+            share_file = ("--share", f"dealt-{index}.share", "--unverified")
+            seconds["partial"] = place.run("partial", "dealt.agg", *share_file).seconds
         parts = [f"dealt-{index}.part" for index in "124"]
         seconds["combine"] = place.run("combine", "dealt.agg", *parts, "--key", "dealt.pub").seconds
         with (Path(folder) / "dealt-1.share").open("rb") as stream:

@@ -108,7 +108,16 @@ def _lines(summary: dict[str, Any]) -> None:
     partial, proof = f"{shares['partial']:.1f} times a decryption", f"{shares['proof']:.1%}"
     click.echo(
         f"shares: a partial {partial}, its proof {proof} of that; "
-        f"combining 3 of 5 {shares['combine']:.2f} times a partial; dealt in {shares['keygen_seconds']:.1f} s"
+        f"combining 3 of 4 {shares['combine']:.2f} times a partial; dealt in {shares['keygen_seconds']:.1f} s"
+    )
+    proofs = summary["proofs"]
+    click.echo(
+        f"proofs: {proofs['prove']:.1%} of encrypting, {proofs['check']:.2f} of it to check, "
+        f"a whole verify {proofs['verify_update']:.2f}"
+    )
+    click.echo(
+        f"of a sum: {proofs['prove_sum']:.1%} of decrypting, {proofs['check_sum']:.3f} of it to check, "
+        f"a whole verify {proofs['verify_sum']:.3f}"
     )
     _peaks("peak memory of all processes", summary["peak_bytes"])
     for count, peaks in summary.get("memory", {}).items():

@@ -228,9 +228,7 @@ def test_one_dishonest_aggregator_shows_two_sets_to_two_parties():
                 Masking(dropouts).check(roster, parties)
 
 
-def test_with_four_parties_an_aggregator_that_answers_twice_itself_uncovers_nobody(
-    enrolled, dropped, tmp_path
-):
+def test_a_party_that_answers_about_two_sets_uncovers_nobody_alone(enrolled, dropped, tmp_path):
     """Mallory answers about both sets; each honest party about one, and three answers are needed."""
     kept = records(tmp_path)
     sets = {gone: [dropped[name] for name in NAMES if name != gone] for gone in ("alice", "bob")}

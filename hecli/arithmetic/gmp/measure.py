@@ -8,9 +8,21 @@ from typing import NamedTuple
 import gmpy2
 from gmpy2 import mpz
 
-from hecli.arithmetic.gmp.encrypt import window_width
+from hecli.arithmetic.gmp.encrypt import Encryptor, window_width
+from hecli.arithmetic.gmp.knowledge import Knowledge, KnowledgeChecker
 from hecli.arithmetic.gmp.multiexp import products
-from hecli.arithmetic.sizes import exponent_bits
+from hecli.arithmetic.gmp.opening import Opener, OpeningChecker
+from hecli.arithmetic.sizes import (
+    NUMBER_SIZE,
+    OPEN,
+    PROVE,
+    SEED_SIZE,
+    ciphertext_size,
+    exponent_bits,
+    plaintext_size,
+)
+
+REPEATS = 3
 
 CHECKED = 512
 """Ciphertexts in a group of a middling size."""
@@ -32,6 +44,22 @@ class Costs(NamedTuple):
     check: float
     multiply: float
     decrypt: float
+
+
+class ProofCosts(NamedTuple):
+    """What proofs take beside the work that they are about.
+
+    Args:
+        prove: Proving to know a group of plaintexts, over encrypting them.
+        check: Checking that, likewise.
+        prove_sum: Proving what a group of ciphertexts holds, over decrypting them.
+        check_sum: Checking that, likewise.
+    """
+
+    prove: float
+    check: float
+    prove_sum: float
+    check_sum: float
 
 
 def measure(n: int, randomness: str, count: int) -> Costs:
@@ -62,6 +90,43 @@ def measure(n: int, randomness: str, count: int) -> Costs:
     windows = -(-bits // window)
     # The base, and for each entry of the table about what a step takes.
     return Costs(power + (windows << window) * step, windows * step, check, product, 2 * opening)
+
+
+def proof_costs(p: int, q: int, count: int) -> ProofCosts:
+    """Measure what the proofs of one group take beside the work that they are about.
+
+    Args:
+        p: One prime of a private key.
+        q: The other.
+        count: How many ciphertexts the group has.
+
+    Returns:
+        The ratios, on one core.
+    """
+    n, bound, number = p * q, bytes(SEED_SIZE), bytes(NUMBER_SIZE)
+    size = plaintext_size(n)
+    plaintexts = b"".join([secrets.randbelow(n).to_bytes(size, "big") for _ in range(count)])
+    made = Encryptor(n, "short", count, bound)
+    encrypting = _seconds(lambda: made(number + plaintexts), REPEATS)
+    group = made(number + plaintexts)
+    blocks = group[: count * ciphertext_size(n)]
+    openings = [mpz(secrets.randbits(exponent_bits(n, "short"))) for _ in range(count)]
+    knowledge = Knowledge(n, "short")
+    proving = _seconds(lambda: knowledge.prove(bound, number, blocks, openings), REPEATS)
+    checker = KnowledgeChecker(n, "short")
+    checking = _seconds(lambda: checker(bound + number + group), REPEATS)
+    opener = Opener(p, q)
+    opening = _seconds(lambda: opener(OPEN + blocks), 1)
+    opening_proving = _seconds(lambda: opener(PROVE + bound + number + blocks), REPEATS)
+    task = bound + number + blocks + plaintexts + opener(PROVE + bound + number + blocks)
+    opening_checker = OpeningChecker(n)
+    opening_checking = _seconds(lambda: opening_checker(task), REPEATS)
+    return ProofCosts(
+        prove=proving / (encrypting - proving),
+        check=checking / (encrypting - proving),
+        prove_sum=opening_proving / opening,
+        check_sum=opening_checking / opening,
+    )
 
 
 def _seconds(work: Callable[[], object], times: int) -> float:
