@@ -205,7 +205,7 @@ answer = _public(
 attest = _public(_attest, aggregate=_file, updates=_files, out=_output)
 inspect = _public(_inspect, source=_file)
 verify = _public(_verify, source=_file)
-verify_aggregate = _public(_verify_aggregate, aggregate=_file, sources=_files)
+verify_aggregate = _public(_verify_aggregate, aggregate=_file, updates=_files)
 verify_sum = _public(
     _verify_sum, total=_file, aggregate=_file, partials=_files, enrollments=_files, answers=_files
 )

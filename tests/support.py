@@ -21,7 +21,8 @@ from hecli.formats.reader import Reader
 from hecli.identity.signatures import signer
 from hecli.plan.files import parse_plan
 from hecli.rounds.headers import open_sum, update_header
-from hecli.rounds.proofs import numbered, statement
+from hecli.rounds.proofs import statement
+from hecli.schemes.proofs import numbered
 
 HERE = Path(__file__).parent
 KEYS = HERE / "keys"

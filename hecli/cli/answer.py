@@ -61,7 +61,7 @@ def answer(
     entry = options.recorder(ledger, signer)
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))
-        sources = open_updates(stack, updates, aggregate, source)
+        sources = open_updates(stack, updates, aggregate, source, console)
         enrolled = options.open_files(stack, enrollments)
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("recomputing"))

@@ -81,8 +81,10 @@ def decrypt(
             path = options.key_path(key, ".key")
             remembered = remember(path, "opened", again=again)
             private = options.load_private_key(path, scheme, console)
-        else:
+        elif scheme.sharing is None:
             options.refuse("key", "is for aggregates that a key opens")
+        strict = private is not None and private.verified_only
+        found = chosen.open(stack, aggregate, source, console, verified_only=strict)
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("decrypting"))
         opened = decrypt_aggregate(
@@ -90,7 +92,7 @@ def decrypt(
             out,
             private,
             plan=plan,
-            **chosen.open(stack, aggregate, source, console)._asdict(),
+            **found._asdict(),
             identity=signer,
             record=remembered,
             enrollments=options.open_files(stack, enrollments),
@@ -101,4 +103,5 @@ def decrypt(
         total = opened.total
         files = [(aggregate, total.aggregate), (target, opened.digest)]
         entry("opened", plan=total.plan.digest, files=files)
+    chosen.say(console)
     say_opened(total, target, time.perf_counter() - start, console)

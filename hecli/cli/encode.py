@@ -114,7 +114,8 @@ def say_clipped(update: Update, console: Console) -> None:
         where = ", ".join(f"{name} {number:,}" for name, number in worst[:3])
         more = f" and {count(len(worst) - 3, 'more tensor')}" if len(worst) > 3 else ""
         share = 100 * update.clipped / update.plan.geometry.values
+        percent = f"{share:.0f}%" if share > 99 else f"{share:.2g}%"
         console.warn(
-            f"{count(update.clipped, 'value')} out of range clipped ({share:.2g}%)"
+            f"{count(update.clipped, 'value')} out of range clipped ({percent})"
             + (f": {where}{more}" if where else "")
         )

@@ -111,6 +111,12 @@ def _signed_by(signer: dict[str, str] | None) -> list[str]:
     return [f"  signed by    {signer['fingerprint'] + ' ' + signer['name'] if signer else 'nobody'}"]
 
 
+def _of_sum(count: int) -> str:
+    if not count:
+        return "none of its own, but hecli verify --from opens it again"
+    return f"{count:,}, which hecli verify --from checks"
+
+
 def _tensor(tensor: dict[str, Any]) -> str:
     text = f"{tensor['name']} {tensor['dtype']}{tensor['shape']}"
     return f"{text} ±{tensor['range']:.3g}" if "range" in tensor else text
@@ -145,6 +151,7 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "proofs": lambda count: [
         f"  proofs       {count:,}, which hecli verify checks" if count else "  proofs       none"
     ],
+    "sum_proofs": lambda count: [f"  proofs       {_of_sum(count)}"],
     "signed_by": _signed_by,
     "aggregate": _line("opened from"),
     "attests": _line("attests"),

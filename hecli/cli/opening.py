@@ -21,6 +21,7 @@ from hecli.schemes.interface import ANSWERS, ENROLLMENTS, Scheme
 from hecli.storage.local import LOCAL
 
 SUFFIX = ".enc"
+SHOWN = 3
 
 
 class Chosen(NamedTuple):
@@ -38,7 +39,9 @@ class Chosen(NamedTuple):
     attestations: tuple[str, ...]
     unverified: bool
 
-    def open(self, stack: ExitStack, aggregate: str, source: BinaryIO, console: Console) -> Evidence:
+    def open(
+        self, stack: ExitStack, aggregate: str, source: BinaryIO, console: Console, *, verified_only: bool
+    ) -> Evidence:
         """Open the files, and look for updates where none are named.
 
         Args:
@@ -46,24 +49,31 @@ class Chosen(NamedTuple):
             aggregate: The path of the aggregate.
             source: The aggregate itself.
             console: Where warnings go.
+            verified_only: Whether the key opens nothing without evidence.
 
         Returns:
             What there is.
         """
         if self.unverified:
-            console.warn(
-                f"nothing shows what {label(aggregate)} was made of: "
-                "whoever made it can have made it show one party's update"
-            )
+            if not verified_only:
+                console.warn(
+                    f"nothing shows what {label(aggregate)} was made of: "
+                    "whoever made it can have made it show one party's update"
+                )
             return Evidence(unverified=True)
         if self.attested is not None:
-            least = max(self.attested - 1, 0)
-            console.note(
-                f"{count(self.attested, 'member')} must attest: "
-                f"this holds against {count(least, 'dishonest one')}"
-            )
             return Evidence(attested=self.attested, attestations=options.open_files(stack, self.attestations))
-        return Evidence(updates=open_updates(stack, self.updates, aggregate, source))
+        return Evidence(updates=open_updates(stack, self.updates, aggregate, source, console))
+
+    def say(self, console: Console) -> None:
+        """Say what the opening rests on, where that is people's word.
+
+        Args:
+            console: Where to say it.
+        """
+        if self.attested is not None:
+            dishonest = count(self.attested - 1, "dishonest one")
+            console.note(f"{self.attested} members attest it, which holds against {dishonest}")
 
 
 def evidence(command: options.Command) -> options.Command:
@@ -82,7 +92,11 @@ def evidence(command: options.Command) -> options.Command:
         metavar="FILES...",
         help="Their attestations, of hecli verify --attest.",
     )
-    @click.option("--unverified", is_flag=True, help="Open whatever it was made of; for trials.")
+    @click.option(
+        "--unverified",
+        is_flag=True,
+        help="Open whatever it was made of, with a key of keygen --allow-unverified.",
+    )
     @functools.wraps(command)
     def wrapped(
         *args: Any,
@@ -105,7 +119,9 @@ def evidence(command: options.Command) -> options.Command:
     return wrapped
 
 
-def open_updates(stack: ExitStack, named: Sequence[str], aggregate: str, source: BinaryIO) -> list[BinaryIO]:
+def open_updates(
+    stack: ExitStack, named: Sequence[str], aggregate: str, source: BinaryIO, console: Console
+) -> list[BinaryIO]:
     """Open the updates that an aggregate was made of.
 
     Args:
@@ -115,32 +131,35 @@ def open_updates(stack: ExitStack, named: Sequence[str], aggregate: str, source:
             working directory where it comes through a pipe.
         aggregate: The path of the aggregate.
         source: The aggregate itself.
+        console: Where warnings go, about files that cannot be read.
 
     Returns:
         The updates, as far as they are there.
     """
     if named:
         return options.open_files(stack, tuple(named))
-    folder = str(Path(aggregate).parent) if Path(aggregate).is_file() else "."
-    contributors = open_blocks(open_reader(source)).contributors
-    return options.open_files(stack, _updates_in(folder, {each.digest for each in contributors}))
-
-
-def _updates_in(folder: str, digests: set[bytes]) -> tuple[str, ...]:
-    """The files with these digests; what else is in the folder is nobody's business."""
+    wanted = {each.digest for each in open_blocks(open_reader(source)).contributors}
+    path = Path(aggregate)
     found: dict[bytes, str] = {}
-    for name in LOCAL.list(folder):
-        if not name.endswith(SUFFIX):
+    unsound = []
+    folder = path.resolve().parent if path.is_file() else Path()
+    for name in LOCAL.list(str(folder)):
+        if not name.endswith(SUFFIX) or len(found) == len(wanted):
             continue
-        path = str(Path(folder) / name)
+        # Under the path that was typed, for what is said of it.
+        file = str(path.parent / name if path.is_file() and not path.is_symlink() else folder / name)
         try:
-            with LOCAL.open(path) as stream:
+            with LOCAL.open(file) as stream:
                 digest = open_reader(stream).digest
-        except HecliError:
+        except HecliError as error:
+            unsound.append(error.message)
             continue
-        if digest in digests:
-            found.setdefault(digest, path)
-    return tuple(found.values())
+        if digest in wanted:
+            found.setdefault(digest, file)
+    if len(found) < len(wanted):
+        for message in unsound[:SHOWN]:
+            console.warn(f"{message}; it was not looked at")
+    return options.open_files(stack, tuple(found.values()))
 
 
 def check_answers(scheme: Scheme) -> None:

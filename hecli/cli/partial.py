@@ -70,6 +70,7 @@ def partial(
         source = stack.enter_context(open_input(aggregate))
         held = _load_share(share, scheme_in(source).sharing, aggregate, signer)
         options.warn_of_readers(share, console)
+        found = chosen.open(stack, aggregate, source, console, verified_only=held.verified_only)
         target = output or default_output(aggregate, f"-{held.index}.part")
         check_output(target, force=force)
         out = stack.enter_context(open_output(target, force=force))
@@ -79,7 +80,7 @@ def partial(
             out,
             held,
             plan=plan,
-            **chosen.open(stack, aggregate, source, console)._asdict(),
+            **found._asdict(),
             identity=signer,
             record=remembered,
             work=processes(jobs),
@@ -88,6 +89,7 @@ def partial(
         files = [(aggregate, made.partial.aggregate), (target, made.digest)]
         entry("partial", plan=made.partial.plan.digest, files=files)
     seconds = time.perf_counter() - start
+    chosen.say(console)
     summary = {
         "file": target,
         "share": held.index,

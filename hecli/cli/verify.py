@@ -8,7 +8,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, say, show_error, shown
-from hecli.cli.files import check_output, open_input, open_output
+from hecli.cli.files import check_output, label, open_input, open_output
 from hecli.cli.options import FilesCommand
 from hecli.errors import HecliError
 from hecli.executors.processes import processes
@@ -77,12 +77,12 @@ def verify(
                 options.refuse("attest", "is for an aggregate, checked with --from")
                 masks = [options.open_files(stack, each) for each in (enrollments, answers)]
                 contributors = _sum(made, streams, key, masks, plan, jobs, console)
-                text = f"is the sum of the {count(len(contributors), 'contributor')} in {shown(sources[0])}"
+                text = f"is the sum of the {count(len(contributors), 'contributor')} in {label(sources[0])}"
                 checked: Description = {"opened_from": sources[0]}
             else:
                 options.refuse(of_sum, "is for a sum, checked with --from")
                 contributors = _aggregate(made, streams, attest, identity, plan, jobs, console)
-                text = f"is the product of {count(len(contributors), 'update')}, byte for byte"
+                text = f"is the product of {count(len(contributors), 'update')}, whose proofs hold"
                 checked = {"recomputed": True}
         checked = {"file": files[0], **checked, "contributors": describe_contributors(contributors)}
         if console.json:
@@ -127,9 +127,11 @@ def _aggregate(
         options.refuse("identity", "is for --attest")
         with console.progress("checking") as progress:
             return verify_aggregate(made, updates, plan=plan, work=work, progress=progress)
+    if identity is None:
+        raise click.UsageError("an attestation is signed: --attest needs --identity")
     check_output(attest, force=False, hint="name another file")
-    options.believed(plan, console)
     signer = options.require_identity(identity, console)
+    options.believed(plan, console)
     with open_output(attest) as out, console.progress("checking") as progress:
         found = make_attestation(made, updates, out, signer, plan=plan, work=work, progress=progress)
     console.note(f"{shown(attest)}: the attestation of {signer.card.name}")
@@ -177,6 +179,8 @@ def _text(summary: Description) -> str:
         lines.append(f"  signed by    {summary['signed_by']['fingerprint']} {summary['signed_by']['name']}")
     elif "signed_by" in summary:
         lines.append("  signed by    nobody")
+    if "proofs" in summary:
+        lines.append(f"  proofs       {summary['proofs']}")
     if "names" in summary:
         lines.append(f"  names        {summary['names']}")
     if "plan" in summary:

@@ -42,12 +42,6 @@ UNPRINTABLE = (
 
 _UNPRINTABLE = re.compile("[" + "".join(f"{chr(low)}-{chr(high)}" for low, high in UNPRINTABLE) + "]")
 
-_NO_FILE = re.compile(r"""[/\\:*?"<>|\[\]&]|^[-.]|\.$""")
-_DEVICES = {"CON", "PRN", "AUX", "NUL"} | {f"{port}{at}" for port in ("COM", "LPT") for at in range(10)}
-"""What Windows takes for a device, whatever follows the first full stop."""
-
-_FINGERPRINT = re.compile("[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}")
-
 
 def is_printable(text: str) -> bool:
     """Tell whether `text` has only characters that a reader sees.
@@ -78,28 +72,6 @@ def check_name(name: str) -> None:
         raise FormatError(
             f"{name[:NAME_LIMIT]!r} cannot be a name",
             f"use 1 to {NAME_LIMIT} printable characters, no blank at either end",
-        )
-
-
-def check_person(name: str) -> None:
-    """Refuse what cannot name a person on a card.
-
-    It is a name that is also that of a file, on any system, that no terminal
-    or page takes for markup, and that cannot be read as a fingerprint.
-
-    Args:
-        name: The name.
-
-    Raises:
-        FormatError: It is none.
-    """
-    check_name(name)
-    stem = name.partition(".")[0].rstrip(" ").upper()
-    sound = len(name.encode()) <= NAME_LIMIT and not _NO_FILE.search(name) and stem not in _DEVICES
-    if not sound or _FINGERPRINT.search(name.lower()):
-        raise FormatError(
-            f"{name!r} cannot be the name of a person",
-            f"use at most {NAME_LIMIT} bytes that can name a file everywhere, and no fingerprint",
         )
 
 

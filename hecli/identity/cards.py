@@ -5,8 +5,8 @@ from typing import NamedTuple
 from hecli.errors import FormatError
 from hecli.formats.canonical import digest_of, fingerprint, label_of, pack
 from hecli.formats.envelope import KEY_SIZE, SIGNATURE_SIZE
-from hecli.formats.text import check_person
 from hecli.identity import curves
+from hecli.identity.names import check_person
 
 
 class Card(NamedTuple):

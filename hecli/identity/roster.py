@@ -9,7 +9,7 @@ from hecli.formats.canonical import Map, fields
 from hecli.formats.contributors import Contributor
 from hecli.formats.kinds import KINDS
 from hecli.identity.cards import Card, Signature
-from hecli.identity.lookalikes import check_distinct
+from hecli.identity.names import check_distinct
 from hecli.identity.signatures import FORGED, Identity, check_signature
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from hecli.errors import FormatError
 from hecli.formats.envelope import Sign
 from hecli.formats.reader import Reader
-from hecli.formats.text import check_person
 from hecli.identity import curves
 from hecli.identity.cards import Card, Signature, signed_message
+from hecli.identity.names import check_person
 
 FORGED = "it was altered, or somebody else made it: get it from its maker, over another channel"
 

@@ -7,21 +7,13 @@ from typing import BinaryIO
 from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.executors.interface import SERIAL, Executor
 from hecli.formats import envelope
-from hecli.formats.canonical import Map, fields
-from hecli.formats.contributors import (
-    Contributor,
-    Enrolled,
-    pack_contributors,
-    pack_enrolled,
-    parse_contributors,
-    parse_enrolled,
-)
-from hecli.formats.envelope import DIGEST_SIZE
+from hecli.formats.canonical import Map
+from hecli.formats.contributors import Contributor, Enrolled, pack_enrolled, parse_enrolled
 from hecli.formats.reader import Reader, open_reader
 from hecli.formats.text import count
 from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
-from hecli.rounds.headers import Blocks, open_blocks, plan_of
+from hecli.rounds.headers import Blocks, about_header, open_about, open_blocks
 from hecli.rounds.progress import Progress, no_progress
 from hecli.rounds.signing import check_party
 from hecli.rounds.verify_aggregate import check_recomputed
@@ -53,13 +45,8 @@ class Attestation:
         Returns:
             The map.
         """
-        return {
-            "plan": self.plan.to_map(),
-            "party": self.party,
-            "aggregate": self.aggregate,
-            "contributors": pack_contributors(self.contributors),
-            **pack_enrolled(self.enrolled),
-        }
+        about = about_header(self.plan, self.contributors, self.aggregate)
+        return {**about, "party": self.party, **pack_enrolled(self.enrolled)}
 
 
 @dataclass(frozen=True)
@@ -85,7 +72,7 @@ def attest(
     work: Executor = SERIAL,
     progress: Progress = no_progress,
 ) -> Attested:
-    """Check that an aggregate is the product of its parties' updates, and all proofs, and say so.
+    """Check that an aggregate is the product of its parties' updates, and all proofs, and sign that it is.
 
     Args:
         aggregate: The aggregate.
@@ -134,20 +121,11 @@ def open_attestation(reader: Reader, plan: Plan | None = None, who: str = "the p
     """
     reader.require(KIND)
     reader.require_sections()
+    own, contributors = open_about(reader, {"party": str}, plan, who, {"enrolled": list})
     header, name = reader.header, reader.name
-    types: dict[str, type | tuple[type, ...]] = {
-        "plan": dict,
-        "party": str,
-        "aggregate": bytes,
-        "contributors": list,
-    }
-    fields(header, name, "its header", types, {"enrolled": list})
-    if len(header["aggregate"]) != DIGEST_SIZE:
-        raise FormatError(f"{name}: the digest of its aggregate has the wrong length")
-    own = plan_of(reader, plan, who)
     if own.roster is None:
         raise FormatError(f"{name}: its plan has no roster")
-    contributors, enrolled = parse_contributors(header["contributors"], name), parse_enrolled(header, name)
+    enrolled = parse_enrolled(header, name)
     check_party(own, reader, header["party"])
     own.roster.check_contributors(contributors, own.digest, name)
     own.scheme.check_enrolled(contributors, enrolled, own.round, name)

@@ -81,12 +81,9 @@ def decrypt(
         progress=progress,
     )
     plan = opening.plan
-    reader.rewind()
     opener = opening.opener(key, enrollments, answers)
     with plan.scheme.opening(plan.round, opener, work) as opens:
-        control = reader.section("control").read(1)
-        lanes = reader.section("lanes").checked_blocks(plan.geometry.batch())
-        return write_sum(opening, opens, control, lanes, out, identity, record, progress)
+        return write_sum(opening, opens, *opening.blocks_to_open(), out, identity, record, progress)
 
 
 def scheme_in(aggregate: BinaryIO) -> Scheme:
@@ -105,6 +102,11 @@ def scheme_in(aggregate: BinaryIO) -> Scheme:
 
 
 def _check_key(plan: Plan, key: PrivateKey | None, file: str) -> None:
+    if plan.scheme.sharing is not None:
+        raise RefusedError(
+            "the plan's key is in shares, and nobody opens alone",
+            "its holders make partials with hecli partial, and hecli combine opens with them",
+        )
     if key is not None:
         plan.scheme.check_key(key.public, file)
     elif KEY in plan.scheme.to_open:

@@ -67,8 +67,8 @@ def encrypt(
         party: Who this is from.
         identity: Who signs it, and who it is from.
         record: Told that masks were used, where the plan has masks, before
-            anything is written; without one nothing is masked. Two updates of
-            one party under the same masks show their difference.
+            anything is written, and demanded there: two updates of one party
+            under the same masks show their difference.
         enrollments: Everybody's, where the plan allows for dropouts.
         weight: The weight of this party, where the plan has weights.
         strict: Whether to refuse values out of range instead of clipping them.
@@ -149,4 +149,4 @@ def _proofs_last(groups: Iterable[bytes], plan: Plan, progress: Progress) -> Ite
             yield group[:end]
 
     yield from counted(blocks(), plan.scheme.block_size, plan.geometry.blocks, progress)
-    yield b"".join(proofs)
+    yield from proofs

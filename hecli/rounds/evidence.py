@@ -17,7 +17,7 @@ LEAST_ATTESTED = 2
 
 
 class Evidence(NamedTuple):
-    """What whoever opens was given of it; one of the three.
+    """What shows what an aggregate was made of: one of three.
 
     Args:
         updates: The updates of all parties in the aggregate, each with its proofs.
@@ -61,6 +61,12 @@ class Evidence(NamedTuple):
             MismatchError: The aggregate is something else than the product of the updates.
             RefusedError: There is no evidence, or not enough.
         """
+        given = self.updates is not None, self.attested is not None, self.unverified
+        if given.count(True) > 1 or (self.attestations and self.attested is None):
+            raise RefusedError(
+                "an aggregate is opened with updates, with attestations, or unverified",
+                "pass one of the three; attestations with how many are enough",
+            )
         if self.updates is not None:
             check_recomputed(reader, blocks, self.updates, work, progress)
         elif self.attested is not None:
@@ -83,5 +89,6 @@ class Evidence(NamedTuple):
         elif verified_only:
             raise RefusedError(
                 f"the key opens only what was verified, and nothing shows what {reader.name} was made of",
-                "pass the updates with --from; hecli keygen --allow-unverified makes a key for trials",
+                "leave out --unverified, with the updates beside it or in --from; "
+                "hecli keygen --allow-unverified makes a key for trials",
             )

@@ -75,7 +75,7 @@ class Partial:
         Returns:
             The map.
         """
-        return {**_opened_header(self.plan, self.contributors, self.aggregate), "index": self.index}
+        return {**about_header(self.plan, self.contributors, self.aggregate), "index": self.index}
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Sum:
             The map.
         """
         totals = {"weight": self.weight, "clipped": self.clipped}
-        return {**_opened_header(self.plan, self.contributors, self.aggregate), **totals}
+        return {**about_header(self.plan, self.contributors, self.aggregate), **totals}
 
 
 def plan_of(reader: Reader, expected: Plan | None = None, who: str = "the plan") -> Plan:
@@ -253,7 +253,7 @@ def open_partial(reader: Reader, plan: Plan | None = None, who: str = "the plan"
         RefusedError: The roster forbids it.
     """
     reader.require("partial")
-    own, contributors = _open_opened(reader, {"index": int}, plan, who)
+    own, contributors = open_about(reader, {"index": int}, plan, who)
     sharing = own.scheme.sharing
     if sharing is None:
         raise FormatError(f"{reader.name}: the key of its plan is not in shares")
@@ -281,7 +281,7 @@ def open_sum(reader: Reader, plan: Plan | None = None) -> Sum:
         RefusedError: The roster forbids it.
     """
     reader.require("sum")
-    own, contributors = _open_opened(reader, {"weight": int, "clipped": int}, plan)
+    own, contributors = open_about(reader, {"weight": int, "clipped": int}, plan)
     header, name, count = reader.header, reader.name, len(contributors)
     for field in ("weight", "clipped"):
         if header[field] < 0:
@@ -307,18 +307,48 @@ def no_dropouts(plan: Plan) -> RefusedError:
     return RefusedError(f"the plan {plan.name!r} allows for no dropouts", "nobody has to enroll or answer")
 
 
-def _open_opened(
-    reader: Reader, types: dict[str, type], plan: Plan | None, who: str = "the plan"
+def open_about(
+    reader: Reader,
+    types: dict[str, type],
+    plan: Plan | None,
+    who: str = "the plan",
+    optional: dict[str, type] | None = None,
 ) -> tuple[Plan, tuple[Contributor, ...]]:
-    """The plan and the contributors of what was made of an aggregate."""
+    """Read what a file that is about an aggregate says of it.
+
+    Args:
+        reader: The opened file.
+        types: The other fields of its header.
+        plan: The plan it must follow, where there is one.
+        who: What that is called.
+        optional: Fields that may be missing.
+
+    Returns:
+        Its plan, and the aggregate's contributors.
+
+    Raises:
+        FormatError: It is not sound.
+        MismatchError: It follows another plan.
+    """
     header, name = reader.header, reader.name
-    fields(header, name, "its header", {"plan": dict, "contributors": list, "aggregate": bytes, **types})
+    known = {"plan": dict, "contributors": list, "aggregate": bytes, **types}
+    fields(header, name, "its header", known, optional)
     if len(header["aggregate"]) != DIGEST_SIZE:
         raise FormatError(f"{name}: the digest of its aggregate has the wrong length")
     return plan_of(reader, plan, who), parse_contributors(header["contributors"], name)
 
 
-def _opened_header(plan: Plan, contributors: tuple[Contributor, ...], aggregate: bytes) -> Map:
+def about_header(plan: Plan, contributors: tuple[Contributor, ...], aggregate: bytes) -> Map:
+    """Write the part of a header that is about an aggregate.
+
+    Args:
+        plan: The plan.
+        contributors: Who is in the aggregate.
+        aggregate: Its digest.
+
+    Returns:
+        The map.
+    """
     return {
         "plan": plan.to_map(),
         "contributors": pack_contributors(contributors),

@@ -140,7 +140,7 @@ def _sum(reader: Reader) -> Description:
         "aggregate": total.aggregate.hex(),
         "weight": total.weight,
         "clipped": total.clipped,
-        "proofs": plan.geometry.groups if plan.scheme.correctness else 0,
+        "sum_proofs": plan.geometry.groups if plan.scheme.correctness else 0,
     }
     return found | describe_plan(plan) | describe_signature(reader)
 

@@ -18,8 +18,9 @@ from hecli.plan.data import Plan
 from hecli.rounds.enrollments import open_answers, open_enrollments
 from hecli.rounds.headers import Blocks, Sum, open_blocks
 from hecli.rounds.progress import Progress
-from hecli.rounds.proofs import groups_of, numbered, sum_statement
+from hecli.rounds.proofs import groups_of, sum_statement
 from hecli.rounds.signing import check_identity
+from hecli.schemes.proofs import numbered
 from hecli.schemes.round import Open, Opener, Opens, PrivateKey
 from hecli.storage.store import Record
 
@@ -47,6 +48,17 @@ class Opening:
     def contributors(self) -> tuple[Contributor, ...]:
         """Who is in it."""
         return self.blocks.contributors
+
+    def blocks_to_open(self) -> tuple[bytes, Iterator[bytes]]:
+        """Read what is opened, from its start.
+
+        Returns:
+            The control block, and the blocks of the lanes in batches, of chunks
+            whose digests hold.
+        """
+        self.reader.rewind()
+        control = self.reader.section("control").read(1)
+        return control, self.reader.section("lanes").checked_blocks(self.plan.geometry.batch())
 
     def opener(
         self, key: PrivateKey | None, enrollments: Sequence[BinaryIO], answers: Sequence[BinaryIO]

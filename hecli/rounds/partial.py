@@ -57,10 +57,11 @@ def partial(
         out: Where the partial goes.
         share: The share.
         plan: The plan it must follow; without it, its own is believed.
-        updates: As for `decrypt`,
-        attested: likewise,
-        attestations: likewise,
-        unverified: and likewise.
+        updates: The updates of all its parties: each must have its proofs,
+            and the aggregate must be their product.
+        attested: Instead of them, how many members' word is enough, as for `decrypt`.
+        attestations: Then their attestations.
+        unverified: Whether to go without either; the share may forbid it.
         identity: Who signs the partial, where the plan has a roster.
         record: Told of the opening before anything is written.
         work: Who works.

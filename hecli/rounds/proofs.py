@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from hecli.arithmetic.sizes import NUMBER_SIZE, InvalidCiphertextError
+from hecli.arithmetic.sizes import InvalidCiphertextError
 from hecli.errors import FormatError
 from hecli.executors.interface import Executor
 from hecli.formats.canonical import digest_of, pack
@@ -13,6 +13,7 @@ from hecli.identity.signatures import signature_of
 from hecli.plan.data import Plan
 from hecli.rounds.headers import Sum
 from hecli.rounds.progress import Progress
+from hecli.schemes.proofs import numbered
 
 UNPROVEN = "it was computed from others' updates, or altered: leave it out, and ask its party for another"
 
@@ -46,19 +47,6 @@ def sum_statement(total: Sum, lanes: bytes) -> bytes:
     """
     said = [total.plan.digest, total.aggregate, total.weight, total.clipped, lanes]
     return digest_of("sum statement", pack(said))
-
-
-def numbered(number: int, group: bytes) -> bytes:
-    """Put its number before a group.
-
-    Args:
-        number: The number, from 0.
-        group: The group.
-
-    Returns:
-        Both.
-    """
-    return number.to_bytes(NUMBER_SIZE, "big") + group
 
 
 def check_proofs(

@@ -15,17 +15,17 @@ from hecli.rounds.progress import Progress, no_progress
 
 def verify_aggregate(
     aggregate: BinaryIO,
-    sources: Sequence[BinaryIO],
+    updates: Sequence[BinaryIO],
     *,
     plan: Plan | None = None,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
 ) -> tuple[Contributor, ...]:
-    """Recompute an aggregate from its parties' updates, and compare byte for byte.
+    """Check the proofs in the parties' updates, make the aggregate again of them, and compare.
 
     Args:
         aggregate: The aggregate.
-        sources: The parties' updates.
+        updates: The parties' updates.
         plan: The plan that all must follow; without it the aggregate's own.
         work: Who works.
         progress: Told how many blocks are done, and of how many.
@@ -42,14 +42,14 @@ def verify_aggregate(
     blocks = open_blocks(reader, plan)
     # Damage shows in the digests, and is not taken for fraud.
     reader.verify()
-    check_recomputed(reader, blocks, sources, work, progress)
+    check_recomputed(reader, blocks, updates, work, progress)
     return blocks.contributors
 
 
 def check_recomputed(
     reader: Reader, blocks: Blocks, sources: Sequence[BinaryIO], work: Executor, progress: Progress
 ) -> None:
-    """Refuse an aggregate that is not the product of the updates.
+    """Refuse an aggregate that is not the product of the updates, or updates whose proofs do not hold.
 
     Args:
         reader: The opened aggregate.
@@ -59,7 +59,7 @@ def check_recomputed(
         progress: Told how many blocks are done, and of how many.
 
     Raises:
-        FormatError: A file is not sound, or an update is none.
+        FormatError: A file is not sound, an update is none, or a proof does not hold.
         MismatchError: The aggregate is something else.
         RefusedError: There are no updates, or one is there twice.
     """
@@ -71,7 +71,7 @@ def check_recomputed(
     if not sources:
         raise RefusedError(
             f"nothing shows what {reader.name} was made of: none of its parties' updates is here",
-            "put them beside it, as .enc files, or give them with --from",
+            "put them beside it as .enc files (for a pipe, in this folder), or give them with --from",
         )
     opened = open_sources(sources, blocks.plan)
     for source in opened.readers:
@@ -138,6 +138,5 @@ def _check_contributors(name: str, contributors: tuple[Contributor, ...], opened
 
 
 def _first_difference(found: bytes, block: bytes, size: int) -> int:
-    return next(
-        at for at in range(len(block) // size) if found[at * size :][:size] != block[at * size :][:size]
-    )
+    starts = range(0, len(block), size)
+    return next(at // size for at in starts if found[at : at + size] != block[at : at + size])

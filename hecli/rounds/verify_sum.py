@@ -7,15 +7,17 @@ from typing import BinaryIO
 from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.executors.interface import SERIAL, Executor
 from hecli.formats.contributors import Contributor
-from hecli.formats.reader import Reader, open_reader
+from hecli.formats.kinds import KINDS
+from hecli.formats.reader import Reader, name_of, open_reader
 from hecli.plan.data import Plan
 from hecli.rounds.combine import combined
 from hecli.rounds.headers import Sum, open_blocks, open_sum
 from hecli.rounds.lanes import read_lanes, regrouped
 from hecli.rounds.opening import Opening, open_lanes
 from hecli.rounds.progress import Progress, no_progress
-from hecli.rounds.proofs import groups_of, numbered, proofs_of, sum_statement
-from hecli.schemes.interface import KEY, Correctness
+from hecli.rounds.proofs import groups_of, proofs_of, sum_statement
+from hecli.schemes.interface import KEY
+from hecli.schemes.proofs import GroupProofs, numbered
 from hecli.schemes.round import Open, Opener, PublicKey
 
 WRONG = "whoever opened it published something else: ask for the sum again, and whom you trust"
@@ -64,9 +66,18 @@ def verify_sum(
     opening.reader.verify()
     plan, scheme = claimed.plan, claimed.plan.scheme
     opener = opening.opener(None, enrollments, answers)
+    if partials and scheme.sharing is None:
+        raise RefusedError(
+            f"{name_of(partials[0])} is not needed: the key is not in shares", "give the aggregate alone"
+        )
     if scheme.correctness is not None:
         _check_proofs(reader, claimed, scheme.correctness, opening.reader, opener, work, progress)
     elif scheme.sharing is not None:
+        if not partials:
+            raise RefusedError(
+                f"{reader.name} was combined from partials, and none are given",
+                f"give {scheme.sharing.threshold} or more behind the aggregate, with --from",
+            )
         if key is None:
             raise RefusedError("partials are checked with the key that was dealt", "pass its .pub with --key")
         with combined(opening, partials, key, opener, work) as ready:
@@ -75,14 +86,17 @@ def verify_sum(
         raise RefusedError(f"sums of the scheme {scheme.name!r} cannot be checked without the key")
     else:
         with scheme.opening(plan.round, opener, work) as opens:
-            control = opening.reader.section("control").read(1)
-            lanes = opening.reader.section("lanes").checked_blocks(plan.geometry.batch())
-            _compare(reader, claimed, opening, opens.open, control, lanes, progress)
+            _compare(reader, claimed, opening, opens.open, *opening.blocks_to_open(), progress)
     return claimed.contributors
 
 
 def _opening(aggregate: Reader, claimed: Sum, name: str) -> Opening:
     """The aggregate, which must be the one that the sum names."""
+    if aggregate.kind != "aggregate":
+        raise FormatError(
+            f"{aggregate.name} is {KINDS[aggregate.kind].with_article}, not an aggregate file",
+            "give the aggregate first, and partials behind it",
+        )
     blocks = open_blocks(aggregate, claimed.plan, name)
     if aggregate.digest != claimed.aggregate or blocks.contributors != claimed.contributors:
         raise MismatchError(
@@ -96,7 +110,7 @@ def _opening(aggregate: Reader, claimed: Sum, name: str) -> Opening:
 def _check_proofs(
     reader: Reader,
     claimed: Sum,
-    correctness: Correctness,
+    correctness: GroupProofs,
     aggregate: Reader,
     opener: Opener,
     work: Executor,

@@ -16,6 +16,7 @@ from hecli.identity.roster import Roster
 from hecli.identity.sealing import Ask
 from hecli.identity.signatures import Identity
 from hecli.schemes.masks.masking import Masking
+from hecli.schemes.proofs import GroupProofs
 from hecli.schemes.round import Combining, Open, Opener, Opens, PrivateKey, PublicKey, Round, Sender, Share
 
 KEY, SHARES, IDENTITY, ENROLLMENTS, ANSWERS = "key", "shares", "identity", "enrollments", "answers"
@@ -109,49 +110,6 @@ class Sharing(Protocol):
         ...
 
 
-class Knowledge(Protocol):
-    """How updates prove that their makers know what is in them: `proof_size` bytes for each group."""
-
-    @property
-    def proof_size(self) -> int: ...  # noqa: D102 - said above
-
-    def checking(self, groups: int, work: Executor) -> AbstractContextManager[Run]:
-        """Get ready to check proofs.
-
-        Args:
-            groups: How many groups there are.
-            work: Who works.
-
-        Returns:
-            What tells of each group, in the byte 1, that its proof holds. A
-            group is given as the statement it is bound to (32 bytes), its
-            number (4 bytes), its blocks and its proof. It raises
-            InvalidCiphertextError for a block that no update can hold.
-        """
-        ...
-
-
-class Correctness(Protocol):
-    """How sums prove that they are what the aggregate holds: `proof_size` bytes for each group."""
-
-    @property
-    def proof_size(self) -> int: ...  # noqa: D102 - said above
-
-    def checking(self, groups: int, work: Executor) -> AbstractContextManager[Run]:
-        """Get ready to check proofs.
-
-        Args:
-            groups: How many groups there are.
-            work: Who works.
-
-        Returns:
-            What tells of each group, in the byte 1, that its proof holds. A
-            group is given as what it is bound to (32 bytes), its number (4
-            bytes), its blocks, their plaintexts and its proof.
-        """
-        ...
-
-
 class Scheme(Protocol):
     """A scheme with its parameters.
 
@@ -163,8 +121,9 @@ class Scheme(Protocol):
         block_size: those of a block, what an update or aggregate holds in its place.
         knowledge: How updates prove that their makers know what is in them; None
             where nothing of use can be computed from others' blocks.
-        correctness: How sums prove that they are what the aggregate holds; None
-            where they are checked by opening it again.
+        correctness: How sums prove that they are what the aggregate holds, of which
+            the proofs are about the plaintexts too; None where sums are checked by
+            opening again.
         masking: How masks hide updates from whoever opens the sum, where they do.
         sharing: How a key in shares opens, where it is in shares.
     """
@@ -182,9 +141,9 @@ class Scheme(Protocol):
     @property
     def block_size(self) -> int: ...  # noqa: D102
     @property
-    def knowledge(self) -> Knowledge | None: ...  # noqa: D102
+    def knowledge(self) -> GroupProofs | None: ...  # noqa: D102
     @property
-    def correctness(self) -> Correctness | None: ...  # noqa: D102
+    def correctness(self) -> GroupProofs | None: ...  # noqa: D102
     @property
     def masking(self) -> Masking | None: ...  # noqa: D102
     @property

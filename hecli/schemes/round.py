@@ -64,7 +64,7 @@ class PublicKey(Protocol):
 
 
 class PrivateKey(Protocol):
-    """What opens; `verified_only` where nothing that was not verified."""
+    """What opens; with `verified_only` only what was verified."""
 
     @property
     def verified_only(self) -> bool: ...  # noqa: D102 - said above
@@ -76,7 +76,7 @@ class PrivateKey(Protocol):
 
 
 class Share(Protocol):
-    """One share of a key; `verified_only` where it opens nothing that was not verified."""
+    """One share of a key; with `verified_only` it opens only what was verified."""
 
     @property
     def verified_only(self) -> bool: ...  # noqa: D102 - said above

@@ -38,7 +38,7 @@ USES = {
         "or pass --again if the first never left this machine",
     ),
     "answered": Use(
-        "another set of parties of this plan was answered about before",
+        "other parties of this plan were answered about before",
         "answers about two sets of parties together may uncover one: there is no second answer",
     ),
 }
@@ -63,7 +63,9 @@ def remember(secret: str, use: str, *, again: bool = False) -> Record:
     Raises:
         RefusedError: The secret comes from where no record can be kept.
     """
-    if secret == "-" or (os.path.exists(secret) and not os.path.isfile(secret)):  # noqa: S105 - a path
+    if secret != "-" and not os.path.exists(secret):  # noqa: S105 - a path
+        raise HecliError(f"cannot read {secret}: no such file or folder", "name the secret's own file")
+    if secret == "-" or not os.path.isfile(secret):  # noqa: S105 - a path
         raise RefusedError(
             "a secret from a pipe leaves no place for the record of its use",
             "name the file itself; hecli keygen --passphrase protects it",
@@ -91,8 +93,8 @@ def _locked(path: str) -> Iterator[None]:
     except ImportError:
         yield
         return
-    # For writing, without which locks over a network may be refused.
-    with open(path, "rb+") as stream:
+    # For writing, without which locks over a network may be refused; a secret may be read-only.
+    with open(path, "rb+" if os.access(path, os.W_OK) else "rb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 

@@ -231,5 +231,7 @@ def test_two_openings_of_one_plan_by_shares_or_answers_are_in_the_ledger(tmp_pat
 def test_a_round_under_rules_leaves_nothing_to_note():
     scene = a_round()
     files = list(scene.updates.values())
-    assert hecli.inspect(decrypt(aggregate(files), files, key=KEY))["proofs"] == scene.plan.geometry.groups
+    assert (
+        hecli.inspect(decrypt(aggregate(files), files, key=KEY))["sum_proofs"] == scene.plan.geometry.groups
+    )
     assert hecli.inspect(encrypted(npz(w=np.ones(3, np.float32))))["proofs"] == 2

@@ -1,4 +1,4 @@
-"""Encryption, with a random part by fixed-base exponentiation, and the proof of who made it."""
+"""Encryption, with a random part by fixed-base exponentiation, and the proof of knowing the plaintexts."""
 
 import os
 import secrets

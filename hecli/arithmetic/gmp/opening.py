@@ -117,11 +117,8 @@ class OpeningChecker:
         """
         n, n_squared, (size, in_size) = self._n, self._n**2, self._sizes
         at, end = SEED_SIZE + NUMBER_SIZE, len(group) - self._proof_size
-        statement, e, z = (
-            group[:at],
-            group[end : end + _CHALLENGE_SIZE],
-            mpz.from_bytes(group[end + _CHALLENGE_SIZE :], "big"),
-        )
+        statement, proof = group[:at], group[end:]
+        e, z = proof[:_CHALLENGE_SIZE], mpz.from_bytes(proof[_CHALLENGE_SIZE:], "big")
         count = (end - at) // (size + in_size)
         middle = at + count * in_size
         numbers = ciphertexts(group[at:middle], in_size, n_squared, 0)

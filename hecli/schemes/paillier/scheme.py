@@ -18,8 +18,8 @@ from hecli.schemes import interface
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.paillier.key_files import read_private_key, read_public_key
 from hecli.schemes.paillier.keys import RANDOMNESS, PrivateKey, PublicKey, fingerprint_of
-from hecli.schemes.paillier.proofs import CorrectDecryption, PlaintextKnowledge
 from hecli.schemes.paillier.sharing import Shared
+from hecli.schemes.proofs import GroupProofs, numbered
 from hecli.schemes.round import Open, Opener, Opens, Round, Sender
 from hecli.schemes.round import PublicKey as AnyKey
 
@@ -83,14 +83,19 @@ class Paillier:
         return frozenset({key} | ({interface.ENROLLMENTS, interface.ANSWERS} if masked else set()))
 
     @property
-    def knowledge(self) -> PlaintextKnowledge:
+    def knowledge(self) -> GroupProofs:
         """How updates prove that their makers know what is in them."""
-        return PlaintextKnowledge(self.key.n, self.randomness)
+        n, randomness = self.key.n, self.randomness
+        size = sizes.knowledge_size(n, randomness)
+        return GroupProofs(size, lambda: engines.knowledge_checker(n, randomness))
 
     @property
-    def correctness(self) -> CorrectDecryption | None:
+    def correctness(self) -> GroupProofs | None:
         """How sums prove that they are what the aggregate holds; partials have proofs of their own."""
-        return CorrectDecryption(self.key.n) if self.sharing is None else None
+        n = self.key.n
+        if self.sharing is not None:
+            return None
+        return GroupProofs(sizes.opening_proof_size(n), lambda: engines.opening_checker(n))
 
     @property
     def room(self) -> int:
@@ -176,7 +181,9 @@ class Paillier:
         each = -(-round_.blocks // min(work.workers, round_.groups))
         engine = engines.encryptor(n, self.randomness, each, sender.statement)
         with work(engine, round_.groups) as run:
-            yield lambda groups: run(_numbered(groups if masks is None else masks(groups)))
+            yield lambda groups: run(
+                numbered(at, group) for at, group in enumerate(groups if masks is None else masks(groups))
+            )
 
     @contextmanager
     def adding(self, sources: int, batches: int, work: Executor) -> Iterator[Run]:
@@ -187,11 +194,6 @@ class Paillier:
     @contextmanager
     def opening(self, round_: Round, opener: Opener, work: Executor) -> Iterator[Opens]:
         """Get ready to decrypt, and to take off what masks are left; raises HecliError."""
-        if self.sharing is not None:
-            raise RefusedError(
-                "the plan's key is in shares, and nobody opens alone",
-                "its holders make partials with hecli partial, and hecli combine opens with them",
-            )
         if not isinstance(opener.key, PrivateKey):
             raise RefusedError("the aggregate is under a key, and none is given", "pass --key")
         with work(engines.opener(opener.key.p, opener.key.q), round_.batches) as run:
@@ -243,7 +245,3 @@ class Paillier:
         # Whoever adds, and whoever opens, checks the proofs of all.
         add = blocks * parties * (costs.check + costs.multiply)
         return encrypt, add, add + blocks * costs.decrypt
-
-
-def _numbered(groups: Iterable[bytes]) -> Iterator[bytes]:
-    return (number.to_bytes(4, "big") + group for number, group in enumerate(groups))

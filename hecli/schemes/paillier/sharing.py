@@ -48,7 +48,8 @@ def holds_against(threshold: int, shares: int) -> str:
     """
     bound = 2 * threshold - shares - 1
     if bound < 1:
-        return "one dishonest holder can open two sums"
+        least = least_threshold(shares)
+        return f"one dishonest holder can open two sums: let {least} or more of {shares} open"
     return f"holds against {count(bound, 'dishonest holder')}"
 
 
@@ -129,8 +130,8 @@ class Shared:
             raise HecliError(
                 f"of a key in {self.shares} shares of which {self.threshold} open, "
                 "one dishonest holder opens two sums",
-                f"deal it so that {self.shares // 2 + 1} or more open (of {self.shares}: "
-                f"{least_threshold(self.shares)}), or let the fewest parties be the whole roster",
+                f"deal it so that {least_threshold(self.shares)} or more of {self.shares} open, "
+                "or plan with a roster, and --min-parties as many as its parties",
             )
 
     def read_share(self, reader: Reader, ask: Ask, identity: Identity | None) -> Share:

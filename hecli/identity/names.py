@@ -1,20 +1,51 @@
-"""Names that a reader takes for one another, such as one with a Cyrillic letter in place of a Latin one."""
+"""Names of people: which there may be, and which a reader would take for one another."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hecli.errors import HecliError
+from hecli.errors import FormatError, HecliError
+from hecli.formats.text import NAME_LIMIT, check_name
+
+_NO_FILE = re.compile(r"""[/\\:*?"<>|\[\]&]|^[-.]|\.$""")
+_DEVICES = {"CON", "PRN", "AUX", "NUL"} | {f"{port}{at}" for port in ("COM", "LPT") for at in range(10)}
+"""What Windows takes for a device, whatever follows the first full stop."""
+
+_FINGERPRINT = re.compile("[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}")
 
 _DIRECTION = "\u200e"
-"""The mark that the table puts around letters that are written from right to left."""
+"""The mark that the table of look-alikes puts around letters written from right to left."""
+
+
+def check_person(name: str) -> None:
+    """Refuse what cannot name a person on a card.
+
+    It is a name that is also that of a file, on any system, that no terminal
+    or page takes for markup, and that cannot be read as a fingerprint.
+
+    Args:
+        name: The name.
+
+    Raises:
+        FormatError: It is none.
+    """
+    check_name(name)
+    stem = name.partition(".")[0].rstrip(" ").upper()
+    sound = len(name.encode()) <= NAME_LIMIT and not _NO_FILE.search(name) and stem not in _DEVICES
+    if not sound or _FINGERPRINT.search(name.lower()):
+        raise FormatError(
+            f"{name!r} cannot be the name of a person",
+            f"use at most {NAME_LIMIT} bytes that can name a file everywhere, and no fingerprint",
+        )
 
 
 def check_distinct(names: Sequence[str]) -> None:
     """Refuse names of which two look alike, or differ in capital letters alone.
 
-    What looks like what is known to the Unicode Consortium (Technical Standard
-    39, section 4), whose table a library brings.
+    Such as one with a Cyrillic letter in place of a Latin one. What looks like
+    what is known to the Unicode Consortium (Technical Standard 39, section 4),
+    whose table a library brings.
 
     Args:
         names: The names, each once.
@@ -25,6 +56,7 @@ def check_distinct(names: Sequence[str]) -> None:
     # Imported here: the table is large, and only whoever makes a plan needs it.
     from confusable_homoglyphs.confusables import confusables_data  # noqa: PLC0415
 
+    # With letters and their accents apart.
     spelled = {
         name: [unicodedata.normalize("NFKD", each) for each in (name, name.casefold())] for name in names
     }
@@ -39,11 +71,6 @@ def check_distinct(names: Sequence[str]) -> None:
                     f"the names {other!a} and {name!a} look alike",
                     "nobody could tell these two apart: one of them needs another name",
                 )
-
-
-def _apart(name: str) -> str:
-    """A name with its letters and their accents apart."""
-    return unicodedata.normalize("NFKD", name)
 
 
 def _prototype(letter: str, table: Mapping[str, Any]) -> str:
