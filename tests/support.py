@@ -125,11 +125,14 @@ def joined(values, size):
     return b"".join(int(value).to_bytes(size, "big") for value in values)
 
 
+SALT = bytes(32)
+
+
 def made_update(plan, lanes, control, party=None, identity=None, enrolled=()):
     """An update of these plaintexts, whatever they are, with true proofs: what a dishonest party can make."""
     party = identity.card.name if identity else party
     scheme, sizes = plan.scheme, plan.geometry
-    bound = statement(plan, party, enrolled, identity.card if identity else None)
+    bound = statement(plan, party, enrolled, identity.card if identity else None, SALT)
     engine = engines.encryptor(scheme.key.n, scheme.randomness, 4, bound)
     groups = [lanes[at : at + sizes.group] for at in range(0, len(lanes), sizes.group)]
     size = scheme.knowledge.proof_size
@@ -138,7 +141,7 @@ def made_update(plan, lanes, control, party=None, identity=None, enrolled=()):
         made = engine(numbered(number, joined(group, scheme.plaintext_size)))
         blocks, proofs = blocks + made[:-size], proofs + made[-size:]
     out = io.BytesIO()
-    header = update_header(plan, party, enrolled)
+    header = update_header(plan, party, enrolled, SALT)
     envelope.write(
         out, "update", header, sizes.update, [blocks, proofs], sign=signer(identity, "update", plan.digest)
     )

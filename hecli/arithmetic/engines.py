@@ -83,12 +83,15 @@ def multiplier(n: int, sources: int) -> Engine:
 
 
 def opener(p: int, q: int) -> Engine:
-    """Make what opens: ciphertexts into as many plaintexts, and the proofs that it did.
+    """Make what opens: ciphertexts into as many plaintexts, and the proof that it did.
 
-    The engine takes the byte OPEN and ciphertexts; or, for a proof of
-    `sizes.opening_proof_size` bytes, the byte PROVE, what the proof is bound to
-    (32 bytes, over the plaintexts too), a group's number (4 bytes) and its
-    ciphertexts. It raises InvalidCiphertextError for what is no ciphertext.
+    The engine takes the byte OPEN and ciphertexts. For a proof it takes, group
+    by group, the byte COMBINE, what the proof is bound to (32 bytes, over the
+    plaintexts too), the group's number (4 bytes) and its ciphertexts, and gives
+    SUM_REPETITIONS numbers as wide as n, of which those of all groups are
+    multiplied modulo n; then the byte PROVE, what it is bound to, and the
+    products, and gives the proof. It raises InvalidCiphertextError for what is
+    no ciphertext.
 
     Args:
         p: One prime of the private key.
@@ -97,17 +100,18 @@ def opener(p: int, q: int) -> Engine:
     Returns:
         The engine.
     """
-    from hecli.arithmetic.gmp.opening import Opener
+    from hecli.arithmetic.gmp.decrypt import Opener
 
     return Opener(p, q)
 
 
-def opening_checker(n: int) -> Engine:
-    """Make what checks the proofs that `opener` makes.
+def opening_combiner(n: int) -> Engine:
+    """Make what combines groups, to check the proof that `opener` makes.
 
-    The engine takes what a proof is bound to, the number, ciphertexts and
-    plaintexts of a group, and the proof; it gives a byte, 1 where it holds. It
-    raises InvalidCiphertextError for a number that is out of range.
+    The engine takes what the proof is bound to, the number, ciphertexts and
+    plaintexts of a group, and gives SUM_REPETITIONS numbers as wide as n^2, of
+    which those of all groups are multiplied modulo n^2. It raises
+    InvalidCiphertextError for a number that is out of range.
 
     Args:
         n: The modulus.
@@ -115,9 +119,26 @@ def opening_checker(n: int) -> Engine:
     Returns:
         The engine.
     """
-    from hecli.arithmetic.gmp.opening import OpeningChecker
+    from hecli.arithmetic.gmp.sum_proofs import OpeningCombiner
 
-    return OpeningChecker(n)
+    return OpeningCombiner(n)
+
+
+def check_sum_proof(n: int, bound: bytes, products: bytes, proof: bytes) -> bool:
+    """Tell whether the proof of a sum holds.
+
+    Args:
+        n: The modulus, which `check_modulus` must have passed.
+        bound: What the proof is bound to.
+        products: The products of what `opening_combiner` gave for all groups.
+        proof: The proof.
+
+    Returns:
+        Whether it holds.
+    """
+    from hecli.arithmetic.gmp import sum_proofs
+
+    return sum_proofs.check_sum_proof(n, bound, products, proof)
 
 
 def partial_maker(key: "ThresholdKey", index: int, share: int, session: bytes) -> Engine:

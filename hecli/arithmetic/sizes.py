@@ -17,8 +17,11 @@ STATISTICAL_BITS = 128
 """Bits by which a random number exceeds what it hides."""
 
 
-OPEN, PROVE = b"\0", b"\1"
+OPEN, COMBINE, PROVE = b"\0", b"\1", b"\2"
 """What an opener is asked to do."""
+
+SUM_REPETITIONS, SUM_CHALLENGE_BITS = 7, 20
+"""How often a sum is proven, and with how long a challenge: shorter than any factor of a modulus."""
 
 SEED_SIZE = 32
 """Bytes of what a proof is bound to."""
@@ -124,16 +127,16 @@ def knowledge_size(n: int, randomness: str) -> int:
     return plaintext_size(n) + -(-response_bits(n, randomness) // 8)
 
 
-def opening_proof_size(n: int) -> int:
-    """Count the bytes of a proof that a group of ciphertexts holds what was said of it.
+def sum_proof_size(n: int) -> int:
+    """Count the bytes of a proof that ciphertexts hold what was said of them.
 
     Args:
         n: The modulus.
 
     Returns:
-        The bytes of the challenge and the answer.
+        The bytes of the challenges, the answers and the roots.
     """
-    return CHALLENGE_BITS // 8 + plaintext_size(n)
+    return SUM_REPETITIONS * (-(-SUM_CHALLENGE_BITS // 8) + 2 * plaintext_size(n))
 
 
 def check_modulus_size(n: int) -> None:

@@ -7,7 +7,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console
-from hecli.cli.files import check_output, label, open_input, open_output
+from hecli.cli.files import check_output, keep_apart, label, open_input, open_output
 from hecli.cli.opening import open_updates
 from hecli.cli.options import FilesCommand
 from hecli.executors.processes import processes
@@ -55,6 +55,7 @@ def answer(
     options.check_standard(aggregate, *updates, *enrollments)
     target = output or f"{Path(identity).stem}.ans"
     check_output(target, force=force)
+    keep_apart(target, identity, f"{identity}.answered")
     options.believed(plan, console)
     signer = options.require_identity(identity, console)
     remembered = remember(identity, "answered")

@@ -82,6 +82,4 @@ def combine(
         )
         files = [(aggregate, made.total.aggregate), (target, made.digest)]
         entry("opened", plan=made.total.plan.digest, files=files)
-    for said in made.refused:
-        console.warn(f"{said}; it was left out")
-    say_opened(made.total, target, time.perf_counter() - start, console)
+    say_opened(made, target, time.perf_counter() - start, console)

@@ -7,7 +7,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console
-from hecli.cli.files import check_output, default_output, open_input, open_output
+from hecli.cli.files import check_output, default_output, keep_apart, open_input, open_output
 from hecli.cli.opening import Chosen, check_answers, evidence, say_opened
 from hecli.cli.options import FilesCommand
 from hecli.executors.processes import processes
@@ -79,6 +79,7 @@ def decrypt(
         private = remembered = None
         if KEY in scheme.to_open:
             path = options.key_path(key, ".key")
+            keep_apart(target, path, f"{path}.opened")
             remembered = remember(path, "opened", again=again)
             private = options.load_private_key(path, scheme, console)
         elif scheme.sharing is None:
@@ -104,4 +105,4 @@ def decrypt(
         files = [(aggregate, total.aggregate), (target, opened.digest)]
         entry("opened", plan=total.plan.digest, files=files)
     chosen.say(console)
-    say_opened(total, target, time.perf_counter() - start, console)
+    say_opened(opened, target, time.perf_counter() - start, console)

@@ -8,7 +8,7 @@ import click
 from hecli.cli import options
 from hecli.cli.console import Console, count_bytes
 from hecli.cli.encode import describe_update, open_update, say_clipped
-from hecli.cli.files import STANDARD, check_output, default_output, label, open_output, size_of
+from hecli.cli.files import STANDARD, check_output, default_output, keep_apart, label, open_output, size_of
 from hecli.cli.options import FilesCommand
 from hecli.executors.processes import processes
 from hecli.formats.text import count
@@ -66,6 +66,8 @@ def encrypt(
     """
     target = output or default_output(input, ".enc")
     check_output(target, force=force)
+    if identity is not None:
+        keep_apart(target, identity, f"{identity}.masked")
     scheme = None if plan is None else plan.scheme
     _check_usage(scheme)
     if scheme is not None and KEY not in scheme.to_encrypt:

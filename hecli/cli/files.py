@@ -137,6 +137,21 @@ def beside(path: str) -> Path:
     return Path(path)
 
 
+def keep_apart(output: str, *others: str) -> None:
+    """Refuse an output that would replace a secret or the record of its use, also where force is allowed.
+
+    Args:
+        output: What the command line names.
+        others: What must stay.
+
+    Raises:
+        RefusedError: It is one of them.
+    """
+    for other in others:
+        if output != STANDARD and os.path.realpath(output) == os.path.realpath(other):
+            raise RefusedError(f"{output} is a secret, or the record of its use", "name another file with -o")
+
+
 def size_of(path: str, otherwise: int) -> int:
     """Give the bytes of an output, or what is known of it where it went to standard output.
 

@@ -111,10 +111,8 @@ def _signed_by(signer: dict[str, str] | None) -> list[str]:
     return [f"  signed by    {signer['fingerprint'] + ' ' + signer['name'] if signer else 'nobody'}"]
 
 
-def _of_sum(count: int) -> str:
-    if not count:
-        return "none of its own, but hecli verify --from opens it again"
-    return f"{count:,}, which hecli verify --from checks"
+def _of_sum(has: bool) -> str:
+    return "hecli verify --from checks it" if has else "none of its own: hecli verify --from opens it again"
 
 
 def _tensor(tensor: dict[str, Any]) -> str:
@@ -151,7 +149,7 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "proofs": lambda count: [
         f"  proofs       {count:,}, which hecli verify checks" if count else "  proofs       none"
     ],
-    "sum_proofs": lambda count: [f"  proofs       {_of_sum(count)}"],
+    "proof": lambda has: [f"  proof        {_of_sum(has)}"],
     "signed_by": _signed_by,
     "aggregate": _line("opened from"),
     "attests": _line("attests"),

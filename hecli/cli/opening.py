@@ -16,7 +16,8 @@ from hecli.formats.reader import open_reader
 from hecli.formats.text import count
 from hecli.rounds.describe import describe_contributors
 from hecli.rounds.evidence import Evidence
-from hecli.rounds.headers import Sum, open_blocks
+from hecli.rounds.headers import open_blocks
+from hecli.rounds.opening import Opened
 from hecli.schemes.interface import ANSWERS, ENROLLMENTS, Scheme
 from hecli.storage.local import LOCAL
 
@@ -150,12 +151,16 @@ def open_updates(
         file = str(path.parent / name if path.is_file() and not path.is_symlink() else folder / name)
         try:
             with LOCAL.open(file) as stream:
-                digest = open_reader(stream).digest
+                reader = open_reader(stream)
+                if reader.digest not in wanted or reader.digest in found:
+                    continue
+                # A digest says nothing of the signature, nor of chunks that nobody has read yet.
+                open_blocks(reader)
+                reader.verify()
         except HecliError as error:
             unsound.append(error.message)
             continue
-        if digest in wanted:
-            found.setdefault(digest, file)
+        found[reader.digest] = file
     if len(found) < len(wanted):
         for message in unsound[:SHOWN]:
             console.warn(f"{message}; it was not looked at")
@@ -177,15 +182,18 @@ def check_answers(scheme: Scheme) -> None:
         options.refuse("answers", "is for plans that allow for dropouts")
 
 
-def say_opened(total: Sum, target: str, seconds: float, console: Console) -> None:
+def say_opened(opened: Opened, target: str, seconds: float, console: Console) -> None:
     """Say what was opened.
 
     Args:
-        total: The sum.
+        opened: The sum.
         target: Where it went.
         seconds: What it took.
         console: Where to say it.
     """
+    total = opened.total
+    for said in opened.refused:
+        console.warn(f"{said}; it was left out")
     if total.clipped:
         console.warn(f"{count(total.clipped, 'value')} clipped by the parties together")
     summary: dict[str, Any] = {

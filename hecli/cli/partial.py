@@ -7,7 +7,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console
-from hecli.cli.files import STANDARD, check_output, default_output, label, open_input, open_output
+from hecli.cli.files import STANDARD, check_output, default_output, keep_apart, label, open_input, open_output
 from hecli.cli.opening import Chosen, evidence
 from hecli.cli.options import FilesCommand
 from hecli.errors import RefusedError
@@ -73,6 +73,7 @@ def partial(
         found = chosen.open(stack, aggregate, source, console, verified_only=held.verified_only)
         target = output or default_output(aggregate, f"-{held.index}.part")
         check_output(target, force=force)
+        keep_apart(target, share, f"{share}.opened")
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("making a partial"))
         made = make_partial(

@@ -29,7 +29,7 @@ class Kind(NamedTuple):
         """The kind as an error names it."""
         if self.name == "tensors":
             return "a tensor file"
-        return f"a{'n' if self.name[0] in 'aeiou' else ''} {self.name} file"
+        return f"a{'n' if self.name[0] in 'aeio' or self.name == 'update' else ''} {self.name} file"
 
 
 KINDS = {

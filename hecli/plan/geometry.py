@@ -139,12 +139,12 @@ class Geometry:
 
     @property
     def sum(self) -> tuple[Section, ...]:
-        """The sections of a sum: its lanes, and the proofs where the scheme has them."""
+        """The sections of a sum: its lanes, and the proof where the scheme has one."""
         lanes = Section.of("lanes", self.sum_size, self.values)
         correctness = self.scheme.correctness
         if correctness is None:
             return (lanes,)
-        return lanes, Section.of("proofs", correctness.proof_size, self.groups)
+        return lanes, Section.of("proof", correctness.proof_size, 1)
 
     def partial(self, sharing: Sharing) -> tuple[Section, ...]:
         """Lay out a partial.

@@ -42,11 +42,13 @@ class Sources:
         readers: The opened files.
         blocks: What all of them together are.
         found_in: The file of each contributor, by the contributor's digest.
+        salts: The salt of each update, likewise.
     """
 
     readers: list[Reader]
     blocks: Blocks
     found_in: dict[bytes, str]
+    salts: dict[bytes, bytes]
 
     def check_proofs(self, work: Executor, progress: Progress) -> None:
         """Refuse updates whose makers do not prove that they know what is in them.
@@ -59,7 +61,11 @@ class Sources:
             FormatError: A proof does not hold.
         """
         party_of = {each.digest: each.party for each in self.blocks.contributors}
-        updates = [(each, party_of[each.digest]) for each in self.readers if each.kind == "update"]
+        updates = [
+            (each, party_of[each.digest], self.salts[each.digest])
+            for each in self.readers
+            if each.kind == "update"
+        ]
         check_proofs(updates, self.blocks.plan, self.blocks.enrolled, work, progress)
 
 
@@ -130,6 +136,7 @@ def open_sources(sources: Sequence[BinaryIO], plan: Plan | None = None) -> Sourc
     readers: list[Reader] = []
     first: Blocks | None = None
     found_in: dict[bytes, str] = {}
+    salts: dict[bytes, bytes] = {}
     by_party: dict[str, str] = {}
     contributors: list[Contributor] = []
     for source in sources:
@@ -146,6 +153,7 @@ def open_sources(sources: Sequence[BinaryIO], plan: Plan | None = None) -> Sourc
                 "all parties have to encrypt with the same enrollments: make a new plan, and agree on them",
             )
         readers.append(reader)
+        salts[reader.digest] = blocks.salt
         for each in blocks.contributors:
             earlier = found_in.get(each.digest, by_party.get(each.party or ""))
             if earlier is not None:
@@ -163,7 +171,8 @@ def open_sources(sources: Sequence[BinaryIO], plan: Plan | None = None) -> Sourc
             f"{len(contributors):,} contributors are more than the plan's {first.plan.capacity:,}",
             "a lane could overflow; make the next plan with more --parties",
         )
-    return Sources(readers, first._replace(contributors=sorted_contributors(contributors)), found_in)
+    together = first._replace(contributors=sorted_contributors(contributors))
+    return Sources(readers, together, found_in, salts)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
 from hecli.errors import HecliError, MismatchError, RefusedError
@@ -11,27 +11,12 @@ from hecli.formats.reader import Reader, open_reader
 from hecli.formats.text import count
 from hecli.identity.signatures import Identity
 from hecli.plan.data import Plan
-from hecli.rounds.headers import Sum, open_partial
-from hecli.rounds.opening import Opening, open_aggregate, write_sum
+from hecli.rounds.headers import open_partial
+from hecli.rounds.opening import Opened, Opening, open_aggregate, write_sum
 from hecli.rounds.partial import session, shared
 from hecli.rounds.progress import Progress, no_progress
 from hecli.schemes.interface import Sharing
 from hecli.schemes.round import Combining, Open, Opener, Opens, PublicKey
-
-
-@dataclass(frozen=True)
-class Combined:
-    """A sum that was made of partials.
-
-    Args:
-        total: What it holds.
-        digest: The file's digest.
-        refused: What was wrong with the partials that were left out.
-    """
-
-    total: Sum
-    digest: bytes
-    refused: tuple[str, ...]
 
 
 def combine(
@@ -46,7 +31,7 @@ def combine(
     answers: Sequence[BinaryIO] = (),
     work: Executor = SERIAL,
     progress: Progress = no_progress,
-) -> Combined:
+) -> Opened:
     """Open an aggregate with partials of enough shares.
 
     Every proof is checked, and any that hold are used, as many as the key asks.
@@ -64,20 +49,19 @@ def combine(
         progress: Told how many blocks are done, and of how many.
 
     Returns:
-        What was written, and which partials did not hold.
+        What was written, and what was wrong with partials and answers that were left out.
 
     Raises:
         FormatError: A file is not sound, or too few partials hold.
         MismatchError: A partial is of another aggregate, or the key or the plan is another.
-        RefusedError: There are too few partials, two of one share, or the
-            roster forbids it.
+        RefusedError: There are too few partials, or the roster forbids it.
     """
     opening = open_aggregate(aggregate, "sum", plan, identity)
     opener = opening.opener(None, enrollments, answers)
     with combined(opening, partials, key, opener, work) as ready:
         opens = Opens(ready.open)
         made = write_sum(opening, opens, ready.control, ready.lanes, out, identity, None, progress)
-    return Combined(made.total, made.digest, ready.refused)
+    return replace(made, refused=(*ready.refused, *sorted(opener.refused)))
 
 
 class Ready(NamedTuple):
@@ -179,16 +163,11 @@ def _opened(source: BinaryIO, opening: Opening) -> tuple[Reader, int]:
 
 
 def _check_enough(found: Sequence[tuple[Reader, int]], sharing: Sharing) -> None:
-    first: dict[int, str] = {}
-    for reader, index in found:
-        if index in first:
-            raise RefusedError(
-                f"{first[index]} and {reader.name} are both of share {index}", "leave one of them out"
-            )
-        first[index] = reader.name
-    if len(found) < sharing.threshold:
+    # Two of one share count once, and the one that holds is used: nobody can spoil another's.
+    given = len({index for _, index in found})
+    if given < sharing.threshold:
         raise RefusedError(
-            f"{count(len(found), 'partial')} given, {sharing.threshold} required",
+            f"{count(given, 'partial')} given, {sharing.threshold} required",
             "each share holder makes one with hecli partial",
         )
 

@@ -1,6 +1,7 @@
 """An aggregate to the sum, and only the sum."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import BinaryIO
 
 from hecli.errors import RefusedError
@@ -83,7 +84,8 @@ def decrypt(
     plan = opening.plan
     opener = opening.opener(key, enrollments, answers)
     with plan.scheme.opening(plan.round, opener, work) as opens:
-        return write_sum(opening, opens, *opening.blocks_to_open(), out, identity, record, progress)
+        made = write_sum(opening, opens, *opening.blocks_to_open(), out, identity, record, progress)
+    return replace(made, refused=tuple(sorted(opener.refused)))
 
 
 def scheme_in(aggregate: BinaryIO) -> Scheme:

@@ -15,7 +15,7 @@ from hecli.formats.text import check_name
 from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
 from hecli.rounds.enrollments import open_enrollments
-from hecli.rounds.headers import update_header
+from hecli.rounds.headers import SALT_SIZE, update_header
 from hecli.rounds.lanes import regrouped
 from hecli.rounds.progress import Progress, counted, no_progress
 from hecli.rounds.proofs import statement
@@ -105,7 +105,8 @@ def encrypt(
     check_identity(plan, identity, "update")
     enrolled = open_enrollments(enrollments, plan) if enrollments else None
     listed = enrolled.listed if enrolled else ()
-    bound = statement(plan, party, listed, identity.card if identity else None)
+    salt = secrets.token_bytes(SALT_SIZE)
+    bound = statement(plan, party, listed, identity.card if identity else None, salt)
     sender = Sender(key, identity, enrolled, bound)
     sizes = plan.geometry
     if plan.scheme.masking is not None and record is None:
@@ -120,7 +121,7 @@ def encrypt(
         digest = envelope.write(
             out,
             "update",
-            update_header(plan, party, listed),
+            update_header(plan, party, listed, salt),
             sizes.update,
             blocks,
             sign=signer(identity, "update", plan.digest),

@@ -26,6 +26,9 @@ from hecli.plan.data import Plan
 from hecli.plan.files import parse_plan
 from hecli.rounds.signing import check_signed
 
+SALT_SIZE = 32
+"""Bytes of what sets one update apart from all others."""
+
 
 class Encoded(NamedTuple):
     """One party's update as lanes, in the clear.
@@ -46,11 +49,13 @@ class Blocks(NamedTuple):
         plan: The plan it follows.
         contributors: Who is in it.
         enrolled: With whom it is masked, where the plan allows for dropouts.
+        salt: What sets an update apart from all others, where it has proofs.
     """
 
     plan: Plan
     contributors: tuple[Contributor, ...]
     enrolled: tuple[Enrolled, ...]
+    salt: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -136,18 +141,20 @@ def plan_of(reader: Reader, expected: Plan | None = None, who: str = "the plan")
     return own
 
 
-def update_header(plan: Plan, party: str | None, enrolled: tuple[Enrolled, ...]) -> Map:
+def update_header(plan: Plan, party: str | None, enrolled: tuple[Enrolled, ...], salt: bytes) -> Map:
     """Write the header of an update, whose one contributor's digest is the file's own.
 
     Args:
         plan: The plan it follows.
         party: Whose it is.
         enrolled: With whom it is masked, where the plan allows for dropouts.
+        salt: What sets it apart from all others, where it has proofs.
 
     Returns:
         The map.
     """
-    return {"plan": plan.to_map(), "party": party, **pack_enrolled(enrolled)}
+    salted = {"salt": salt} if plan.scheme.knowledge else {}
+    return {"plan": plan.to_map(), "party": party, **pack_enrolled(enrolled), **salted}
 
 
 def aggregate_header(blocks: Blocks) -> Map:
@@ -214,11 +221,14 @@ def open_blocks(reader: Reader, plan: Plan | None = None, who: str = "the plan")
     reader.require("update", "aggregate")
     header, name = reader.header, reader.name
     if reader.kind == "update":
-        fields(header, name, "its header", {"plan": dict, "party": (str, type(None))}, {"enrolled": list})
+        types: dict[str, type | tuple[type, ...]] = {"plan": dict, "party": (str, type(None))}
+        fields(header, name, "its header", types, {"enrolled": list, "salt": bytes})
     else:
         fields(header, name, "its header", {"plan": dict, "contributors": list}, {"enrolled": list})
     own = plan_of(reader, plan, who)
     if reader.kind == "update":
+        if len(header.get("salt", b"")) != (SALT_SIZE if own.scheme.knowledge else 0):
+            raise FormatError(f"{name}: its salt has the wrong length")
         signature = signature_of(reader) if own.roster is not None else None
         value = None if signature is None else signature.value
         contributors: tuple[Contributor, ...] = (
@@ -233,7 +243,7 @@ def open_blocks(reader: Reader, plan: Plan | None = None, who: str = "the plan")
         raise FormatError(f"{name}: lists more contributors than its plan has room for")
     check_signed(own, reader, contributors)
     own.scheme.check_enrolled(contributors, enrolled, own.round, name)
-    return Blocks(own, contributors, enrolled)
+    return Blocks(own, contributors, enrolled, header.get("salt", b""))
 
 
 def open_partial(reader: Reader, plan: Plan | None = None, who: str = "the plan") -> Partial:

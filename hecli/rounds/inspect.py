@@ -140,7 +140,7 @@ def _sum(reader: Reader) -> Description:
         "aggregate": total.aggregate.hex(),
         "weight": total.weight,
         "clipped": total.clipped,
-        "sum_proofs": plan.geometry.groups if plan.scheme.correctness else 0,
+        "proof": plan.scheme.correctness is not None,
     }
     return found | describe_plan(plan) | describe_signature(reader)
 

@@ -81,6 +81,7 @@ class Opening:
             self.contributors,
             open_enrollments(enrollments, self.plan, self.blocks.enrolled) if enrollments else None,
             open_answers(answers, self.reader.name, self.blocks) if answers else (),
+            set(),
         )
 
 
@@ -91,10 +92,12 @@ class Opened:
     Args:
         total: What it holds.
         digest: The file's digest.
+        refused: What was wrong with the answers or partials that were left out.
     """
 
     total: Sum
     digest: bytes
+    refused: tuple[str, ...] = ()
 
 
 def open_aggregate(
@@ -209,15 +212,15 @@ def open_lanes(
 
 
 def _proven(total: Sum, sums: Iterable[bytes], opens: Opens, reader: Reader) -> Iterator[bytes]:
-    """The lane sums, and when all are there, and so can be bound to, the proofs of them."""
+    """The lane sums, and when all are there, and so can be bound to, the proof of them."""
     lanes = hashlib.sha256()
     for piece in sums:
         lanes.update(piece)
         yield piece
     if opens.prove is not None:
         bound = sum_statement(total, lanes.digest())
-        groups = groups_of(reader, total.plan.geometry.group)
-        yield from opens.prove(bound + numbered(number, group) for number, group in enumerate(groups))
+        groups = enumerate(groups_of(reader, total.plan.geometry.group))
+        yield opens.prove(bound, (bound + numbered(number, group) for number, group in groups))
 
 
 def _named(plaintexts: Iterable[bytes], reader: Reader, plan: Plan, done: int) -> Iterator[bytes]:

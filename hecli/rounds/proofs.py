@@ -18,7 +18,9 @@ from hecli.schemes.proofs import numbered
 UNPROVEN = "it was computed from others' updates, or altered: leave it out, and ask its party for another"
 
 
-def statement(plan: Plan, party: str | None, enrolled: tuple[Enrolled, ...], card: Card | None) -> bytes:
+def statement(
+    plan: Plan, party: str | None, enrolled: tuple[Enrolled, ...], card: Card | None, salt: bytes
+) -> bytes:
     """Give what the proofs in an update are bound to, besides their group's number and blocks.
 
     Args:
@@ -26,13 +28,14 @@ def statement(plan: Plan, party: str | None, enrolled: tuple[Enrolled, ...], car
         party: Whose it is.
         enrolled: With whom it is masked.
         card: The card it is signed with, if it is signed.
+        salt: What sets it apart from all others, so that no groups of two updates fit together.
 
     Returns:
         A digest, 32 bytes.
     """
     who = None if card is None else list(card)
     listed = [list(each) for each in enrolled]
-    return digest_of("statement", pack([plan.digest, plan.geometry.blocks, party, listed, who]))
+    return digest_of("statement", pack([plan.digest, plan.geometry.blocks, party, listed, who, salt]))
 
 
 def sum_statement(total: Sum, lanes: bytes) -> bytes:
@@ -50,7 +53,7 @@ def sum_statement(total: Sum, lanes: bytes) -> bytes:
 
 
 def check_proofs(
-    updates: Sequence[tuple[Reader, str | None]],
+    updates: Sequence[tuple[Reader, str | None, bytes]],
     plan: Plan,
     enrolled: tuple[Enrolled, ...],
     work: Executor,
@@ -59,7 +62,7 @@ def check_proofs(
     """Refuse updates of which a proof does not hold; nothing where the scheme has none.
 
     Args:
-        updates: The opened updates, checked but for their blocks, and whose each is.
+        updates: The opened updates, checked but for their blocks; whose each is, and its salt.
         plan: Their plan.
         enrolled: With whom they are masked.
         work: Who works.
@@ -73,9 +76,9 @@ def check_proofs(
         return
 
     def groups() -> Iterator[bytes]:
-        for reader, party in updates:
+        for reader, party, salt in updates:
             signature = signature_of(reader)
-            bound = statement(plan, party, enrolled, None if signature is None else signature.card)
+            bound = statement(plan, party, enrolled, None if signature is None else signature.card, salt)
             pairs = zip(groups_of(reader, sizes.group), proofs_of(reader), strict=True)
             for number, (group, proof) in enumerate(pairs):
                 yield bound + numbered(number, group) + proof
@@ -83,7 +86,7 @@ def check_proofs(
     total = len(updates) * sizes.blocks
     with knowledge.checking(len(updates) * sizes.groups, work) as run:
         results = run(groups())
-        for done, (reader, _) in enumerate(updates):
+        for done, (reader, _, _) in enumerate(updates):
             for number in range(sizes.groups):
                 first = min(number * sizes.group, sizes.lane_blocks)
                 _check(results, reader, first)

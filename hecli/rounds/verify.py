@@ -42,6 +42,6 @@ def verify(
     if reader.kind == "update":
         blocks = open_blocks(reader, plan)
         (contributor,) = blocks.contributors
-        check_proofs([(reader, contributor.party)], blocks.plan, blocks.enrolled, work, progress)
+        check_proofs([(reader, contributor.party, blocks.salt)], blocks.plan, blocks.enrolled, work, progress)
         found["proofs"] = "hold" if found["proofs"] else "none"
     return found

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+from hecli.arithmetic.sizes import InvalidCiphertextError
 from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.executors.interface import SERIAL, Executor
 from hecli.formats.contributors import Contributor
@@ -15,9 +16,9 @@ from hecli.rounds.headers import Sum, open_blocks, open_sum
 from hecli.rounds.lanes import read_lanes, regrouped
 from hecli.rounds.opening import Opening, open_lanes
 from hecli.rounds.progress import Progress, no_progress
-from hecli.rounds.proofs import groups_of, proofs_of, sum_statement
+from hecli.rounds.proofs import groups_of, sum_statement
 from hecli.schemes.interface import KEY
-from hecli.schemes.proofs import GroupProofs, numbered
+from hecli.schemes.proofs import SumProof, numbered
 from hecli.schemes.round import Open, Opener, PublicKey
 
 WRONG = "whoever opened it published something else: ask for the sum again, and whom you trust"
@@ -71,7 +72,7 @@ def verify_sum(
             f"{name_of(partials[0])} is not needed: the key is not in shares", "give the aggregate alone"
         )
     if scheme.correctness is not None:
-        _check_proofs(reader, claimed, scheme.correctness, opening.reader, opener, work, progress)
+        _check_proof(reader, claimed, scheme.correctness, opening.reader, opener, work, progress)
     elif scheme.sharing is not None:
         if not partials:
             raise RefusedError(
@@ -107,10 +108,10 @@ def _opening(aggregate: Reader, claimed: Sum, name: str) -> Opening:
     return Opening(aggregate, blocks)
 
 
-def _check_proofs(
+def _check_proof(
     reader: Reader,
     claimed: Sum,
-    correctness: GroupProofs,
+    correctness: SumProof,
     aggregate: Reader,
     opener: Opener,
     work: Executor,
@@ -123,19 +124,18 @@ def _check_proofs(
     bound = sum_statement(claimed, lanes.digest())
 
     def groups() -> Iterator[bytes]:
-        blocks = groups_of(aggregate, sizes.group)
-        parts = zip(blocks, _plaintexts(reader, claimed, opener), proofs_of(reader), strict=True)
-        for number, (group, plaintexts, proof) in enumerate(parts):
-            yield bound + numbered(number, group) + plaintexts + proof
+        parts = zip(groups_of(aggregate, sizes.group), _plaintexts(reader, claimed, opener), strict=True)
+        for number, (group, plaintexts) in enumerate(parts):
+            progress(min(number * sizes.group, sizes.blocks), sizes.blocks)
+            yield bound + numbered(number, group) + plaintexts
 
-    with correctness.checking(sizes.groups, work) as run:
-        for number, held in enumerate(run(groups())):
-            first = min(number * sizes.group, sizes.lane_blocks)
-            if held != b"\1":
-                raise FormatError(
-                    f"{reader.name}: is not what ciphertexts {first} and on of {aggregate.name} hold", WRONG
-                )
-            progress(min(first + sizes.group, sizes.blocks), sizes.blocks)
+    proof = reader.section("proof").read(1)
+    try:
+        held = correctness.check(bound, groups(), proof, sizes.groups, work)
+    except InvalidCiphertextError as error:
+        raise FormatError(f"{aggregate.name}: a ciphertext {error.reason}", error.hint) from error
+    if not held:
+        raise FormatError(f"{reader.name}: is not what {aggregate.name} holds", WRONG)
 
 
 def _plaintexts(reader: Reader, claimed: Sum, opener: Opener) -> Iterator[bytes]:

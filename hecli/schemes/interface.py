@@ -16,7 +16,7 @@ from hecli.identity.roster import Roster
 from hecli.identity.sealing import Ask
 from hecli.identity.signatures import Identity
 from hecli.schemes.masks.masking import Masking
-from hecli.schemes.proofs import GroupProofs
+from hecli.schemes.proofs import GroupProofs, SumProof
 from hecli.schemes.round import Combining, Open, Opener, Opens, PrivateKey, PublicKey, Round, Sender, Share
 
 KEY, SHARES, IDENTITY, ENROLLMENTS, ANSWERS = "key", "shares", "identity", "enrollments", "answers"
@@ -121,9 +121,8 @@ class Scheme(Protocol):
         block_size: those of a block, what an update or aggregate holds in its place.
         knowledge: How updates prove that their makers know what is in them; None
             where nothing of use can be computed from others' blocks.
-        correctness: How sums prove that they are what the aggregate holds, of which
-            the proofs are about the plaintexts too; None where sums are checked by
-            opening again.
+        correctness: How sums prove that they are what the aggregate holds; None
+            where they are checked by opening again.
         masking: How masks hide updates from whoever opens the sum, where they do.
         sharing: How a key in shares opens, where it is in shares.
     """
@@ -143,7 +142,7 @@ class Scheme(Protocol):
     @property
     def knowledge(self) -> GroupProofs | None: ...  # noqa: D102
     @property
-    def correctness(self) -> GroupProofs | None: ...  # noqa: D102
+    def correctness(self) -> SumProof | None: ...  # noqa: D102
     @property
     def masking(self) -> Masking | None: ...  # noqa: D102
     @property

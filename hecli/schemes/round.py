@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from hecli.executors.interface import Run
 from hecli.formats.contributors import Contributor
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
@@ -18,13 +17,13 @@ class Opens(NamedTuple):
 
     Args:
         open: Opens.
-        prove: Makes the proof of each group of a sum, of what it is bound to
-            (32 bytes), its number (4 bytes) and its blocks; None where sums
-            have no proofs.
+        prove: Makes the proof of a sum, of what it is bound to (32 bytes), and
+            of all groups, each with that, its number (4 bytes) and its blocks;
+            None where sums have no proofs.
     """
 
     open: Open
-    prove: Run | None = None
+    prove: Callable[[bytes, Iterable[bytes]], bytes] | None = None
 
 
 class Round(NamedTuple):
@@ -111,12 +110,14 @@ class Opener(NamedTuple):
         contributors: Who is in the sum.
         enrollments: Everybody's, where the plan allows for dropouts.
         answers: The answers about the aggregate, likewise.
+        refused: Where it goes what is wrong with answers that are left out.
     """
 
-    key: PrivateKey | None = None
-    contributors: tuple[Contributor, ...] = ()
-    enrollments: Enrollments | None = None
-    answers: Sequence[Answered] = ()
+    key: PrivateKey | None
+    contributors: tuple[Contributor, ...]
+    enrollments: Enrollments | None
+    answers: Sequence[Answered]
+    refused: set[str]
 
 
 class Combining(NamedTuple):

@@ -13,6 +13,7 @@ from hecli.rounds.headers import aggregate_header, open_blocks, update_header
 from tests.support import (
     KEY,
     PUBLIC,
+    SALT,
     body,
     decryptor,
     encryptor,
@@ -116,21 +117,21 @@ def zeros(plan):
     return numbers(encryptor(PUBLIC.n)(bytes(count * plan.scheme.plaintext_size)), SIZE)
 
 
-def signed_update(plan, name, blocks, proofs=None, enrolled=(), who=None):
-    """An update of any blocks and proofs, in every other way as it should be."""
+def signed_update(plan, name, blocks, proofs=None, salt=SALT):
+    """An update of any blocks, in every other way as it should be; `proofs` are bytes, or those of a file."""
+    if isinstance(proofs, io.BytesIO):
+        proofs, salt = body(proofs)["proofs"], reader(proofs).header["salt"]
     contents = [joined(blocks, SIZE)]
-    if plan.scheme.knowledge is not None:
-        size = plan.scheme.knowledge.proof_size * plan.geometry.groups
-        contents.append(bytes(size) if proofs is None else proofs)
-    who = PEOPLE[name] if who is None else who
+    size = plan.scheme.knowledge.proof_size * plan.geometry.groups
+    contents.append(bytes(size) if proofs is None else proofs)
     out = io.BytesIO()
     envelope.write(
         out,
         "update",
-        update_header(plan, name, enrolled),
+        update_header(plan, name, (), salt),
         plan.geometry.update,
         contents,
-        sign=signer(who, "update", plan.digest) if plan.roster else None,
+        sign=signer(PEOPLE[name], "update", plan.digest),
     )
     out.seek(0)
     return out

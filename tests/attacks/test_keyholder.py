@@ -1,12 +1,26 @@
 """A dishonest keyholder, who publishes another sum than the aggregate holds."""
 
+import gmpy2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hecli
+from hecli.arithmetic import engines
+from hecli.arithmetic.gmp.moduli import SMALL_FACTOR_LIMIT
+from hecli.arithmetic.gmp.sum_proofs import rooted
+from hecli.arithmetic.sizes import (
+    COMBINE,
+    PROVE,
+    SUM_CHALLENGE_BITS,
+    SUM_REPETITIONS,
+    ciphertext_size,
+    plaintext_size,
+    sum_proof_size,
+)
 from hecli.errors import FormatError, HecliError, MismatchError
+from hecli.executors.interface import SERIAL
 from hecli.identity.signatures import signer
 from tests.attacks.scene import (
     KEY,
@@ -24,7 +38,18 @@ from tests.attacks.scene import (
     tensors,
     update,
 )
-from tests.support import body, encrypted, mean_of, npz, reader, rewritten, small_plan, written
+from tests.support import (
+    body,
+    encrypted,
+    joined,
+    mean_of,
+    npz,
+    numbers,
+    reader,
+    rewritten,
+    small_plan,
+    written,
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +88,7 @@ def test_a_keyholder_publishes_one_party_s_update_as_the_sum(opened):
     false = forged(opened, body={"lanes": lanes.astype(">u4").tobytes()})
     assert close(mean_of(false)["w"], "alice")
     assert hecli.verify(*rewound([false]))["signed_by"]["name"] == "anna"
-    with pytest.raises(FormatError, match="is not what ciphertexts 0 and on of the input hold"):
+    with pytest.raises(FormatError, match="is not what the input holds"):
         check(opened, false)
 
 
@@ -100,31 +125,92 @@ def test_a_keyholder_changes_the_total_weight_or_the_clipped_count():
             hecli.verify_sum(*rewound([rewritten(total, header=header | change), made]), jobs=1)
 
 
-def test_a_keyholder_s_proofs_of_another_aggregate_sum_group_or_place(opened):
-    """Moved, repeated, of a second opening, of another round under the same key."""
-    proofs = body(opened.sum)["proofs"]
-    size = len(proofs) // opened.plan.geometry.groups
+def test_a_keyholder_s_proof_of_another_aggregate_or_sum(opened):
+    """Of a second opening, of another round under the same key, with answers at the borders."""
+    proof = body(opened.sum)["proof"]
+    start = 7 * 3
+    middle = start + 7 * 256
     other = a_round(a_plan())
     files = list(other.updates.values())
-    elsewhere = body(decrypt(aggregate(files), files))["proofs"]
+    elsewhere = body(decrypt(aggregate(files), files))["proof"]
     part = aggregate(opened.files[:2])
-    of_part = body(decrypt(part, opened.files[:2]))["proofs"]
+    of_part = body(decrypt(part, opened.files[:2]))["proof"]
+    n = PUBLIC.n.to_bytes(256, "big")
+    negated = [PUBLIC.n - value for value in numbers(proof[start:middle], 256)]
     for wrong in (
-        proofs[size:] + proofs[:size],
-        2 * proofs[:size],
         elsewhere,
         of_part,
-        bytes(len(proofs)),
-        proofs[:16] + bytes(size - 16) + proofs[size:],
-        b"\0" * 16 + proofs[16:],
-        proofs[:16] + PUBLIC.n.to_bytes(256, "big") + proofs[size:],
+        bytes(len(proof)),
+        bytes(start) + proof[start:],
+        proof[: start + 256] + proof[start : start + 256] + proof[start + 512 :],
+        proof[:start] + bytes(256) + proof[start + 256 :],
+        proof[:start] + n + proof[start + 256 :],
+        proof[:start] + joined(negated, 256) + proof[middle:],
+        proof[:middle] + bytes(len(proof) - middle),
+        proof[:-256] + proof[-512:-256],
+        b"\xff" + proof[1:],
     ):
         with pytest.raises(FormatError, match="is not what"):
-            check(opened, forged(opened, body={"proofs": wrong}))
-    # Another opening's own proofs hold, for their own file.
+            check(opened, forged(opened, body={"proof": wrong}))
+    # Another opening's own proof holds, for its own file.
     again = decrypt(opened.aggregate, opened.files, key=STRICT)
-    assert body(again)["proofs"] != proofs
+    assert body(again)["proof"] != proof
     assert check(opened, again)
+
+
+def test_a_keyholder_makes_a_key_with_a_small_factor_to_prove_a_false_sum():
+    """With a factor of 21 bits one long challenge is right too often; short ones, many times, are not."""
+    small = int(gmpy2.next_prime(1 << 20))
+    large = int(gmpy2.next_prime(1 << 2030))
+    n, bound, number = small * large, bytes(range(32)), bytes(4)
+    engines.check_modulus(n)
+    opener, combiner = engines.opener(small, large), engines.opening_combiner(n)
+    size = plaintext_size(n)
+    values = [5, 7, 11]
+    blocks = joined([(1 + m * n) * pow(3 + m, n, n * n) % (n * n) for m in values], ciphertext_size(n))
+    proof = opener(PROVE + bound + opener(COMBINE + bound + number + blocks))
+    true = combiner(bound + number + blocks + joined(values, size))
+    assert engines.check_sum_proof(n, bound, true, proof)
+    # Wrong in the small subgroup alone: off by a multiple of the other factor. It passes if every one of
+    # seven challenges or combinations is a lucky one, so never in as many tries as one lucky one takes.
+    values[0] += large
+    for at in range(300):
+        tried = at.to_bytes(32, "big")
+        false = combiner(tried + number + blocks + joined(values, size))
+        proof = opener(PROVE + tried + opener(COMBINE + tried + number + blocks))
+        assert not engines.check_sum_proof(n, tried, false, proof)
+    # All seven are of challenges shorter than any factor that a modulus may have.
+    assert SUM_REPETITIONS * (SUM_CHALLENGE_BITS - 1) >= 128
+    assert 1 << SUM_CHALLENGE_BITS <= SMALL_FACTOR_LIMIT
+
+
+def test_a_keyholder_makes_a_key_with_a_square_in_it_to_prove_a_false_sum():
+    """Under n = p^2 q what differs by n / p is encrypted alike, and a root of it would prove either."""
+    p, q = (int(gmpy2.next_prime(1 << bits)) for bits in (700, 701))
+    n = p * p * q
+    engines.check_modulus(n)
+    c = pow(12345, n, n * n)
+    other = c * (1 + n * (n // p)) % (n * n)
+    # Both are n-th residues: encryptions of zero, one of which is one of n / p as well.
+    order = p * (p - 1) * (q - 1)
+    assert pow(other, order, n * n) == pow(c, order, n * n) == 1
+    # But x -> x^n is no permutation modulo n, so that numbers that follow from n have no roots.
+    assert not all(pow(int(value), order // p, n) == 1 for value in rooted(n))
+    # All that it can do: roots of those that have one, and of the others what is nearest.
+    inverse = pow(q, -1, (p - 1) * (q - 1))
+    nearest = [pow(int(value), inverse, n) for value in rooted(n)]
+    size = plaintext_size(n)
+    start = sum_proof_size(n) - SUM_REPETITIONS * size
+    products = joined([1] * SUM_REPETITIONS, ciphertext_size(n))
+    assert not engines.check_sum_proof(n, bytes(32), products, bytes(start) + joined(nearest, size))
+
+
+def test_a_key_with_a_factor_that_is_looked_for_proves_nothing(opened):
+    small = small_plan(npz(w=np.ones(3, np.float32)), scheme=hecli.Paillier.of(hecli.PublicKey(3 * PUBLIC.n)))
+    correctness = small.scheme.correctness
+    with pytest.raises(HecliError, match="small factor"):
+        correctness.check(bytes(32), [], bytes(correctness.proof_size), 1, SERIAL)
+    assert opened
 
 
 def test_a_keyholder_names_another_aggregate(opened):
@@ -136,18 +222,17 @@ def test_a_keyholder_names_another_aggregate(opened):
         check(opened, forged(opened, header=header), part)
 
 
-def test_somebody_without_the_key_makes_a_sum_with_proofs(opened):
-    """Those of an opening with a key of its own, of as many groups."""
+def test_somebody_without_the_key_makes_a_sum_with_a_proof(opened):
+    """That of an opening with a key of its own."""
     stranger = hecli.keygen(2048)
     plan = a_plan(stranger.public)
     files = [update(plan, name, key=stranger.public) for name in ("alice", "bob", "carol")]
     made = aggregate(files)
     total = decrypt(made, files, key=stranger)
     assert hecli.verify_sum(*rewound([total, made]), jobs=1)
-    proofs = body(total)["proofs"]
-    assert len(proofs) == len(body(opened.sum)["proofs"])
+    proof = body(total)["proof"]
     with pytest.raises(FormatError, match="is not what"):
-        check(opened, forged(opened, body={"proofs": proofs}))
+        check(opened, forged(opened, body={"proof": proof}))
 
 
 def test_masks_over_a_key_leave_the_sum_just_as_provable():

@@ -66,7 +66,9 @@ def posted(plan, name, blocks):
     out = io.BytesIO()
     sign = signer(PEOPLE[name], "update", plan.digest)
     content = [joined([each % RING for each in blocks], SIZE)]
-    envelope.write(out, "update", update_header(plan, name, ()), plan.geometry.update, content, sign=sign)
+    envelope.write(
+        out, "update", update_header(plan, name, (), b""), plan.geometry.update, content, sign=sign
+    )
     out.seek(0)
     return out
 
@@ -280,6 +282,29 @@ def test_a_party_with_two_updates_burns_nobody_s_answer(enrolled, dropped, tmp_p
         assert np.abs(mean_of(total)["w"]).max() <= 1
 
 
+def test_a_false_answer_is_named_and_left_out_where_others_are_enough(enrolled, dropped):
+    """Four answer, three are needed; one signs shares that were not dealt."""
+    files = [dropped[name] for name in NAMES[:3]]
+    made = aggregate(files)
+    answers = {name: answer(name, made, files, enrolled) for name in NAMES}
+    header = reader(answers["mallory"]).header
+    lies = [[owner, bytes(66)] for owner, _ in header["self_shares"]]
+    sign = signer(PEOPLE["mallory"], "answer", PLAN.digest)
+    answers["mallory"] = rewritten(answers["mallory"], header=header | {"self_shares": lies}, sign=sign)
+    out = io.BytesIO()
+    options = {"enrollments": rewound(enrolled.values()), "updates": rewound(files)}
+    made.seek(0)
+    opened = hecli.decrypt(
+        made, out, identity=PEOPLE["anna"], answers=rewound(answers.values()), **options, jobs=1
+    )
+    assert len(opened.refused) == 1
+    assert "is not the one that was dealt" in opened.refused[0]
+    del answers["alice"]
+    masks = {"enrollments": rewound(enrolled.values()), "answers": rewound(answers.values())}
+    with pytest.raises(FormatError, match="is not the one that was dealt"):
+        decrypt(made, files, key=None, **masks)
+
+
 def test_answers_about_one_set_open_no_other(enrolled, dropped):
     files = [dropped[name] for name in NAMES[:3]]
     made, all_four = aggregate(files), aggregate(dropped.values())
@@ -329,6 +354,6 @@ def test_a_party_under_a_key_and_masks_proves_its_masked_plaintexts():
     plan = a_plan(hecli.Paillier.of(PUBLIC, masking=hecli.Masking(0)))
     files = {name: update(plan, name) for name in NAMES}
     assert aggregate(files.values())
-    copy = signed_update(plan, "mallory", ciphertexts(files["alice"]), body(files["mallory"])["proofs"])
+    copy = signed_update(plan, "mallory", ciphertexts(files["alice"]), files["mallory"])
     with pytest.raises(FormatError, match="does not hold"):
         aggregate([*(files[name] for name in NAMES[:3]), copy])

@@ -17,7 +17,7 @@ from hecli.identity.signatures import Identity
 from hecli.ledger.chain import append, begin, read_ledger
 from hecli.storage.local import LOCAL
 from tests.attacks.scene import PEOPLE, a_round, aggregate, decrypt
-from tests.support import KEY, KEYS, command, encrypted, npz, reader, small_plan
+from tests.support import KEY, KEYS, command, encrypted, npz, reader, rewritten, small_plan
 
 ANNA = PEOPLE["anna"]
 
@@ -166,6 +166,57 @@ def test_storage_has_other_updates_lie_beside_an_aggregate(place, ok, fails):
     fails("decrypt", "round.agg", "-o", "two.sum", says=says)
 
 
+def test_storage_has_decoys_with_the_digests_of_updates_lie_beside_an_aggregate(place, ok, fails, run):
+    """Without a signature, or with a byte changed, which a digest in a trailer does not show."""
+    ok("keygen", "--identity", "anna")
+    cards = []
+    for name in ("alice", "bob"):
+        ok("keygen", "--identity", name)
+        np.savez(f"{name}.npz", w=np.ones(3, np.float32))
+        cards += ["--party", f"{name}.card"]
+    ok("plan", "--like", "bob.npz", *cards, "--identity", "anna.id")
+    for name in ("alice", "bob"):
+        ok("encrypt", f"{name}.npz", "--plan", "round.plan", "--identity", f"{name}.id")
+    ok("aggregate", "alice.enc", "bob.enc", "--identity", "bob.id")
+    with (place / "alice.enc").open("rb") as stream:
+        (place / "0.enc").write_bytes(rewritten(stream).getvalue())
+    content = bytearray((place / "bob.enc").read_bytes())
+    content[len(content) // 2] ^= 1
+    (place / "1.enc").write_bytes(content)
+    ok("decrypt", "round.agg", "--identity", "anna.id", "--plan", "round.plan")
+    (place / "bob.enc").unlink()
+    again = ("decrypt", "round.agg", "--identity", "anna.id", "--plan", "round.plan", "-o", "x.sum")
+    said = run(*again)[2]
+    assert "warning: 1.enc: " in said
+    assert "counts bob, whose update is not among the files" in said
+    assert fails
+
+
+def test_an_output_never_replaces_a_secret_or_its_record(place, ok, fails):
+    for name in ("a", "b"):
+        np.savez(place / f"{name}.npz", w=np.ones(3, np.float32))
+        ok("encrypt", f"{name}.npz", "--party", name)
+    ok("aggregate", "a.enc", "b.enc")
+    ok("decrypt", "round.agg")
+    before = (place / "hecli.key").read_bytes(), (place / "hecli.key.opened").read_bytes()
+    (place / "link").symlink_to("hecli.key")
+    for target in ("hecli.key", "hecli.key.opened", "./hecli.key", "link"):
+        fails("decrypt", "round.agg", "-o", target, "--force", says="is a secret, or the record of its use")
+    ok("keygen", "--identity", "alice")
+    fails("encrypt", "a.npz", "--identity", "alice.id", "-o", "alice.id", "--force", says="is a secret")
+    assert ((place / "hecli.key").read_bytes(), (place / "hecli.key.opened").read_bytes()) == before
+
+
+def test_a_key_that_may_only_be_read_opens_all_the_same(place, ok):
+    for name in ("a", "b"):
+        np.savez(place / f"{name}.npz", w=np.ones(3, np.float32))
+        ok("encrypt", f"{name}.npz", "--party", name)
+    ok("aggregate", "a.enc", "b.enc")
+    (place / "hecli.key").chmod(0o400)
+    ok("decrypt", "round.agg")
+    assert (place / "hecli.key.opened").exists()
+
+
 def test_whoever_has_a_key_for_trials_is_told_what_it_gives_away(place, ok, fails):
     for name in ("a", "b"):
         np.savez(place / f"{name}.npz", w=np.full(3, ord(name) / 200, np.float32))
@@ -231,7 +282,5 @@ def test_two_openings_of_one_plan_by_shares_or_answers_are_in_the_ledger(tmp_pat
 def test_a_round_under_rules_leaves_nothing_to_note():
     scene = a_round()
     files = list(scene.updates.values())
-    assert (
-        hecli.inspect(decrypt(aggregate(files), files, key=KEY))["sum_proofs"] == scene.plan.geometry.groups
-    )
+    assert hecli.inspect(decrypt(aggregate(files), files, key=KEY))["proof"]
     assert hecli.inspect(encrypted(npz(w=np.ones(3, np.float32))))["proofs"] == 2

@@ -1,5 +1,6 @@
 """A dishonest party on the roster against another party's update."""
 
+import numpy as np
 import pytest
 
 import hecli
@@ -23,7 +24,7 @@ from tests.attacks.scene import (
     update,
     zeros,
 )
-from tests.support import PUBLIC, body
+from tests.support import PUBLIC, body, encrypted, npz, reader, rewritten, small_plan
 
 HONEST = NAMES[:3]
 
@@ -50,8 +51,8 @@ def test_the_last_party_to_post_has_another_party_s_update_published_as_the_mean
     # It is real: counts, ranges and unused bits are those of an honest sum, and the mean is alice's update.
     everything = power_product((product(files), 1), (blocks, 1))
     assert close(opens_to(scene.plan, everything, len(NAMES)), "alice")
-    own = body(update(scene.plan, "mallory"))["proofs"]
-    for proofs in (None, body(scene.updates["alice"])["proofs"], own):
+    own = update(scene.plan, "mallory")
+    for proofs in (None, scene.updates["alice"], own):
         last = signed_update(scene.plan, "mallory", blocks, proofs)
         for use in (
             lambda last=last: hecli.verify(*rewound([last])),
@@ -73,7 +74,7 @@ def test_a_party_publishes_an_update_of_an_earlier_round_in_which_the_victim_is_
     )
     everything = power_product((product(there.values()), 1), (blocks, 1))
     assert close(opens_to(plan, everything, 3), "alice")
-    for proofs in (body(old)["proofs"], None):
+    for proofs in (old, None):
         last = signed_update(plan, "mallory", blocks, proofs)
         with pytest.raises(FormatError, match="does not hold"):
             aggregate([*there.values(), last])
@@ -88,7 +89,7 @@ def test_a_party_sends_another_party_s_update_as_its_own(scene):
         power_product((blocks_of(victim), 1), (zeros(scene.plan), 1)),
         [value * (1 + 5 * PUBLIC.n) % SQUARE for value in blocks_of(victim)],
     ):
-        copy = signed_update(scene.plan, "mallory", blocks, body(victim)["proofs"])
+        copy = signed_update(scene.plan, "mallory", blocks, victim)
         with pytest.raises(FormatError, match="does not hold"):
             aggregate([*files, copy])
 
@@ -97,7 +98,7 @@ def test_a_party_takes_another_party_out_of_the_sum(scene):
     """The inverse of a victim's ciphertexts, times its own: the victim's share of the mean is gone."""
     mine = update(scene.plan, "mallory")
     blocks = power_product((blocks_of(mine), 1), (blocks_of(scene.updates["alice"]), -1))
-    last = signed_update(scene.plan, "mallory", blocks, body(mine)["proofs"])
+    last = signed_update(scene.plan, "mallory", blocks, mine)
     with pytest.raises(FormatError, match="does not hold"):
         aggregate([*scene.updates.values(), last])
 
@@ -107,7 +108,7 @@ def test_two_parties_who_collude_each_send_a_part_of_another_party_s_update(scen
     half = pow(2, -1, KEY.p * KEY.q)
     parts = power_product((blocks_of(scene.updates["alice"]), half), (zeros(scene.plan), 1))
     for name in ("carol", "mallory"):
-        part = signed_update(scene.plan, name, parts, body(scene.updates["alice"])["proofs"])
+        part = signed_update(scene.plan, name, parts, scene.updates["alice"])
         with pytest.raises(FormatError, match="does not hold"):
             aggregate([scene.updates["alice"], part])
 
@@ -116,19 +117,40 @@ def test_a_party_mixes_ciphertexts_of_two_updates_that_it_may_send(scene):
     """Both are its own, of two plans; neither's proofs are for the mixture."""
     one, other = update(scene.plan, "mallory"), update(a_plan(), "mallory")
     mixed = blocks_of(one)[:1] + blocks_of(other)[1:]
-    for proofs in (body(one)["proofs"], body(other)["proofs"]):
+    for proofs in (one, other):
         with pytest.raises(FormatError, match="does not hold"):
             hecli.verify(*rewound([signed_update(scene.plan, "mallory", mixed, proofs)]))
 
 
-def test_a_party_leaves_the_proof_of_the_control_block_out(scene):
-    mine = body(update(scene.plan, "mallory"))
+def test_a_party_joins_groups_of_two_updates_of_one_plan(scene):
+    """Each group with its own proof, of one maker or of two without a name: the salt keeps them apart."""
+    one, other = update(scene.plan, "mallory"), update(scene.plan, "mallory")
     size = scene.plan.scheme.knowledge.proof_size
-    blocks = blocks_of(update(scene.plan, "mallory"))
+    for first, second in ((one, other), (other, one)):
+        proofs = body(first)["proofs"][:-size] + body(second)["proofs"][-size:]
+        mixed = blocks_of(first)[:-1] + blocks_of(second)[-1:]
+        for salt in (reader(first).header["salt"], reader(second).header["salt"]):
+            file = signed_update(scene.plan, "mallory", mixed, proofs, salt)
+            with pytest.raises(FormatError, match="does not hold"):
+                hecli.verify(*rewound([file]))
+    plan = small_plan(npz(w=np.ones(3, np.float32)))
+    one, other = (encrypted(npz(w=np.full(3, value, np.float32)), plan) for value in (0.5, 0.25))
+    sections = {"control": body(other)["control"]}
+    size = plan.scheme.knowledge.proof_size
+    sections["proofs"] = body(one)["proofs"][:size] + body(other)["proofs"][size:]
+    for header in (reader(one).header, reader(other).header):
+        with pytest.raises(FormatError, match="does not hold"):
+            hecli.verify(*rewound([rewritten(one, header=header, body=sections)]))
+
+
+def test_a_party_leaves_the_proof_of_the_control_block_out(scene):
+    mine = update(scene.plan, "mallory")
+    proofs, salt = body(mine)["proofs"], reader(mine).header["salt"]
+    size = scene.plan.scheme.knowledge.proof_size
     with pytest.raises(HecliError):
-        signed_update(scene.plan, "mallory", blocks, mine["proofs"][:-size])
-    for last in (bytes(size), mine["proofs"][:size]):
-        file = signed_update(scene.plan, "mallory", blocks, mine["proofs"][:-size] + last)
+        signed_update(scene.plan, "mallory", blocks_of(mine), proofs[:-size], salt)
+    for last in (bytes(size), proofs[:size]):
+        file = signed_update(scene.plan, "mallory", blocks_of(mine), proofs[:-size] + last, salt)
         with pytest.raises(FormatError, match="does not hold"):
             hecli.verify(*rewound([file]))
 

@@ -175,6 +175,20 @@ def test_a_holder_s_bad_partial_is_named_and_left_out_where_others_are_enough(sc
         assert says in error.value.message or "required" in error.value.message, name
 
 
+def test_a_holder_s_bad_partial_under_another_s_number_spoils_nothing(scene):
+    """Two of share 1: the one that holds counts, whichever comes first, and once."""
+    plan, _, made, partials = scene
+    sign = signer(PEOPLE["anna"], "partial", plan.digest)
+    false = rewritten(partials[2], header=reader(partials[2]).header | {"index": 1}, sign=sign)
+    expected = body(combine(made, partials[:4])[0])["lanes"]
+    for order in ([false, *partials[:4]], [*partials[:4], false], [partials[0], *partials[:4]]):
+        total, refused = combine(made, order)
+        assert body(total)["lanes"] == expected
+        assert len(refused) == (0 if false not in order else 1)
+    with pytest.raises(RefusedError, match="3 partials given, 4 required"):
+        combine(made, [false, *partials[:3]])
+
+
 def test_a_holder_s_sum_is_checked_by_anybody_with_the_partials(scene):
     plan, _, made, partials = scene
     total, _ = combine(made, partials[:4])

@@ -135,7 +135,7 @@ def start_faults() -> Group:
     group.add("header-too-large", envelope("public key", KEY, header_size=(4 << 20) + 1), "declares a header")
 
     def declared(*sections: object) -> bytes:
-        return follows(PLAN, "update", {"party": "a"}, r.BODY_A, layout=list(sections))
+        return follows(PLAN, "update", {"party": "a", "salt": r.APART}, r.BODY_A, layout=list(sections))
 
     lanes_, control_, proofs_ = LANES_DECLARED, CONTROL_DECLARED, PROOFS_DECLARED
     malformed = {
@@ -161,7 +161,7 @@ def start_faults() -> Group:
         group.add(name, declared(section, control_, proofs_), "declares")
     group.add("section-twice", declared(lanes_, lanes_, proofs_), "declares")
     several = [(name, 512, r.BODY_A[0][2]) for name in "abcdefghi"]
-    group.add("sections-nine", follows(PLAN, "update", {"party": "a"}, several), "declares")
+    group.add("sections-nine", follows(PLAN, "update", {"party": "a", "salt": r.APART}, several), "declares")
     group.add("records-not-there", declared(["lanes", 512, 3, 2048], control_, proofs_), "ends too early")
     return group
 
@@ -234,7 +234,7 @@ def end_faults() -> Group:
     )
     group.add(
         "trailer-chunks",
-        follows(PLAN, "update", {"party": None}, r.BODY_B, trailer={"chunks": bytes(96)}),
+        follows(PLAN, "update", {"party": None, "salt": r.APART}, r.BODY_B, trailer={"chunks": bytes(96)}),
         "digest does not match",
     )
     group.add("trailer-unknown-field", envelope("public key", KEY, trailer={"x": 1}), "its trailer")
@@ -251,7 +251,7 @@ def layout_faults() -> Group:
     group = Group("3 sections")
 
     def update(sections: Sections, **changes: Any) -> bytes:
-        return follows(PLAN, "update", {"party": "a"}, sections, **changes)
+        return follows(PLAN, "update", {"party": "a", "salt": r.APART}, sections, **changes)
 
     says = "calls for"
     lanes_, control_, proofs_ = r.BODY_A
@@ -277,6 +277,10 @@ def layout_faults() -> Group:
         says,
     )
     group.add("update-too-long", update([("lanes", 512, 2 * lanes_[2]), control_, proofs_]), says)
+    unsalted = follows(PLAN, "update", {"party": "a"}, r.BODY_A)
+    group.add("update-without-salt", unsalted, "salt has the wrong length")
+    salt = {"party": "a", "salt": bytes(31)}
+    group.add("update-short-salt", follows(PLAN, "update", salt, r.BODY_A), "salt has the wrong length")
     group.add("section-proofs-missing", update([lanes_, control_]), says)
     group.add("proof-missing", update([lanes_, control_, ("proofs", 512, proofs_[2][:512])]), says)
     group.add("proof-of-other-size", update([lanes_, control_, ("proofs", 348, proofs_[2][:696])]), says)
@@ -356,7 +360,7 @@ def text_faults() -> Group:
     group = Group("2")
 
     def named(name: str) -> bytes:
-        return follows(PLAN, "update", {"party": name}, r.BODY_A)
+        return follows(PLAN, "update", {"party": name, "salt": r.APART}, r.BODY_A)
 
     names = {
         "empty": "",
@@ -442,7 +446,7 @@ def private_key_faults() -> Group:
     """Private keys, and the forms of a secret."""
     group = Group("3 private key")
     both = records([SMALL_P, SMALL_Q], 256)
-    sealed = under_passphrase(both, integer(N))
+    sealed = under_passphrase(both, pack([integer(N), False]))
 
     def private(secret: Map, n: int = N) -> bytes:
         return envelope("private key", {"n": integer(n), "verified_only": False, "secret": secret})
@@ -490,7 +494,10 @@ def private_key_faults() -> Group:
     group.add("private-key-short-box", private(under(sealed, box=bytes(527))), "wrong length")
     group.add("private-key-long-box", private(under(sealed, box=bytes(529))), "wrong length")
     group.add(
-        "private-key-bound-to-another", private(under_passphrase(both, integer(N + 2))), "passphrase", "open"
+        "private-key-bound-to-another",
+        private(under_passphrase(both, pack([integer(N), True]))),
+        "passphrase",
+        "open",
     )
     return group
 
@@ -752,7 +759,11 @@ def signature_faults() -> Group:
 
     def update(signature: list[Any]) -> bytes:
         return follows(
-            r.SIGNED_PLAN, "update", {"party": "alice"}, r.SIGNED_BODY_A, trailer={"signatures": [signature]}
+            r.SIGNED_PLAN,
+            "update",
+            {"party": "alice", "salt": r.APART},
+            r.SIGNED_BODY_A,
+            trailer={"signatures": [signature]},
         )
 
     digest_, own_digest = plan_digest(r.SIGNED_PLAN), file_digest(r.SIGNED_A)
@@ -767,7 +778,7 @@ def signature_faults() -> Group:
         follows(
             PLAN,
             "update",
-            {"party": "alice"},
+            {"party": "alice", "salt": r.APART},
             r.BODY_A,
             trailer={"signatures": [sign("alice", "update", plan_digest(PLAN), bytes(32))]},
         ),
@@ -775,24 +786,26 @@ def signature_faults() -> Group:
     )
     group.add(
         "signature-weak-key",
-        follows(PLAN, "update", {"party": "alice"}, r.BODY_A, signer=WEAK_SIGN),
+        follows(PLAN, "update", {"party": "alice", "salt": r.APART}, r.BODY_A, signer=WEAK_SIGN),
         "lets anybody",
     )
     group.add(
         "signature-weak-agree",
-        follows(PLAN, "update", {"party": "alice"}, r.BODY_A, signer=WEAK_AGREE),
+        follows(PLAN, "update", {"party": "alice", "salt": r.APART}, r.BODY_A, signer=WEAK_AGREE),
         "lets anybody",
     )
     group.add(
         "signature-of-another-party",
-        follows(PLAN, "update", {"party": "a"}, r.BODY_A, signer="alice"),
+        follows(PLAN, "update", {"party": "a", "salt": r.APART}, r.BODY_A, signer="alice"),
         "is a's, and signed by alice",
     )
 
     group.rule = "3 roster"
 
     def party(name: str, signer: object) -> bytes:
-        return follows(r.SIGNED_PLAN, "update", {"party": name}, r.SIGNED_BODY_A, signer=signer)
+        return follows(
+            r.SIGNED_PLAN, "update", {"party": name, "salt": r.APART}, r.SIGNED_BODY_A, signer=signer
+        )
 
     group.add("signature-by-another", party("alice", "bob"), "is alice's, and signed by bob")
     group.add("signature-by-a-namesake", party("alice", card("alice", "mallory")), "has the card")
@@ -800,7 +813,7 @@ def signature_faults() -> Group:
     group.add("signature-by-no-party", party("anna", "anna"), "may not send an update")
     group.add(
         "signature-missing",
-        follows(r.SIGNED_PLAN, "update", {"party": "alice"}, r.SIGNED_BODY_A),
+        follows(r.SIGNED_PLAN, "update", {"party": "alice", "salt": r.APART}, r.SIGNED_BODY_A),
         "not signed",
     )
     group.add(
@@ -993,7 +1006,6 @@ def partial_faults() -> Group:
     group.add("combine-aggregate", r.partial(1, aggregate=bytes(32)), "of another aggregate", use)
     swapped = [("lanes", 512, r.PARTIALS[1][1][2]), ("control", 512, r.PARTIALS[1][0][2])]
     group.add("combine-groups-swapped", r.partial(1, swapped), "share 1) does not hold", use)
-    group.add("combine-twice", r.partial(3), "are both of share 3", use)
     lanes_, control_ = r.PARTIALS[1]
     large = lanes_[2][:528] + b"\xff" + lanes_[2][529:]
     group.add(
@@ -1170,7 +1182,10 @@ def opened_faults() -> Group:
 
     def update(value: int) -> bytes:
         return follows(
-            PLAN, "update", {"party": "a"}, r.update_body(PLAN, [value, r.NUMBERS_A[1]], 1001, "a")
+            PLAN,
+            "update",
+            {"party": "a", "salt": r.APART},
+            r.update_body(PLAN, [value, r.NUMBERS_A[1]], 1001, "a"),
         )
 
     def holding(value: int) -> bytes:
@@ -1223,15 +1238,19 @@ def opened_faults() -> Group:
 
     group.rule = "9"
     for name, body in unproven().items():
-        file = follows(PLAN, "update", {"party": "a"}, body)
+        file = follows(PLAN, "update", {"party": "a", "salt": r.APART}, body)
         group.add(f"proof-{name}", file, "does not hold", "aggregate with unnamed.enc")
     alice = follows(
-        PLAN, "update", {"party": "alice"}, r.update_body(PLAN, r.NUMBERS_A, 1001, "alice"), signer="alice"
+        PLAN,
+        "update",
+        {"party": "alice", "salt": r.APART},
+        r.update_body(PLAN, r.NUMBERS_A, 1001, "alice"),
+        signer="alice",
     )
     group.add("proof-without-the-card", alice, "does not hold", "aggregate with unnamed.enc")
     lanes_, proofs_ = r.SUM
     for name, proofs in wrong_openings().items():
-        file = follows(PLAN, "sum", r.SUM_HEADER, [lanes_, ("proofs", 272, proofs)])
+        file = follows(PLAN, "sum", r.SUM_HEADER, [lanes_, ("proof", 3605, proofs)])
         group.add(f"sum-proof-{name}", file, "is not what", "verify with round.agg")
     others = ("lanes", 2, records([r.BOTH[0] + 1, *r.BOTH[1:]], 2))
     group.add(
@@ -1308,18 +1327,20 @@ def unproven() -> dict[str, Sections]:
 
 def wrong_openings() -> dict[str, bytes]:
     """Make proofs of the open round's sum that do not hold."""
-    proofs = r.SUM[1][2]
-    first, second = proofs[:272], proofs[272:]
-    e, z = first[:16], int.from_bytes(first[16:], "big")
+    proof = r.SUM[1][2]
+    challenges, answers = proof[:21], proof[21:]
+    first, rest = answers[:256], answers[256:]
     header = {**r.SUM_HEADER, "aggregate": bytes(32)}
     return {
-        "of-another-position": second + first,
-        "twice": first + first,
         "of-another-aggregate": r.sum_body(PLAN, r.BOTH, header, (1001, 2001))[1][2],
-        "answer-zero": e + bytes(256) + second,
-        "answer-of-n": e + N.to_bytes(256, "big") + second,
-        "answer-negated": e + (N - z).to_bytes(256, "big") + second,
-        "challenge": bytes([e[0] ^ 1]) + first[1:] + second,
+        "root-missing": proof[:-256] + bytes(256),
+        "roots-swapped": proof[:-512] + proof[-256:] + proof[-512:-256],
+        "answers-swapped": challenges + rest[:256] + first + rest[256:],
+        "answer-zero": challenges + bytes(256) + rest,
+        "answer-of-n": challenges + N.to_bytes(256, "big") + rest,
+        "answer-negated": challenges + (N - int.from_bytes(first, "big")).to_bytes(256, "big") + rest,
+        "challenge": bytes([0, 0, challenges[2] ^ 1]) + proof[3:],
+        "challenge-of-21-bits": bytes([challenges[0] | 0x10]) + proof[1:],
     }
 
 

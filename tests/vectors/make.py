@@ -73,7 +73,9 @@ def keys() -> dict[str, Good]:
         "key.pub": Good(public(N), "3 public key", "the key of the open and the signed round"),
         "key.key": Good(private({"clear": primes}), "3 private key", "its secret, in the clear"),
         "sealed.key": Good(
-            private(under_passphrase(primes, integer(N))), "3 private key", "the same under the passphrase"
+            private(under_passphrase(primes, pack([integer(N), False]))),
+            "3 private key",
+            "the same under the passphrase",
         ),
         "factor-above.pub": Good(
             public(LEAST_LARGE * N), "3 public key", "n with the least prime factor above 2^20"
@@ -133,7 +135,12 @@ def open_round() -> dict[str, Good]:
         "a.enc": Good(r.UPDATE_A, "3 update", "party a's update: weight 10, one value clipped"),
         "unnamed.enc": Good(r.UPDATE_B, "3 update", "one without a name: weight 5"),
         "later-name.enc": Good(
-            follows(PLAN, "update", {"party": later}, r.update_body(PLAN, r.NUMBERS_A, 1001, later)),
+            follows(
+                PLAN,
+                "update",
+                {"party": later, "salt": r.APART},
+                r.update_body(PLAN, r.NUMBERS_A, 1001, later),
+            ),
             "2",
             "a name that composes in Unicode 6.1, and so not in Unicode 3.2",
         ),
@@ -141,7 +148,7 @@ def open_round() -> dict[str, Good]:
             follows(
                 PLAN,
                 "update",
-                {"party": "alice"},
+                {"party": "alice", "salt": r.APART},
                 r.update_body(PLAN, r.NUMBERS_A, 1001, "alice", "alice"),
                 signer="alice",
             ),

@@ -259,10 +259,14 @@ def blocks(values: list[int], size: int) -> Sections:
 # Section 9: proofs.
 
 
+APART = bytes(range(32, 64))
+"""What sets an update apart from all others."""
+
+
 def statement(plan: Map, count: int, party: str | None, signer: str | None, enrolled: list[Any]) -> bytes:
     """Give what the proofs in an update are bound to."""
     who = None if signer is None else card(signer)
-    return digest("statement", pack([digest("plan", pack(plan)), count, party, enrolled, who]))
+    return digest("statement", pack([digest("plan", pack(plan)), count, party, enrolled, who, APART]))
 
 
 def exponents(seed: bytes, count: int) -> list[int]:
@@ -303,16 +307,36 @@ def _challenged(n: int, bound: bytes, number: int, group: list[int], start: byte
     return digest("knowledge", bound + said + start)
 
 
-def opened_proof(n: int, bound: bytes, number: int, group: list[int], roots: list[int]) -> bytes:
-    """Prove what a group holds, from the roots of its random parts."""
-    said = bound + number.to_bytes(4, "big") + len(group).to_bytes(4, "big")
-    root = 1
-    for each, e in zip(roots, exponents(digest("opening", said), len(group)), strict=True):
-        root = root * pow(each, e, n) % n
-    random = int.from_bytes(hashlib.shake_256(b"opening").digest(width(n)), "big") % n
-    commitment = pow(random, n, n * n).to_bytes(width(n * n), "big")
-    e = digest("opening challenge", said + commitment)[:16]
-    return e + (random * pow(root, int.from_bytes(e, "big"), n) % n).to_bytes(width(n), "big")
+def short(data: bytes) -> list[int]:
+    """Read challenges of 20 bits in three bytes each."""
+    return [value & 0xFFFFF for value in numbers(data, 3)]
+
+
+def opened_proof(n: int, bound: bytes, roots: list[list[int]]) -> bytes:
+    """Prove what groups hold, from the roots of their random parts."""
+    products = [1] * 7
+    for number, group in enumerate(roots):
+        said = bound + number.to_bytes(4, "big") + len(group).to_bytes(4, "big")
+        drawn = short(hashlib.shake_256(digest("opening", said)).digest(21 * len(group)))
+        for j in range(7):
+            for root, e in zip(group, drawn[j * len(group) : (j + 1) * len(group)], strict=True):
+                products[j] = products[j] * pow(root, e, n) % n
+    random = [
+        int.from_bytes(hashlib.shake_256(b"opening" + bytes([j])).digest(width(n)), "big") % n
+        for j in range(7)
+    ]
+    commitments = records([pow(each, n, n * n) for each in random], width(n * n))
+    challenges = short(digest("opening challenge", bound + commitments)[:21])
+    answers = [s * pow(r, e, n) % n for s, r, e in zip(random, products, challenges, strict=True)]
+    return records(challenges, 3) + records(answers, width(n)) + certificate(n)
+
+
+def certificate(n: int) -> bytes:
+    """Give n-th roots of what follows from n, whose primes are known here."""
+    wide = width(n) + 16
+    stream = hashlib.shake_256(b"hecli roots v2\0" + n.to_bytes(width(n), "big")).digest(7 * wide)
+    inverse = pow(n, -1, math.lcm(SMALL_P - 1, SMALL_Q - 1))
+    return records([pow(value, inverse, n) for value in numbers(stream, wide)], width(n))
 
 
 def product(n: int, *sources: list[int]) -> list[int]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from parts import (
+    APART,
     FIELD,
     RING,
     SAFE_P,
@@ -113,17 +114,16 @@ def sum_body(plan: Map, values: list[int], header: Map, seeds: tuple[int, int]) 
     content = records(values, 2)
     said = [header["aggregate"], header["weight"], header["clipped"], hashlib.sha256(content).digest()]
     bound = digest("sum statement", pack([plan_digest(plan), *said]))
-    roots = [(seeds[0] + at) * (seeds[1] + at) % n for at in (0, 1)]
-    proofs = [opened_proof(n, bound, at, [0], [roots[at]]) for at in (0, 1)]
-    return [("lanes", 2, content), ("proofs", 272, b"".join(proofs))]
+    roots = [[(seeds[0] + at) * (seeds[1] + at) % n] for at in (0, 1)]
+    return [("lanes", 2, content), ("proof", 3605, opened_proof(n, bound, roots))]
 
 
 # An open round: party a, and one without a name.
 NUMBERS_A = ciphertexts(N, plain(PLAN, A, CONTROL_A), 1001)
 NUMBERS_B = ciphertexts(N, plain(PLAN, B, CONTROL_B), 2001)
 BODY_A, BODY_B = update_body(PLAN, NUMBERS_A, 1001, "a"), update_body(PLAN, NUMBERS_B, 2001, None)
-UPDATE_A = follows(PLAN, "update", {"party": "a"}, BODY_A)
-UPDATE_B = follows(PLAN, "update", {"party": None}, BODY_B)
+UPDATE_A = follows(PLAN, "update", {"party": "a", "salt": APART}, BODY_A)
+UPDATE_B = follows(PLAN, "update", {"party": None, "salt": APART}, BODY_B)
 CONTRIBUTORS = [[None, file_digest(UPDATE_B)], ["a", file_digest(UPDATE_A)]]
 NUMBERS_AB = product(N, NUMBERS_A, NUMBERS_B)
 BODY_AB = blocks(NUMBERS_AB, 512)
@@ -150,8 +150,8 @@ SIGNED_NUMBERS_A = ciphertexts(N, plain(SIGNED_PLAN, A, CONTROL_A), 4001)
 SIGNED_NUMBERS_B = ciphertexts(N, plain(SIGNED_PLAN, B, CONTROL_B), 5001)
 SIGNED_BODY_A = update_body(SIGNED_PLAN, SIGNED_NUMBERS_A, 4001, "alice", "alice")
 SIGNED_BODY_B = update_body(SIGNED_PLAN, SIGNED_NUMBERS_B, 5001, "bob", "bob")
-SIGNED_A = follows(SIGNED_PLAN, "update", {"party": "alice"}, SIGNED_BODY_A, signer="alice")
-SIGNED_B = follows(SIGNED_PLAN, "update", {"party": "bob"}, SIGNED_BODY_B, signer="bob")
+SIGNED_A = follows(SIGNED_PLAN, "update", {"party": "alice", "salt": APART}, SIGNED_BODY_A, signer="alice")
+SIGNED_B = follows(SIGNED_PLAN, "update", {"party": "bob", "salt": APART}, SIGNED_BODY_B, signer="bob")
 SIGNED_CONTRIBUTORS = signed_contributors(("alice", SIGNED_A), ("bob", SIGNED_B))
 SIGNED_BODY_AB = blocks(product(N, SIGNED_NUMBERS_A, SIGNED_NUMBERS_B), 512)
 SIGNED_AGGREGATE = follows(
@@ -188,8 +188,8 @@ SHARED_BODIES = [
     update_body(SHARED_PLAN, SHARED_NUMBERS_A, 6001, "a"),
     update_body(SHARED_PLAN, SHARED_NUMBERS_B, 7001, "b"),
 ]
-SHARED_A = follows(SHARED_PLAN, "update", {"party": "a"}, SHARED_BODIES[0])
-SHARED_B = follows(SHARED_PLAN, "update", {"party": "b"}, SHARED_BODIES[1])
+SHARED_A = follows(SHARED_PLAN, "update", {"party": "a", "salt": APART}, SHARED_BODIES[0])
+SHARED_B = follows(SHARED_PLAN, "update", {"party": "b", "salt": APART}, SHARED_BODIES[1])
 SHARED_CONTRIBUTORS = [["a", file_digest(SHARED_A)], ["b", file_digest(SHARED_B)]]
 SHARED_NUMBERS = product(SAFE_N, SHARED_NUMBERS_A, SHARED_NUMBERS_B)
 SHARED_AGGREGATE = follows(
@@ -245,7 +245,7 @@ def partial(number: int, body: Sections | None = None, **changes: object) -> byt
 
 
 SHARE_BYTES = VALUES[0].to_bytes(512, "big")
-SHARE_BOUND = pack([DEALING_DIGEST, 1])
+SHARE_BOUND = pack([DEALING_DIGEST, 1, True])
 
 
 def share(**changes: object) -> bytes:
@@ -275,10 +275,12 @@ def masked_round(plan: Map, seed: int | None) -> tuple[list[list[int]], list[byt
     ):
         hidden = masked(modulus_of(plan), plain(plan, values, total), pair_masks(plan, name, other, 2))
         made.append(hidden if seed is None else ciphertexts(N, hidden, seed + 1000 * at))
+        header: Map = {"party": name}
         body = blocks(made[-1], size)
         if seed is not None:
             body = update_body(plan, made[-1], seed + 1000 * at, name, name)
-        files.append(follows(plan, "update", {"party": name}, body, signer=name))
+            header["salt"] = APART
+        files.append(follows(plan, "update", header, body, signer=name))
     combined = masked(RING, *made) if seed is None else product(N, *made)
     contributors = signed_contributors(("alice", files[0]), ("bob", files[1]))
     header: Map = {"contributors": contributors}
@@ -435,7 +437,7 @@ def wide_update(chunk: int = 1344) -> bytes:
     ]
     body = [*blocks(values, 768), ("proofs", 484, b"".join(proofs))]
     # 1365 would fit in a chunk; whole groups do.
-    return follows(WIDE_PLAN, "update", {"party": "a"}, body, first_chunk=chunk)
+    return follows(WIDE_PLAN, "update", {"party": "a", "salt": APART}, body, first_chunk=chunk)
 
 
 ATTESTATION: Map = {

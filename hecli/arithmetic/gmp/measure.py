@@ -8,11 +8,13 @@ from typing import NamedTuple
 import gmpy2
 from gmpy2 import mpz
 
+from hecli.arithmetic.gmp.decrypt import Opener
 from hecli.arithmetic.gmp.encrypt import Encryptor, window_width
 from hecli.arithmetic.gmp.knowledge import Knowledge, KnowledgeChecker
 from hecli.arithmetic.gmp.multiexp import products
-from hecli.arithmetic.gmp.opening import Opener, OpeningChecker
+from hecli.arithmetic.gmp.sum_proofs import OpeningCombiner, check_sum_proof
 from hecli.arithmetic.sizes import (
+    COMBINE,
     NUMBER_SIZE,
     OPEN,
     PROVE,
@@ -117,10 +119,14 @@ def proof_costs(p: int, q: int, count: int) -> ProofCosts:
     checking = _seconds(lambda: checker(bound + number + group), REPEATS)
     opener = Opener(p, q)
     opening = _seconds(lambda: opener(OPEN + blocks), 1)
-    opening_proving = _seconds(lambda: opener(PROVE + bound + number + blocks), REPEATS)
-    task = bound + number + blocks + plaintexts + opener(PROVE + bound + number + blocks)
-    opening_checker = OpeningChecker(n)
-    opening_checking = _seconds(lambda: opening_checker(task), REPEATS)
+    products = opener(COMBINE + bound + number + blocks)
+    opening_proving = _seconds(lambda: opener(COMBINE + bound + number + blocks), REPEATS)
+    opening_proving += _seconds(lambda: opener(PROVE + bound + products), REPEATS)
+    proof = opener(PROVE + bound + products)
+    combiner, task = OpeningCombiner(n), bound + number + blocks + plaintexts
+    both = combiner(task)
+    opening_checking = _seconds(lambda: combiner(task), REPEATS)
+    opening_checking += _seconds(lambda: check_sum_proof(n, bound, both, proof), REPEATS)
     return ProofCosts(
         prove=proving / (encrypting - proving),
         check=checking / (encrypting - proving),

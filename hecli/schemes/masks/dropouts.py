@@ -167,6 +167,25 @@ def answer(
     return Answer(plan, identity.card.name, enrollments.listed, tuple(self_shares), tuple(mask_shares))
 
 
+def check_answer(
+    dealing: Dealing, enrollments: Enrollments, present: Sequence[str], answered: Answered
+) -> None:
+    """Refuse an answer of which a share is not the one that was dealt.
+
+    Args:
+        dealing: The round.
+        enrollments: All who enrolled.
+        present: The names of those who are in the sum.
+        answered: The answer.
+
+    Raises:
+        FormatError: It lies.
+    """
+    absent = enrollments.by_party.keys() - set(present)
+    for owners, which in ((present, "self"), (absent, "mask")):
+        _collected(dealing, enrollments, sorted(owners), [answered], which)
+
+
 def pairs_left(
     dealing: Dealing, enrollments: Enrollments, present: Sequence[str], answers: Sequence[Answered]
 ) -> list[Pair]:

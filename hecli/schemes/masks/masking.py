@@ -204,14 +204,24 @@ class Masking(NamedTuple):
     def _left(self, round_: Round, opener: Opener) -> list[Pair]:
         """What is left on a sum, to be added once more."""
         enrollments = self._enough(opener.enrollments, round_)
-        needed = self.needed(round_.parties)
-        if len(opener.answers) < needed:
+        needed, dealing = self.needed(round_.parties), self.dealing(round_)
+        present = [each.party or "" for each in opener.contributors]
+        sound, wrong = [], []
+        for each in opener.answers:
+            try:
+                dropouts.check_answer(dealing, enrollments, present, each)
+                sound.append(each)
+            except FormatError as error:
+                wrong.append(error)
+        if wrong and len(sound) < needed:
+            raise wrong[0]
+        if len(sound) < needed:
             raise RefusedError(
-                f"{count(len(opener.answers), 'answer')} given, {needed} required",
+                f"{count(len(sound), 'answer')} given, {needed} required",
                 "parties answer with hecli answer; pass their answers with --answers",
             )
-        present = [each.party or "" for each in opener.contributors]
-        return dropouts.pairs_left(self.dealing(round_), enrollments, present, opener.answers)
+        opener.refused.update(each.message for each in wrong)
+        return dropouts.pairs_left(dealing, enrollments, present, sound)
 
     def dealing(self, round_: Round) -> Dealing:
         """Give what everybody knows who deals or reveals shares.

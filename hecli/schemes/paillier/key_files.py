@@ -88,7 +88,7 @@ def write_private_key(key: PrivateKey, out: BinaryIO, passphrase: str | None = N
     header = {
         "n": int_bytes(n),
         "verified_only": key.verified_only,
-        "secret": keep(secret, int_bytes(n), passphrase),
+        "secret": keep(secret, _key_context(n, key.verified_only), passphrase),
     }
     envelope.write(out, "private key", header)
 
@@ -141,7 +141,7 @@ def parse_private_key(reader: Reader) -> PrivateKeyFile:
     header, name = reader.header, reader.name
     fields(header, name, "its header", {"n": bytes, "verified_only": bool, "secret": dict})
     n, verified_only = parse_int(header["n"], name), header["verified_only"]
-    secret = Kept.parse(header["secret"], 2 * plaintext_size(n), int_bytes(n), name)
+    secret = Kept.parse(header["secret"], 2 * plaintext_size(n), _key_context(n, verified_only), name)
     if secret.clear is not None:
         return PrivateKeyFile(_private(n, secret.clear, name, verified_only).public, verified_only, secret)
     key = PublicKey(n)
@@ -182,7 +182,7 @@ def write_share(share: Share, out: BinaryIO, passphrase: str | None = None, card
         "dealing": dealing_map(key),
         "index": share.index,
         "verified_only": share.verified_only,
-        "secret": keep(secret, _share_context(key, share.index), passphrase, card),
+        "secret": keep(secret, _share_context(key, share.index, share.verified_only), passphrase, card),
     }
     envelope.write(out, "share", header)
 
@@ -256,7 +256,7 @@ def parse_share(reader: Reader) -> ShareFile:
     if not 1 <= index <= key.shares:
         raise FormatError(f"{name}: is share {index} of {key.shares}")
     sound(PublicKey(n, key), name)
-    context = _share_context(key, index)
+    context = _share_context(key, index, header["verified_only"])
     secret = Kept.parse(header["secret"], ciphertext_size(n), context, name, to_card=True)
     return ShareFile(key, index, header["verified_only"], secret)
 
@@ -289,9 +289,14 @@ def _private(n: int, secret: bytes, name: str, verified_only: bool) -> PrivateKe
     return key
 
 
-def _share_context(key: ThresholdKey, index: int) -> bytes:
+def _key_context(n: int, verified_only: bool) -> bytes:
+    """What a private key is bound to."""
+    return pack([int_bytes(n), verified_only])
+
+
+def _share_context(key: ThresholdKey, index: int, verified_only: bool) -> bytes:
     """What a share is bound to."""
-    return pack([dealing_digest(key), index])
+    return pack([dealing_digest(key), index, verified_only])
 
 
 def _parse_dealing(value: Map, n: int, name: str) -> ThresholdKey:

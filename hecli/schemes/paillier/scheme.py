@@ -16,6 +16,7 @@ from hecli.identity.roster import Roster
 from hecli.identity.sealing import Ask
 from hecli.schemes import interface
 from hecli.schemes.masks.masking import Masking
+from hecli.schemes.paillier.correctness import CorrectDecryption
 from hecli.schemes.paillier.key_files import read_private_key, read_public_key
 from hecli.schemes.paillier.keys import RANDOMNESS, PrivateKey, PublicKey, fingerprint_of
 from hecli.schemes.paillier.sharing import Shared
@@ -90,12 +91,9 @@ class Paillier:
         return GroupProofs(size, lambda: engines.knowledge_checker(n, randomness))
 
     @property
-    def correctness(self) -> GroupProofs | None:
+    def correctness(self) -> CorrectDecryption | None:
         """How sums prove that they are what the aggregate holds; partials have proofs of their own."""
-        n = self.key.n
-        if self.sharing is not None:
-            return None
-        return GroupProofs(sizes.opening_proof_size(n), lambda: engines.opening_checker(n))
+        return CorrectDecryption(self.key.n) if self.sharing is None else None
 
     @property
     def room(self) -> int:
@@ -197,10 +195,14 @@ class Paillier:
         if not isinstance(opener.key, PrivateKey):
             raise RefusedError("the aggregate is under a key, and none is given", "pass --key")
         with work(engines.opener(opener.key.p, opener.key.q), round_.batches) as run:
+
+            def prove(bound: bytes, groups: Iterable[bytes]) -> bytes:
+                return CorrectDecryption(self.key.n).prove(bound, groups, run)
+
             opened = self.unmasked(
                 lambda batches, _: run(sizes.OPEN + each for each in batches), round_, opener
             )
-            yield Opens(opened, lambda groups: run(sizes.PROVE + each for each in groups))
+            yield Opens(opened, prove)
 
     def unmasked(self, opened: Open, round_: Round, opener: Opener) -> Open:
         """Take off what masks are left; raises HecliError."""

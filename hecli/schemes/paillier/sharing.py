@@ -205,7 +205,8 @@ def _plaintexts(result: bytes, combining: Combining) -> bytes:
     combining.refused.update(at for at, held in enumerate(holds) if not held)
     if not plaintexts:
         wrong = ", ".join(name for name, held in zip(names, holds, strict=True) if not held)
-        needed, held = _dealt(combining).threshold, sum(holds)
+        needed = _dealt(combining).threshold
+        held = len({index for index, good in zip(combining.indices, holds, strict=True) if good})
         raise FormatError(
             f"the proof of {wrong} does not hold: {count(held, 'partial')} left, {needed} required", HOLDER
         )

@@ -1,0 +1,132 @@
+"""Decryption with the primes, and the proof that a sum is what was decrypted."""
+
+import secrets
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import gmpy2
+from gmpy2 import mpz
+
+from hecli.arithmetic.gmp.numbers import ciphertexts, joined
+from hecli.arithmetic.gmp.sum_proofs import challenges_of, combined, group_exponents, rooted
+from hecli.arithmetic.sizes import (
+    COMBINE,
+    NUMBER_SIZE,
+    OPEN,
+    SEED_SIZE,
+    InvalidCiphertextError,
+    ciphertext_size,
+    plaintext_size,
+)
+
+
+class Opener:
+    """Decrypt batches with the primes, by the Chinese remainder theorem, and prove it.
+
+    Args:
+        p: One prime of the private key.
+        q: The other.
+    """
+
+    def __init__(self, p: int, q: int) -> None:
+        self._p, self._q = _Half.of(mpz(p), mpz(q)), _Half.of(mpz(q), mpz(p))
+        self._q_inverse = gmpy2.invert(mpz(q), mpz(p))
+        self._square_inverse = gmpy2.invert(mpz(q) ** 2, mpz(p) ** 2)
+        self._n = mpz(p) * q
+        self._sizes = plaintext_size(p * q), ciphertext_size(p * q)
+
+    def __call__(self, task: bytes) -> bytes:
+        """Decrypt, or take a step of a proof; the notation is that of `sum_proofs`.
+
+        Args:
+            task: A byte and its operand: OPEN and ciphertexts; COMBINE, what the
+                proof is bound to, the number of a group and its ciphertexts; or
+                PROVE, what it is bound to and the products over all groups.
+
+        Returns:
+            The plaintexts; the group's products, which all groups' are
+            multiplied of, modulo n; or the proof.
+
+        Raises:
+            InvalidCiphertextError: A number is no ciphertext.
+        """
+        kind, operand = task[:1], task[1:]
+        if kind == OPEN:
+            return self._open(operand)
+        if kind == COMBINE:
+            at = SEED_SIZE + NUMBER_SIZE
+            return self._combine(operand[:at], operand[at:])
+        return self._prove(operand[:SEED_SIZE], operand[SEED_SIZE:])
+
+    def _open(self, batch: bytes) -> bytes:
+        size, in_size = self._sizes
+        numbers = ciphertexts(batch, in_size, self._n**2, 0)
+        pairs = zip(self._p.open(numbers), self._q.open(numbers), strict=True)
+        return joined([self._joined(m_p, m_q) for m_p, m_q in pairs], size)
+
+    def _combine(self, statement: bytes, batch: bytes) -> bytes:
+        """The products modulo n, where 1 + n is 1: what the ciphertexts hold makes no difference there."""
+        size, in_size = self._sizes
+        numbers = ciphertexts(batch, in_size, self._n**2, 0)
+        exponents = group_exponents(statement, len(numbers))
+        halves = [
+            combined([c % half.prime for c in numbers], exponents, half.prime) for half in (self._p, self._q)
+        ]
+        return joined([self._joined(*each) for each in zip(*halves, strict=True)], size)
+
+    def _prove(self, bound: bytes, products: bytes) -> bytes:
+        n, (size, in_size) = self._n, self._sizes
+        values = [mpz.from_bytes(products[at : at + size], "big") for at in range(0, len(products), size)]
+        secret = [mpz(secrets.randbelow(int(n))) for _ in values]
+        e, challenges = challenges_of(bound, joined(map(self._power, secret), in_size))
+        roots = map(self._root, values)
+        answers = [
+            s * gmpy2.powmod(root, challenge, n) % n
+            for s, root, challenge in zip(secret, roots, challenges, strict=True)
+        ]
+        return e + joined([*answers, *map(self._root, rooted(int(n)))], size)
+
+    def _root(self, value: mpz) -> mpz:
+        """The n-th root modulo n."""
+        return self._joined(self._p.root(value), self._q.root(value))
+
+    def _power(self, value: mpz) -> mpz:
+        """value^n modulo n^2."""
+        a_p, a_q = (gmpy2.powmod(value, self._n, half.square) for half in (self._p, self._q))
+        return a_q + self._q.square * ((a_p - a_q) * self._square_inverse % self._p.square)
+
+    def _joined(self, of_p: mpz, of_q: mpz) -> mpz:
+        """The number below n with these residues."""
+        p, q = self._p.prime, self._q.prime
+        return of_q + q * ((of_p - of_q) * self._q_inverse % p)
+
+
+class _Half(NamedTuple):
+    """What decryption needs modulo one prime's square."""
+
+    prime: mpz
+    square: mpz
+    h: mpz
+    root_exponent: mpz
+
+    @classmethod
+    def of(cls, prime: mpz, other: mpz) -> Self:
+        # L(g^(prime-1) mod prime^2) = (prime-1)*other = -other for g = n+1.
+        inverse = gmpy2.invert(prime * other, prime - 1)
+        return cls(prime, prime**2, gmpy2.invert(-other, prime), inverse)
+
+    def open(self, ciphertexts: Sequence[mpz]) -> list[mpz]:
+        """The messages modulo the prime (Paillier 1999, section 7)."""
+        prime, square, h = self.prime, self.square, self.h
+        powers = gmpy2.powmod_base_list([c % square for c in ciphertexts], prime - 1, square)
+        messages = []
+        for index, power in enumerate(powers):
+            quotient, remainder = gmpy2.f_divmod(power - 1, prime)
+            if remainder:
+                raise InvalidCiphertextError(0, index, "shares a factor with the key")
+            messages.append(quotient * h % prime)
+        return messages
+
+    def root(self, value: mpz) -> mpz:
+        """The n-th root modulo the prime."""
+        return gmpy2.powmod(value, self.root_exponent, self.prime)

@@ -1,0 +1,175 @@
+"""Proofs that ciphertexts hold what was said of them, checked.
+
+c_i * (1 + n)^(-m_i) is an n-th residue if m_i is what c_i holds, and so is C,
+the product of all of them, over all groups, to powers e_i from a hash. Whoever
+has the key proves to know an n-th root of C, as L. C. Guillou and J.-J.
+Quisquater do (Eurocrypt 1988) with the exponent n.
+
+All is done SUM_REPETITIONS times with challenges of SUM_CHALLENGE_BITS, not
+once with long ones: whoever proves has made n, which may have a factor that is
+only a little larger than those that are looked for. Challenges and their
+differences have no factor in common with n as long as they are below 2^20,
+under which no modulus has one.
+
+For the same reason a proof has n-th roots of numbers that follow from n: in
+nearly all cases some of them have none unless gcd(n, phi(n)) = 1 (S. Goldberg,
+L. Reyzin, O. Sagga and F. Baldimtsi, "Efficient noninteractive certification
+of RSA moduli and beyond", Asiacrypt 2019, section 3). Without that, such as
+where n has a square in it, a ciphertext could be said to hold several numbers.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import gmpy2
+from gmpy2 import mpz
+
+from hecli.arithmetic.gmp.multiexp import product_of_powers
+from hecli.arithmetic.gmp.numbers import ciphertexts, joined
+from hecli.arithmetic.sizes import (
+    NUMBER_SIZE,
+    SEED_SIZE,
+    STATISTICAL_BITS,
+    SUM_CHALLENGE_BITS,
+    SUM_REPETITIONS,
+    ciphertext_size,
+    plaintext_size,
+)
+
+_WIDTH = -(-SUM_CHALLENGE_BITS // 8)
+_MASK = (1 << SUM_CHALLENGE_BITS) - 1
+
+
+class OpeningCombiner:
+    """Combine groups, of ciphertexts and what they are said to hold.
+
+    Args:
+        n: The modulus.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._n = mpz(n)
+        self._sizes = plaintext_size(n), ciphertext_size(n)
+
+    def __call__(self, group: bytes) -> bytes:
+        """Combine a group.
+
+        Args:
+            group: What the proof is bound to (SEED_SIZE bytes), the group's
+                number (NUMBER_SIZE), its ciphertexts, and as many plaintexts.
+
+        Returns:
+            For each repetition the product of c^e (1 + n)^(-m e), modulo n^2.
+
+        Raises:
+            InvalidCiphertextError: A number is out of range.
+        """
+        n, n_squared, (size, in_size) = self._n, self._n**2, self._sizes
+        at = SEED_SIZE + NUMBER_SIZE
+        count = (len(group) - at) // (size + in_size)
+        middle = at + count * in_size
+        numbers = ciphertexts(group[at:middle], in_size, n_squared, 0)
+        plaintexts = [mpz.from_bytes(group[i : i + size], "big") for i in range(middle, len(group), size)]
+        exponents = group_exponents(group[:at], count)
+        totals = [sum(e * m for e, m in zip(each, plaintexts, strict=True)) % n for each in exponents]
+        products = combined(numbers, exponents, n_squared)
+        values = [c * (1 - n * total) % n_squared for c, total in zip(products, totals, strict=True)]
+        return joined(values, in_size)
+
+
+def check_sum_proof(n: int, bound: bytes, products: bytes, proof: bytes) -> bool:
+    """Tell whether the proof of a sum holds.
+
+    Args:
+        n: The modulus, which has no factor below 2^20.
+        bound: What the proof is bound to, SEED_SIZE bytes.
+        products: For each repetition the product over all groups, modulo n^2.
+        proof: The challenges, the answers, and roots of numbers that follow from n.
+
+    Returns:
+        Whether it holds.
+    """
+    modulus, n_squared = mpz(n), mpz(n) ** 2
+    size, in_size = plaintext_size(n), ciphertext_size(n)
+    start, middle = SUM_REPETITIONS * _WIDTH, SUM_REPETITIONS * (_WIDTH + size)
+    e, answers, roots = proof[:start], proof[start:middle], proof[middle:]
+    for at, value in enumerate(rooted(n)):
+        root = mpz.from_bytes(roots[at * size : (at + 1) * size], "big")
+        if not 0 < root < modulus or gmpy2.powmod(root, modulus, modulus) != value:
+            return False
+    commitments = []
+    for at, challenge in enumerate(_numbers(e)):
+        c = mpz.from_bytes(products[at * in_size : (at + 1) * in_size], "big")
+        z = mpz.from_bytes(answers[at * size : (at + 1) * size], "big")
+        if not 0 < z < modulus or gmpy2.gcd(c, modulus) != 1:
+            return False
+        power = gmpy2.powmod(c, -challenge, n_squared)
+        commitments.append(gmpy2.powmod(z, modulus, n_squared) * power % n_squared)
+    return challenges_of(bound, joined(commitments, in_size))[0] == e
+
+
+def rooted(n: int) -> list[mpz]:
+    """Derive the numbers of which a proof has n-th roots.
+
+    Args:
+        n: The modulus.
+
+    Returns:
+        SUM_REPETITIONS numbers below n.
+    """
+    size = plaintext_size(n)
+    label = b"hecli roots v2\0" + n.to_bytes(size, "big")
+    # Longer than n, so that the residues are uniform.
+    width = size + STATISTICAL_BITS // 8
+    stream = hashlib.shake_256(label).digest(SUM_REPETITIONS * width)
+    return [mpz.from_bytes(stream[at : at + width], "big") % n for at in range(0, len(stream), width)]
+
+
+def group_exponents(statement: bytes, count: int) -> list[list[mpz]]:
+    """Draw the exponents of a group.
+
+    Args:
+        statement: What the proof is bound to, and the group's number.
+        count: How many ciphertexts it has.
+
+    Returns:
+        As many for each repetition.
+    """
+    label = b"hecli opening v2\0"
+    seed = hashlib.sha256(label + statement + count.to_bytes(4, "big")).digest()
+    numbers = _numbers(hashlib.shake_256(seed).digest(SUM_REPETITIONS * count * _WIDTH))
+    return [numbers[at * count : (at + 1) * count] for at in range(SUM_REPETITIONS)]
+
+
+def combined(bases: Sequence[mpz], exponents: Sequence[Sequence[mpz]], modulus: mpz) -> list[mpz]:
+    """Multiply the powers of all bases, once for each repetition.
+
+    Args:
+        bases: The bases.
+        exponents: The exponents of each repetition.
+        modulus: The modulus.
+
+    Returns:
+        The products.
+    """
+    return [product_of_powers(bases, each, modulus, SUM_CHALLENGE_BITS) for each in exponents]
+
+
+def challenges_of(bound: bytes, commitments: bytes) -> tuple[bytes, list[mpz]]:
+    """Draw the challenges, all of all commitments.
+
+    Args:
+        bound: What the proof is bound to.
+        commitments: A commitment for each repetition, as wide as n^2.
+
+    Returns:
+        The challenges as a proof holds them, and as numbers.
+    """
+    digest = hashlib.sha256(b"hecli opening challenge v2\0" + bound + commitments).digest()
+    numbers = _numbers(digest[: SUM_REPETITIONS * _WIDTH])
+    return joined(numbers, _WIDTH), numbers
+
+
+def _numbers(data: bytes) -> list[mpz]:
+    """Challenges, of which each has so many bytes and leaves some bits of the first unused."""
+    return [mpz.from_bytes(data[at : at + _WIDTH], "big") & _MASK for at in range(0, len(data), _WIDTH)]
