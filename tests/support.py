@@ -243,6 +243,15 @@ def chi_square(lanes, width):
     return float(((counts - expected) ** 2 / expected).sum())
 
 
+PEAK = """
+import re
+from pathlib import Path
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+"""Prints the most memory, in kilobytes, that a process had since it was started; what getrusage says
+is at least that of the parent when it forked."""
+
+
 @functools.cache
 def dealt_shares():
     """The five shares of the key in tests/keys."""
