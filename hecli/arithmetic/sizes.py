@@ -21,7 +21,7 @@ OPEN, COMBINE, PROVE = b"\0", b"\1", b"\2"
 """What an opener is asked to do."""
 
 SUM_REPETITIONS, SUM_CHALLENGE_BITS = 7, 20
-"""How often a sum is proven, and with how long a challenge: shorter than any factor of a modulus."""
+"""How many products and answers a sum's proof has, and the bits of a challenge: less than any factor has."""
 
 SEED_SIZE = 32
 """Bytes of what a proof is bound to."""
@@ -134,9 +134,9 @@ def sum_proof_size(n: int) -> int:
         n: The modulus.
 
     Returns:
-        The bytes of the challenges, the answers and the roots.
+        The bytes of the seed of its challenges, the answers and the roots.
     """
-    return SUM_REPETITIONS * (-(-SUM_CHALLENGE_BITS // 8) + 2 * plaintext_size(n))
+    return SEED_SIZE + 2 * SUM_REPETITIONS * plaintext_size(n)
 
 
 def check_modulus_size(n: int) -> None:

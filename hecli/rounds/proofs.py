@@ -28,7 +28,7 @@ def statement(
         party: Whose it is.
         enrolled: With whom it is masked.
         card: The card it is signed with, if it is signed.
-        salt: What sets it apart from all others, so that no groups of two updates fit together.
+        salt: What sets it apart from all others of the same party, or of nobody.
 
     Returns:
         A digest, 32 bytes.

@@ -45,7 +45,7 @@ def verify_sum(
         total: The sum.
         aggregate: The aggregate that it says it was opened from.
         partials: Where the key is in shares, partials of enough of them.
-        key: Then also the public key that was dealt.
+        key: Then also the public key that was dealt; else it may be left out.
         enrollments: Everybody's, where the plan allows for dropouts.
         answers: The answers that took the masks off, likewise.
         plan: The plan that both must follow; without it, their own is believed.
@@ -66,6 +66,8 @@ def verify_sum(
     reader.verify()
     opening.reader.verify()
     plan, scheme = claimed.plan, claimed.plan.scheme
+    if key is not None:
+        scheme.check_key(key, reader.name)
     opener = opening.opener(None, enrollments, answers)
     if partials and scheme.sharing is None:
         raise RefusedError(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import hecli
 from hecli.arithmetic import engines
 from hecli.arithmetic.gmp.moduli import SMALL_FACTOR_LIMIT
-from hecli.arithmetic.gmp.sum_proofs import rooted
+from hecli.arithmetic.gmp.sum_proofs import matrix_of, rooted, seed_of
 from hecli.arithmetic.sizes import (
     COMBINE,
     PROVE,
@@ -128,7 +128,7 @@ def test_a_keyholder_changes_the_total_weight_or_the_clipped_count():
 def test_a_keyholder_s_proof_of_another_aggregate_or_sum(opened):
     """Of a second opening, of another round under the same key, with answers at the borders."""
     proof = body(opened.sum)["proof"]
-    start = 7 * 3
+    start = 32
     middle = start + 7 * 256
     other = a_round(a_plan())
     files = list(other.updates.values())
@@ -171,17 +171,52 @@ def test_a_keyholder_makes_a_key_with_a_small_factor_to_prove_a_false_sum():
     proof = opener(PROVE + bound + opener(COMBINE + bound + number + blocks))
     true = combiner(bound + number + blocks + joined(values, size))
     assert engines.check_sum_proof(n, bound, true, proof)
-    # Wrong in the small subgroup alone: off by a multiple of the other factor. It passes if every one of
-    # seven challenges or combinations is a lucky one, so never in as many tries as one lucky one takes.
+    # Wrong in the small subgroup alone: off by a multiple of the other factor.
     values[0] += large
-    for at in range(300):
+    for at in range(100):
         tried = at.to_bytes(32, "big")
         false = combiner(tried + number + blocks + joined(values, size))
         proof = opener(PROVE + tried + opener(COMBINE + tried + number + blocks))
         assert not engines.check_sum_proof(n, tried, false, proof)
-    # All seven are of challenges shorter than any factor that a modulus may have.
-    assert SUM_REPETITIONS * (SUM_CHALLENGE_BITS - 1) >= 128
+    # All products have to be lucky, or all answers, with challenges shorter than any factor there may be.
+    assert SUM_REPETITIONS * SUM_CHALLENGE_BITS >= 128
     assert 1 << SUM_CHALLENGE_BITS <= SMALL_FACTOR_LIMIT
+
+
+@pytest.mark.parametrize("bits", [20, 1024])
+def test_a_keyholder_answers_with_what_is_no_unit(bits):
+    """Zero modulo p is its own n-th power times anything: the sum would be proven modulo q alone."""
+    q = int(gmpy2.next_prime(1 << bits))
+    p = int(gmpy2.next_prime(1 << 2060 - bits))
+    n, bound, number = p * q, bytes(range(32)), bytes(4)
+    size, wide = plaintext_size(n), ciphertext_size(n)
+    opener, combiner = engines.opener(p, q), engines.opening_combiner(n)
+    blocks = joined([(1 + m * n) * pow(3 + m, n, n * n) % (n * n) for m in (5, 7)], wide)
+    false = combiner(bound + number + blocks + joined([5 + q, 7], size))
+    products = numbers(false, wide)
+    roots = numbers(opener(PROVE + bound + joined([1] * SUM_REPETITIONS, size))[32:], size)[SUM_REPETITIONS:]
+    # Honest modulo q^2, zero modulo p^2: a commitment there is zero whatever the challenge.
+    lift = p * pow(p, -1, q) % n
+    wide_lift = p**2 * pow(p**2, -1, q**2)
+    inverse = pow(n, -1, q - 1)
+    secret = list(range(2, 2 + SUM_REPETITIONS))
+    commitments = [pow(each, n, q**2) * wide_lift % n**2 for each in secret]
+    seed = bytes(seed_of(bound, joined(commitments, wide)))
+    of_q = [pow(each % q, inverse, q) for each in products]
+    answers = []
+    for own, row in zip(secret, matrix_of(seed), strict=True):
+        value = own
+        for root, e in zip(of_q, row, strict=True):
+            value = value * pow(root, int(e), q) % q
+        answers.append(value * lift % n)
+    assert all(each % p == 0 for each in answers)
+    # The equation holds for each of them; that they are no units is what gives them away.
+    for z, row, commitment in zip(answers, matrix_of(seed), commitments, strict=True):
+        right = commitment
+        for product, e in zip(products, row, strict=True):
+            right = right * pow(product, int(e), n**2) % n**2
+        assert pow(z, n, n**2) == right
+    assert not engines.check_sum_proof(n, bound, false, seed + joined([*answers, *roots], size))
 
 
 def test_a_keyholder_makes_a_key_with_a_square_in_it_to_prove_a_false_sum():

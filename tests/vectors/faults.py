@@ -1250,7 +1250,7 @@ def opened_faults() -> Group:
     group.add("proof-without-the-card", alice, "does not hold", "aggregate with unnamed.enc")
     lanes_, proofs_ = r.SUM
     for name, proofs in wrong_openings().items():
-        file = follows(PLAN, "sum", r.SUM_HEADER, [lanes_, ("proof", 3605, proofs)])
+        file = follows(PLAN, "sum", r.SUM_HEADER, [lanes_, ("proof", 3616, proofs)])
         group.add(f"sum-proof-{name}", file, "is not what", "verify with round.agg")
     others = ("lanes", 2, records([r.BOTH[0] + 1, *r.BOTH[1:]], 2))
     group.add(
@@ -1328,7 +1328,7 @@ def unproven() -> dict[str, Sections]:
 def wrong_openings() -> dict[str, bytes]:
     """Make proofs of the open round's sum that do not hold."""
     proof = r.SUM[1][2]
-    challenges, answers = proof[:21], proof[21:]
+    challenges, answers = proof[:32], proof[32:]
     first, rest = answers[:256], answers[256:]
     header = {**r.SUM_HEADER, "aggregate": bytes(32)}
     return {
@@ -1339,8 +1339,8 @@ def wrong_openings() -> dict[str, bytes]:
         "answer-zero": challenges + bytes(256) + rest,
         "answer-of-n": challenges + N.to_bytes(256, "big") + rest,
         "answer-negated": challenges + (N - int.from_bytes(first, "big")).to_bytes(256, "big") + rest,
-        "challenge": bytes([0, 0, challenges[2] ^ 1]) + proof[3:],
-        "challenge-of-21-bits": bytes([challenges[0] | 0x10]) + proof[1:],
+        "answer-no-unit": challenges + SMALL_P.to_bytes(256, "big") + rest,
+        "seed": bytes([challenges[0] ^ 1]) + proof[1:],
     }
 
 

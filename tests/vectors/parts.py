@@ -326,9 +326,14 @@ def opened_proof(n: int, bound: bytes, roots: list[list[int]]) -> bytes:
         for j in range(7)
     ]
     commitments = records([pow(each, n, n * n) for each in random], width(n * n))
-    challenges = short(digest("opening challenge", bound + commitments)[:21])
-    answers = [s * pow(r, e, n) % n for s, r, e in zip(random, products, challenges, strict=True)]
-    return records(challenges, 3) + records(answers, width(n)) + certificate(n)
+    seed = digest("opening challenge", bound + commitments)
+    challenges = short(hashlib.shake_256(seed).digest(49 * 3))
+    answers = []
+    for at, own in enumerate(random):
+        row = challenges[7 * at : 7 * at + 7]
+        powers = [pow(root, e, n) for root, e in zip(products, row, strict=True)]
+        answers.append(own * math.prod(powers) % n)
+    return seed + records(answers, width(n)) + certificate(n)
 
 
 def certificate(n: int) -> bytes:

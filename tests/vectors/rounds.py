@@ -115,7 +115,7 @@ def sum_body(plan: Map, values: list[int], header: Map, seeds: tuple[int, int]) 
     said = [header["aggregate"], header["weight"], header["clipped"], hashlib.sha256(content).digest()]
     bound = digest("sum statement", pack([plan_digest(plan), *said]))
     roots = [[(seeds[0] + at) * (seeds[1] + at) % n] for at in (0, 1)]
-    return [("lanes", 2, content), ("proof", 3605, opened_proof(n, bound, roots))]
+    return [("lanes", 2, content), ("proof", 3616, opened_proof(n, bound, roots))]
 
 
 # An open round: party a, and one without a name.

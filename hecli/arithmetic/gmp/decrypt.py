@@ -8,7 +8,14 @@ import gmpy2
 from gmpy2 import mpz
 
 from hecli.arithmetic.gmp.numbers import ciphertexts, joined
-from hecli.arithmetic.gmp.sum_proofs import challenges_of, combined, group_exponents, rooted
+from hecli.arithmetic.gmp.sum_proofs import (
+    answer,
+    combined,
+    group_exponents,
+    matrix_of,
+    rooted,
+    seed_of,
+)
 from hecli.arithmetic.sizes import (
     COMBINE,
     NUMBER_SIZE,
@@ -77,14 +84,11 @@ class Opener:
     def _prove(self, bound: bytes, products: bytes) -> bytes:
         n, (size, in_size) = self._n, self._sizes
         values = [mpz.from_bytes(products[at : at + size], "big") for at in range(0, len(products), size)]
-        secret = [mpz(secrets.randbelow(int(n))) for _ in values]
-        e, challenges = challenges_of(bound, joined(map(self._power, secret), in_size))
-        roots = map(self._root, values)
-        answers = [
-            s * gmpy2.powmod(root, challenge, n) % n
-            for s, root, challenge in zip(secret, roots, challenges, strict=True)
-        ]
-        return e + joined([*answers, *map(self._root, rooted(int(n)))], size)
+        secret = [_unit(n) for _ in values]
+        seed = seed_of(bound, joined(map(self._power, secret), in_size))
+        roots = list(map(self._root, values))
+        answers = [answer(s, roots, row, n) for s, row in zip(secret, matrix_of(seed), strict=True)]
+        return seed + joined([*answers, *map(self._root, rooted(int(n)))], size)
 
     def _root(self, value: mpz) -> mpz:
         """The n-th root modulo n."""
@@ -130,3 +134,10 @@ class _Half(NamedTuple):
     def root(self, value: mpz) -> mpz:
         """The n-th root modulo the prime."""
         return gmpy2.powmod(value, self.root_exponent, self.prime)
+
+
+def _unit(n: mpz) -> mpz:
+    while True:
+        value = mpz(secrets.randbelow(int(n)))
+        if gmpy2.gcd(value, n) == 1:
+            return value

@@ -5,11 +5,14 @@ the product of all of them, over all groups, to powers e_i from a hash. Whoever
 has the key proves to know an n-th root of C, as L. C. Guillou and J.-J.
 Quisquater do (Eurocrypt 1988) with the exponent n.
 
-All is done SUM_REPETITIONS times with challenges of SUM_CHALLENGE_BITS, not
-once with long ones: whoever proves has made n, which may have a factor that is
-only a little larger than those that are looked for. Challenges and their
-differences have no factor in common with n as long as they are below 2^20,
-under which no modulus has one.
+All is done with several short challenges instead of a long one: whoever proves
+has made n, which may have a factor that is only a little larger than those that
+are looked for. Challenges and their differences have no factor in common with n
+as long as they are below 2^20, under which no modulus has one. So there are
+SUM_REPETITIONS products C_j with exponents of SUM_CHALLENGE_BITS, and as many
+answers, each about all of the products with challenges of its own: to be lucky
+with some products and with other answers is not enough, it must be all of one
+or all of the other.
 
 For the same reason a proof has n-th roots of numbers that follow from n: in
 nearly all cases some of them have none unless gcd(n, phi(n)) = 1 (S. Goldberg,
@@ -84,28 +87,32 @@ def check_sum_proof(n: int, bound: bytes, products: bytes, proof: bytes) -> bool
         n: The modulus, which has no factor below 2^20.
         bound: What the proof is bound to, SEED_SIZE bytes.
         products: For each repetition the product over all groups, modulo n^2.
-        proof: The challenges, the answers, and roots of numbers that follow from n.
+        proof: A seed of challenges, the answers, and roots of numbers that follow from n.
 
     Returns:
         Whether it holds.
     """
     modulus, n_squared = mpz(n), mpz(n) ** 2
     size, in_size = plaintext_size(n), ciphertext_size(n)
-    start, middle = SUM_REPETITIONS * _WIDTH, SUM_REPETITIONS * (_WIDTH + size)
-    e, answers, roots = proof[:start], proof[start:middle], proof[middle:]
-    for at, value in enumerate(rooted(n)):
-        root = mpz.from_bytes(roots[at * size : (at + 1) * size], "big")
-        if not 0 < root < modulus or gmpy2.powmod(root, modulus, modulus) != value:
-            return False
-    commitments = []
-    for at, challenge in enumerate(_numbers(e)):
-        c = mpz.from_bytes(products[at * in_size : (at + 1) * in_size], "big")
-        z = mpz.from_bytes(answers[at * size : (at + 1) * size], "big")
-        if not 0 < z < modulus or gmpy2.gcd(c, modulus) != 1:
-            return False
-        power = gmpy2.powmod(c, -challenge, n_squared)
-        commitments.append(gmpy2.powmod(z, modulus, n_squared) * power % n_squared)
-    return challenges_of(bound, joined(commitments, in_size))[0] == e
+    seed = proof[:SEED_SIZE]
+    numbers = [mpz.from_bytes(proof[at : at + size], "big") for at in range(SEED_SIZE, len(proof), size)]
+    answers, roots = numbers[:SUM_REPETITIONS], numbers[SUM_REPETITIONS:]
+    bases = [mpz.from_bytes(products[at : at + in_size], "big") for at in range(0, len(products), in_size)]
+    # What is no unit is 0 modulo a factor to any power, and would prove whatever is said modulo that factor.
+    if not all(0 < each < modulus for each in numbers):
+        return False
+    if any(gmpy2.gcd(each, modulus) != 1 for each in (*numbers, *bases)):
+        return False
+    pairs = zip(roots, rooted(n), strict=True)
+    if any(gmpy2.powmod(root, modulus, modulus) != value for root, value in pairs):
+        return False
+    commitments = [
+        gmpy2.powmod(z, modulus, n_squared)
+        * gmpy2.invert(_powers(bases, row, n_squared), n_squared)
+        % n_squared
+        for z, row in zip(answers, matrix_of(seed), strict=True)
+    ]
+    return seed_of(bound, joined(commitments, in_size)) == seed
 
 
 def rooted(n: int) -> list[mpz]:
@@ -155,19 +162,52 @@ def combined(bases: Sequence[mpz], exponents: Sequence[Sequence[mpz]], modulus: 
     return [product_of_powers(bases, each, modulus, SUM_CHALLENGE_BITS) for each in exponents]
 
 
-def challenges_of(bound: bytes, commitments: bytes) -> tuple[bytes, list[mpz]]:
-    """Draw the challenges, all of all commitments.
+def seed_of(bound: bytes, commitments: bytes) -> bytes:
+    """Draw the seed of all challenges, from all commitments.
 
     Args:
         bound: What the proof is bound to.
-        commitments: A commitment for each repetition, as wide as n^2.
+        commitments: A commitment for each answer, as wide as n^2.
 
     Returns:
-        The challenges as a proof holds them, and as numbers.
+        The seed, SEED_SIZE bytes.
     """
-    digest = hashlib.sha256(b"hecli opening challenge v2\0" + bound + commitments).digest()
-    numbers = _numbers(digest[: SUM_REPETITIONS * _WIDTH])
-    return joined(numbers, _WIDTH), numbers
+    return hashlib.sha256(b"hecli opening challenge v2\0" + bound + commitments).digest()
+
+
+def matrix_of(seed: bytes) -> list[list[mpz]]:
+    """Draw the challenges.
+
+    Args:
+        seed: Their seed.
+
+    Returns:
+        For each answer a challenge for each product.
+    """
+    numbers = _numbers(hashlib.shake_256(seed).digest(SUM_REPETITIONS**2 * _WIDTH))
+    return [numbers[at : at + SUM_REPETITIONS] for at in range(0, len(numbers), SUM_REPETITIONS)]
+
+
+def answer(secret: mpz, roots: Sequence[mpz], row: Sequence[mpz], n: mpz) -> mpz:
+    """Answer the challenges of one row.
+
+    Args:
+        secret: What the commitment is the n-th power of.
+        roots: The n-th roots of the products.
+        row: The challenges.
+        n: The modulus.
+
+    Returns:
+        The answer.
+    """
+    return secret * _powers(roots, row, n) % n
+
+
+def _powers(bases: Sequence[mpz], exponents: Sequence[mpz], modulus: mpz) -> mpz:
+    product = mpz(1)
+    for base, exponent in zip(bases, exponents, strict=True):
+        product = product * gmpy2.powmod(base, exponent, modulus) % modulus
+    return product
 
 
 def _numbers(data: bytes) -> list[mpz]:
