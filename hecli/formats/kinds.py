@@ -40,6 +40,7 @@ KINDS = {
         Kind("share", secret=True, missing="pass a .share file"),
         Kind("identity", secret=True, instead="pass the .card file that stands beside it"),
         Kind("card", signed=True, instead="pass the .id file that stands beside it"),
+        Kind("training", signed=True, missing="begin one with hecli start"),
         Kind("plan", signed=True),
         Kind("encoded", instead="encrypt it first: hecli encrypt"),
         Kind(

@@ -13,6 +13,7 @@ from hecli.identity.roster import Roster
 from hecli.identity.signatures import FORGED, Identity, signer, signer_of
 from hecli.plan.checks import check_plan
 from hecli.plan.data import Plan
+from hecli.plan.position import Position
 from hecli.schemes.registry import parse_scheme
 
 FIELDS: Types = {
@@ -25,7 +26,7 @@ FIELDS: Types = {
     "min_parties": int,
     "max_weight": int,
 }
-OPTIONAL: Types = {"roster": dict}
+OPTIONAL: Types = {"roster": dict, "position": dict, "metrics": list}
 
 
 def parse_plan(value: Map, file: str) -> Plan:
@@ -56,6 +57,8 @@ def parse_plan(value: Map, file: str) -> Plan:
         min_parties=value["min_parties"],
         max_weight=value["max_weight"],
         roster=Roster.from_map(value["roster"], file) if "roster" in value else None,
+        position=Position.parse(value["position"], file) if "position" in value else None,
+        metrics=_metrics(value, file),
     )
     try:
         check_plan(plan)
@@ -116,3 +119,12 @@ def read_plan(reader: Reader, coordinator: Card | None = None) -> Plan:
             f"{reader.name} is signed by {who}, not by {coordinator.fingerprint} {coordinator.name}", FORGED
         )
     return plan
+
+
+def _metrics(value: Map, file: str) -> tuple[str, ...]:
+    names = value.get("metrics", [])
+    known = {tensor[0] for tensor in value["tensors"]}
+    sound = all(isinstance(name, str) for name in names) and names == sorted(set(names))
+    if not sound or not set(names) < known or ("metrics" in value) != bool(names):
+        raise FormatError(f"{file}: the list of metrics in its plan is malformed")
+    return tuple(names)

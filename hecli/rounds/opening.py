@@ -9,6 +9,7 @@ from hecli.arithmetic.sizes import InvalidCiphertextError
 from hecli.codec.control import Control
 from hecli.errors import FormatError, RefusedError
 from hecli.formats import envelope
+from hecli.formats.canonical import digest_of, pack
 from hecli.formats.contributors import Contributor
 from hecli.formats.reader import Reader, open_reader
 from hecli.formats.text import count
@@ -48,6 +49,17 @@ class Opening:
     def contributors(self) -> tuple[Contributor, ...]:
         """Who is in it."""
         return self.blocks.contributors
+
+    @property
+    def used_on(self) -> bytes:
+        """What a secret is used on, of all that could be opened about the same.
+
+        Where parties send one update about a model, that is the set of them;
+        else only this file.
+        """
+        if self.plan.position is None:
+            return self.reader.digest
+        return digest_of("opened", pack([each.party for each in self.contributors]))
 
     def blocks_to_open(self) -> tuple[bytes, Iterator[bytes]]:
         """Read what is opened, from its start.
@@ -170,7 +182,7 @@ def write_sum(
     reader, plan = opening.reader, opening.plan
     totals, sums = open_lanes(opening, opens.open, control, lanes, progress)
     if record is not None:
-        record(plan.digest, reader.digest)
+        record(plan.subject, opening.used_on)
     total = Sum(plan, opening.contributors, reader.digest, totals.weight, totals.clipped)
     digest = envelope.write(
         out,
