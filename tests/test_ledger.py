@@ -39,6 +39,9 @@ class Memory:
             raise HecliError(f"no {name}")
         return io.BytesIO(self.files[name])
 
+    def exists(self, path):
+        return path.removeprefix("ledger/") in self.files
+
     def claim(self, path, data):
         name = path.removeprefix("ledger/")
         if name in self.files:
@@ -214,6 +217,35 @@ def test_nobody_goes_on_behind_an_intruder(store):
     smuggle(store, MALLORY, "note", text="hello")
     with pytest.raises(FormatError, match="on no roster"):
         add(store, ALICE, "note", before, text="second")
+
+
+def test_what_others_add_is_followed_without_reading_the_old_again(store, monkeypatch):
+    before = read(store)
+    assert ledger.follow(store, "ledger", before) == before
+    add(store, BOB, "note", text="first")
+    add(store, ANNA, "plan", cards=[MALLORY.card])
+    add(store, MALLORY, "note", text="third")
+    opens = []
+    monkeypatch.setattr(store, "open", lambda path: opens.append(path) or Memory.open(store, path))
+    after = ledger.follow(store, "ledger", before)
+    assert opens == [f"ledger/0000000{number}.entry" for number in (6, 7, 8)]
+    assert after == read(store)
+
+
+def test_what_is_broken_is_not_followed(store):
+    before = read(store)
+    smuggle(store, MALLORY, "note", text="hello")
+    with pytest.raises(FormatError, match="on no roster"):
+        ledger.follow(store, "ledger", before)
+    store.files["00000006.entry"] = filled(5).files["00000006.entry"]
+    with pytest.raises(FormatError, match="does not follow"):
+        ledger.follow(store, "ledger", before)
+    store.files["00000006.entry"] = store.files["00000005.entry"]
+    with pytest.raises(FormatError, match="reordered or renamed"):
+        ledger.follow(store, "ledger", before)
+    store.files["00000006.entry"] = b"nonsense"
+    with pytest.raises(FormatError):
+        ledger.follow(store, "ledger", before)
 
 
 def test_an_entry_that_is_still_being_written_is_waited_for(store, monkeypatch):

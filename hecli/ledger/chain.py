@@ -251,6 +251,25 @@ def read_ledger(store: Store, folder: str) -> Ledger:
     return Ledger(tuple(links), frozenset(members), tuple(problems))
 
 
+def follow(store: Store, folder: str, ledger: Ledger) -> Ledger:
+    """Read what others have added since a ledger was read, and nothing that was read before.
+
+    Args:
+        store: Where the ledger is.
+        folder: Its path there.
+        ledger: What was read of it.
+
+    Returns:
+        The ledger with what was added.
+
+    Raises:
+        FormatError: What was added is not sound.
+    """
+    while store.exists(posixpath.join(folder, _file_name(ledger.last.entry.number + 1))):
+        ledger = _next(store, folder, ledger)
+    return ledger
+
+
 def begin(store: Store, folder: str, identity: Identity, cards: Iterable[Card]) -> Link:
     """Write the first entry.
 
@@ -319,9 +338,7 @@ def append(
         if store.claim(posixpath.join(folder, link.file), data):
             return _followed(ledger, link)
         # Somebody was quicker: go on behind what they wrote.
-        ledger = _followed(ledger, _follower(store, folder, last))
-        if problems := _intruder(ledger.last, ledger.members):
-            raise FormatError(problems[0], BROKEN)
+        ledger = _next(store, folder, ledger)
 
 
 def entry_signer(reader: Reader, entry: Entry) -> Card:
@@ -353,12 +370,14 @@ def _followed(ledger: Ledger, link: Link) -> Ledger:
     return replace(ledger, links=(*ledger.links, link), members=members)
 
 
-def _follower(store: Store, folder: str, last: Link) -> Link:
-    """The entry behind `last`, which is there."""
+def _next(store: Store, folder: str, ledger: Ledger) -> Ledger:
+    """The ledger with the entry behind its last, which is there; raises FormatError where it is not sound."""
+    last = ledger.last
     link = _patiently(store, folder, _file_name(last.entry.number + 1))
-    if problems := _problems([link], [last]):
+    ledger = _followed(ledger, link)
+    if problems := _problems([link], [last]) + _intruder(link, ledger.members):
         raise FormatError(problems[0], BROKEN)
-    return link
+    return ledger
 
 
 def _patiently(store: Store, folder: str, file: str) -> Link:
