@@ -28,6 +28,17 @@ from hecli.storage.store import Record
 UNSOUND = "somebody altered an update or the aggregate, or a party did not follow the plan"
 
 
+class UnsoundError(FormatError):
+    """An aggregate opens to what no sum of updates can be, whoever is to blame.
+
+    Args:
+        message: What is wrong.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, UNSOUND)
+
+
 @dataclass(frozen=True)
 class Opening:
     """An aggregate that may be opened.
@@ -250,13 +261,12 @@ def _named(plaintexts: Iterable[bytes], reader: Reader, plan: Plan, done: int) -
 def _control(plaintext: bytes, reader: Reader, plan: Plan, parties: int) -> Control:
     control = Control.unpack(plaintext)
     if control.count != parties:
-        raise FormatError(
+        raise UnsoundError(
             f"{reader.name}: its header lists {count(parties, 'contributor')}, "
-            "its control block does not agree",
-            UNSOUND,
+            "its control block does not agree"
         )
     if not possible_totals(plan, parties, control.weight, control.clipped):
-        raise FormatError(f"{reader.name}: its control block is out of range", UNSOUND)
+        raise UnsoundError(f"{reader.name}: its control block is out of range")
     return control
 
 
@@ -272,10 +282,9 @@ def _lane_sums(
         values = packing.unpack(batch, parties, left)
         blocks = len(batch) // packing.size
         if values is None or values.max() > largest:
-            raise FormatError(
+            raise UnsoundError(
                 f"{reader.name}: a ciphertext from {done} to {done + blocks - 1} "
-                "opens to what no sum of updates can be",
-                UNSOUND,
+                "opens to what no sum of updates can be"
             )
         done += blocks
         left -= len(values)

@@ -90,6 +90,20 @@ def remember(secret: str, use: str, *, again: bool = False) -> Record:
     return record
 
 
+def was_used(secret: str, use: str, subject: bytes) -> bool:
+    """Tell whether a secret was used on something before.
+
+    Args:
+        secret: The path of the secret's file.
+        use: What for, a key of USES.
+        subject: The digest of the plan, or of the model that the use is about.
+
+    Returns:
+        Whether it was.
+    """
+    return any(known == subject for known, _ in _read(f"{os.path.realpath(secret)}.{use}"))
+
+
 @contextmanager
 def _locked(path: str) -> Iterator[None]:
     """Keep other processes out of the record while it is read and written."""

@@ -1,4 +1,4 @@
-"""The member's own commands: one that trains, one that checks a model. Nothing from the folder reaches them but files."""
+"""The member's own commands: one that trains, and one that checks a model."""
 
 import os
 import shlex
