@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from typing import Any, BinaryIO, TypeVar
 
 from hecli.executors.processes import processes
-from hecli.formats.reader import name_of, open_reader
+from hecli.formats.reader import open_reader
 from hecli.formats.tensors.arrays import of_arrays, to_arrays
 from hecli.formats.tensors.files import open_tensors, streams
 from hecli.identity.files import read_card as _read_card
@@ -35,6 +35,8 @@ from hecli.rounds.encode import encode as _encode
 from hecli.rounds.encrypt import encrypt as _encrypt
 from hecli.rounds.enroll import enroll as _enroll
 from hecli.rounds.inspect import inspect as _inspect
+from hecli.rounds.next_plan import next_plan as _next_plan
+from hecli.rounds.next_plan import open_example
 from hecli.rounds.partial import partial as _partial
 from hecli.rounds.verify import verify as _verify
 from hecli.rounds.verify_aggregate import verify_aggregate as _verify_aggregate
@@ -94,10 +96,10 @@ def _tensors(stack: ExitStack, name: str, value: Any) -> Any:
     return _file(stack, name, value)
 
 
-def _tensor_file(stack: ExitStack, name: str, value: Any) -> Any:
-    """The same, opened."""
+def _example(stack: ExitStack, name: str, value: Any) -> Any:
+    """The same, opened; or the sum of a round, a path or a stream."""
     found = _tensors(stack, name, value)
-    return found if isinstance(value, Mapping) else open_tensors(found, name_of(found))
+    return found if isinstance(value, Mapping) else open_example(found)
 
 
 def _output(stack: ExitStack, name: str, value: Any) -> Any:
@@ -210,7 +212,8 @@ verify_sum = _public(
     _verify_sum, total=_file, aggregate=_file, partials=_files, enrollments=_files, answers=_files
 )
 apply = _public(_apply, total=_file, out=_output, model=_tensors)
-make_plan = _public(_make_plan, like=_tensor_file)
+make_plan = _public(_make_plan, like=_example)
+next_plan = _public(_next_plan, total=_file)
 read_plan = _public(_read_plan, reader=_reader)
 write_plan = _public(_write_plan, out=_output)
 read_card = _public(_read_card, reader=_reader)

@@ -4,20 +4,21 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, count_bytes
-from hecli.cli.files import STANDARD, check_output, label, open_input, open_output
+from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
 from hecli.codec.quantise import MAX_BITS, ROUNDINGS
 from hecli.errors import RefusedError
 from hecli.executors.processes import default_jobs
-from hecli.formats.reader import name_of, open_reader
-from hecli.formats.tensors.files import open_tensors
+from hecli.formats.reader import open_reader
 from hecli.formats.text import count
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
+from hecli.ledger.recorder import Recorder
 from hecli.plan.costs import Costs, costs, error_bound
 from hecli.plan.data import Plan
-from hecli.plan.files import write_plan
+from hecli.plan.files import read_plan, write_plan
 from hecli.plan.making import make_plan
 from hecli.rounds.describe import describe_plan
+from hecli.rounds.next_plan import name_after, next_plan, open_example
 from hecli.schemes.interface import Scheme
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.masks.scheme import Masks
@@ -26,6 +27,24 @@ from hecli.schemes.paillier.keys import RANDOMNESS
 from hecli.schemes.paillier.scheme import Paillier
 
 SHOWN = 6
+DEFAULT_BITS, DEFAULT_NAME = 16, "round"
+
+IN_PLAN = (
+    "parties",
+    "party_cards",
+    "aggregator",
+    "keyholder",
+    "value_range",
+    "rounding",
+    "min_parties",
+    "max_weight",
+    "randomness",
+    "masks",
+    "dropouts",
+    "scheme",
+    "key",
+)
+"""Options that say what stands in the last plan."""
 
 
 class Range(click.ParamType[float | None]):
@@ -46,7 +65,15 @@ class Range(click.ParamType[float | None]):
 
 
 @click.command()
-@click.option("--like", metavar="TENSORS", required=True, help="Tensors with the round's names and shapes.")
+@click.option(
+    "--like",
+    metavar="FILE",
+    required=True,
+    help="Tensors with the round's names and shapes, or the sum of a round of such.",
+)
+@click.option(
+    "--next", "last", metavar="PLAN", help="Go on after PLAN, with ranges of its sum, which --like names."
+)
 @click.option("--parties", type=int, metavar="N", help="The most parties there may be.")
 @click.option(
     "--party", "party_cards", multiple=True, metavar="CARD", help="A party on the roster; repeatable."
@@ -57,14 +84,15 @@ class Range(click.ParamType[float | None]):
 @click.option(
     "--keyholder", multiple=True, metavar="CARD", help="Who may open sums. [default: anyone on the roster]"
 )
-@click.option("--bits", type=click.IntRange(2, MAX_BITS), default=16, help="Bits of a value. [default: 16]")
+@click.option("--bits", type=click.IntRange(2, MAX_BITS), help="Bits of a value. [default: 16]")
 @click.option(
     "--range",
     "value_range",
     type=Range(),
     default="auto",
     metavar="R",
-    help="Largest size of a value; auto is per tensor, four times the largest in TENSORS. [default: auto]",
+    help="Largest size of a value; auto is per tensor, four times the largest in TENSORS, or by the sum. "
+    "[default: auto]",
 )
 @click.option(
     "--rounding",
@@ -89,19 +117,20 @@ class Range(click.ParamType[float | None]):
     default="paillier",
     help="masks: no key at all, anyone opens the sum. [default: paillier]",
 )
-@click.option("--name", default="round", metavar="TEXT", help="What to call the round. [default: round]")
+@click.option("--name", metavar="TEXT", help="What to call the round. [default: round, round-2, ...]")
 @options.key(".pub")
 @options.identity
 @options.ledger
-@options.output("round.plan")
+@options.output("round.plan; with --next PLAN-2.plan, PLAN-3.plan, ...")
 @options.talkative
 def plan(
     like: str,
+    last: str | None,
     parties: int | None,
     party_cards: tuple[str, ...],
     aggregator: tuple[str, ...],
     keyholder: tuple[str, ...],
-    bits: int,
+    bits: int | None,
     value_range: float | None,
     rounding: str | None,
     min_parties: int,
@@ -110,7 +139,7 @@ def plan(
     masks: bool,
     dropouts: int | None,
     scheme: str,
-    name: str,
+    name: str | None,
     key: str | None,
     identity: str | None,
     ledger: str | None,
@@ -122,7 +151,8 @@ def plan(
 
     Writes the plan, proves that no lane can overflow, and says what the round
     will cost. Every party encrypts with the same plan. A tensor of zeros in
-    TENSORS gets the widest range among the others.
+    TENSORS gets the widest range among the others. With --next, all is as in
+    the last plan but its id, its name and the ranges.
 
     \b
       hecli plan --like grads.npz --parties 5
@@ -132,7 +162,21 @@ def plan(
       hecli plan --like grads.npz --party a.card ... --identity a.id --masks
       hecli plan --like grads.npz --party a.card ... --identity a.id --masks \\
         --dropouts 2
+      hecli plan --next round.plan --like round.sum
     """
+    if last is not None:
+        options.refuse(IN_PLAN, "stands in the last plan already: leave out --next to choose it anew")
+        target = output or (STANDARD if STANDARD in (last, like) else _after(last))
+        check_output(target, force=force)
+        signer = options.load_identity(identity, console)
+        entry = options.recorder(ledger, signer)
+        options.check_standard(last, like)
+        with open_input(last) as stream:
+            before = read_plan(open_reader(stream))
+        with open_input(like) as stream:
+            made = next_plan(before, stream, bits=bits, name=name)
+        _finish(made, target, signer, entry, console, force=force)
+        return
     if (parties is None) != bool(party_cards):
         raise click.UsageError("give either --parties, or a --party for each of them")
     if not party_cards and (aggregator or keyholder):
@@ -155,17 +199,24 @@ def plan(
     roster = _roster(party_cards, aggregator, keyholder, signer) if party_cards and signer else None
     with open_input(like) as stream:
         made = make_plan(
-            open_tensors(stream, name_of(stream)),
+            open_example(stream),
             chosen,
             parties,
-            bits=bits,
+            bits=bits or DEFAULT_BITS,
             value_range=value_range,
             rounding=rounding,
             min_parties=min_parties,
             max_weight=max_weight,
-            name=name,
+            name=DEFAULT_NAME if name is None else name,
             roster=roster,
         )
+    _finish(made, target, signer, entry, console, force=force)
+
+
+def _finish(
+    made: Plan, target: str, signer: Identity | None, entry: Recorder, console: Console, *, force: bool
+) -> None:
+    """Write a plan, and say what a round by it will cost."""
     with open_output(target, force=force) as stream:
         digest = write_plan(made, stream, signer)
         members = made.roster.members if made.roster else ()
@@ -173,6 +224,12 @@ def plan(
     foreseen = costs(made, default_jobs())
     summary = {"file": target} | describe_plan(made) | {"costs": vars(foreseen)}
     console.summary(summary, _text(target, made, foreseen), to_stdout=target != STANDARD)
+
+
+def _after(last: str) -> str:
+    """Where the plan after the last one goes: beside it."""
+    path = beside(last)
+    return str(path.with_name(f"{name_after(path.stem)}.plan"))
 
 
 def _roster(

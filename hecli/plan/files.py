@@ -78,9 +78,10 @@ def write_plan(plan: Plan, out: BinaryIO, identity: Identity | None = None) -> b
     Raises:
         RefusedError: The coordinator does not sign.
     """
-    if plan.roster is not None and (identity is None or identity.card.name != plan.roster.coordinator):
+    roster = plan.roster
+    if roster is not None and (identity is None or identity.card != roster.cards[roster.coordinator]):
         raise RefusedError(
-            f"the plan has a roster: its coordinator {plan.roster.coordinator} has to sign it",
+            f"the plan has a roster: its coordinator {roster.coordinator} has to sign it",
             "pass --identity, the coordinator's .id file",
         )
     sign = signer(identity, "plan", plan.digest)

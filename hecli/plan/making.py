@@ -2,6 +2,8 @@
 
 import math
 import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,8 +35,23 @@ DEFAULT_STEP = 2.0**-24
 DEFAULT_CAPACITY = 256
 
 
+@dataclass(frozen=True)
+class Example:
+    """What a plan is made for.
+
+    Args:
+        specs: The tensors.
+        steps: Gives steps that suit some of them, for so many bits of a value.
+        max_weight: The largest weight that these steps are good for; None for any.
+    """
+
+    specs: tuple[TensorSpec, ...]
+    steps: Callable[[Sequence[TensorSpec], int], Sequence[float]]
+    max_weight: int | None = None
+
+
 def make_plan(
-    like: TensorFile,
+    like: TensorFile | Example,
     scheme: Scheme | PublicKey,
     parties: int | None = None,
     *,
@@ -49,12 +66,14 @@ def make_plan(
     """Make a plan for rounds of tensors like those at hand.
 
     Args:
-        like: Tensors with the round's names, dtypes and shapes.
+        like: Tensors with the round's names, dtypes and shapes, or the sum of
+            a round of such.
         scheme: How updates are hidden; a public key stands for Paillier under it.
         parties: The most parties there may be; with a roster, leave it out.
         bits: The bits of a value, sign included, from 2 to 32.
         value_range: The largest size of a value, the same for all tensors; by
-            default each tensor's own, four times the largest in `like`.
+            default each tensor's own, four times the largest in `like`, or
+            what a sum calls for.
         rounding: `nearest` or `stochastic`; by default stochastic up to 10 bits.
         min_parties: The fewest contributors of a sum that may be opened.
         max_weight: The largest weight of a party.
@@ -72,13 +91,23 @@ def make_plan(
         raise HecliError("a round has either a number of parties or a roster", "give one of them")
     if value_range is not None and not (math.isfinite(value_range) and value_range > 0):
         raise HecliError(f"a range of {value_range} holds nothing", "give a positive number, or auto")
-    ranges = _ranges(like) if value_range is None else [value_range] * len(like.specs)
-    steps = tuple(step_of(each, bits) for each in ranges)
-    quantise = Quantise(bits, rounding or ("stochastic" if bits <= STOCHASTIC_BITS else "nearest"), steps)
+    example = _example(like) if isinstance(like, TensorFile) else like
+    if value_range is not None:
+        steps: Sequence[float] = [step_of(value_range, bits)] * len(example.specs)
+    elif example.max_weight not in (None, max_weight):
+        raise HecliError(
+            f"the sum is of weights up to {example.max_weight:,}, and so are its ranges, not {max_weight:,}",
+            "keep the largest weight, or give a range or tensors",
+        )
+    else:
+        steps = example.steps(example.specs, bits)
+    quantise = Quantise(
+        bits, rounding or ("stochastic" if bits <= STOCHASTIC_BITS else "nearest"), tuple(steps)
+    )
     plan = Plan(
         name=name,
-        id=secrets.token_bytes(ID_SIZE),
-        tensors=like.specs,
+        id=new_id(),
+        tensors=example.specs,
         codec=Codec((quantise,), Pack()),
         scheme=scheme_of(scheme) if isinstance(scheme, PublicKey) else scheme,
         capacity=len(roster.parties) if roster is not None else parties or 0,
@@ -86,9 +115,30 @@ def make_plan(
         max_weight=max_weight,
         roster=roster,
     )
+    check_new(plan)
+    return plan
+
+
+def new_id() -> bytes:
+    """Draw the id of a plan.
+
+    Returns:
+        It.
+    """
+    return secrets.token_bytes(ID_SIZE)
+
+
+def check_new(plan: Plan) -> None:
+    """Prove that a plan can be kept, and that an aggregate at capacity could be written.
+
+    Args:
+        plan: The plan.
+
+    Raises:
+        HecliError: It cannot.
+    """
     check_plan(plan)
     _check_header(plan)
-    return plan
 
 
 def default_plan(scheme: Scheme, specs: tuple[TensorSpec, ...]) -> Plan:
@@ -125,12 +175,16 @@ def _check_header(plan: Plan) -> None:
         )
 
 
-def _ranges(like: TensorFile) -> list[float]:
-    """A range for each tensor: the largest size of its values, with headroom."""
-    largest = [_largest(like, spec) for spec in like.specs]
-    # A tensor of zeros tells nothing: give it the widest range among the others.
-    widest = max(largest) or 1.0
-    return [HEADROOM * (each or widest) for each in largest]
+def _example(like: TensorFile) -> Example:
+    """Tensors as an example, with ranges of their own."""
+
+    def steps(specs: Sequence[TensorSpec], bits: int) -> list[float]:
+        largest = [_largest(like, spec) for spec in specs]
+        # A tensor of zeros tells nothing: give it the widest range among the others.
+        widest = max(largest) or 1.0
+        return [step_of(HEADROOM * (each or widest), bits) for each in largest]
+
+    return Example(like.specs, steps)
 
 
 def _largest(like: TensorFile, spec: TensorSpec) -> float:
