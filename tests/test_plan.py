@@ -78,6 +78,56 @@ def test_ranges_are_taken_from_the_example_with_headroom():
     assert [step * 32767 for step in steps_of(fixed)] == pytest.approx([0.5, 0.5])
 
 
+def ranges_of(made):
+    return {
+        spec.name: pytest.approx(step * made.codec.quantise.qmax)
+        for spec, step in zip(made.tensors, steps_of(made), strict=True)
+    }
+
+
+def test_ranges_are_given_by_patterns_of_names():
+    like = {
+        name: np.full(2, value) for name, value in (("conv1.b", 1), ("conv1.w", 2), ("fc[0]", 3), ("z", 0))
+    }
+
+    def ranges(given):
+        return ranges_of(small_plan(npz(**like), value_range=given))
+
+    assert ranges({"conv*": 0.5, "*": 0.25}) == {"conv1.b": 0.5, "conv1.w": 0.5, "fc[0]": 0.25, "z": 0.25}
+    # The first that matches counts; what none matches finds its own range, zeros among the like.
+    assert ranges({"*.w": 0.5, "conv*": 7.0}) == {"conv1.b": 7.0, "conv1.w": 0.5, "fc[0]": 12.0, "z": 12.0}
+    assert ranges({"fc[0]": 0.5}) == {"conv1.b": 4.0, "conv1.w": 8.0, "fc[0]": 0.5, "z": 8.0}
+    assert ranges({"conv1.b": None, "conv*": 1.0})["conv1.b"] == 4.0
+    assert ranges({}) == ranges(None)
+
+
+@pytest.mark.parametrize(
+    ("given", "says", "hint"),
+    [
+        ({"Conv*": 1.0}, "no tensor matches 'Conv*'", "the tensors are b, w"),
+        ({"b": -1.0}, "range of -1.0", "positive"),
+        ({"*": 1.0, "b": 2.0}, "the range of 'b' counts nowhere", "before"),
+    ],
+)
+def test_ranges_that_mean_nothing_are_refused(given, says, hint):
+    with pytest.raises(HecliError) as error:
+        plan(value_range=given)
+    assert says in error.value.message
+    assert hint in error.value.hint
+
+
+def test_ranges_on_the_command_line(place, ok, fails):
+    np.savez(place / "a.npz", **LIKE, **{"x=y": np.ones(2)})
+    make = ("plan", "--like", "a.npz", "--parties", 3, "--force")
+    ok(*make, "--range", "w=auto", "--range", "x=y=0.5", "--range", 0.1)
+    assert ranges_of(hecli.read_plan(place / "round.plan")) == {"b": 0.1, "w": 1.0, "x=y": 0.5}
+    ok(*make, "--range", "auto")
+    assert ranges_of(hecli.read_plan(place / "round.plan")) == {"b": 8.0, "w": 1.0, "x=y": 4.0}
+    fails(*make, "--range", "v*=1", says="no tensor matches 'v*'", hint="the tensors are b, w, x=y")
+    fails(*make, "--range", "1", "--range", "2", says="the same tensors twice", hint="--help", status=2)
+    fails(*make, "--range", "w=wide", says="'wide' is neither", hint="--help", status=2)
+
+
 def test_a_tensor_of_zeros_gets_the_widest_range():
     made = small_plan(npz(a=np.zeros(3), b=np.full(2, 0.25)))
     assert steps_of(made)[0] == steps_of(made)[1]

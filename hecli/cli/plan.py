@@ -47,21 +47,24 @@ IN_PLAN = (
 """Options that say what stands in the last plan."""
 
 
-class Range(click.ParamType[float | None]):
-    """A positive number, or the word auto."""
+class Range(click.ParamType[tuple[str, float | None]]):
+    """A positive number or the word auto, of the tensors that a pattern before it means, or of all."""
 
     name = "range"
 
     def convert(
-        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | None:
-        """None for auto."""
-        if value == "auto":
-            return None
+        self, value: str | tuple[str, float | None], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float | None]:
+        """The pattern, and None for auto."""
+        if isinstance(value, tuple):
+            return value
+        pattern, equals, number = value.rpartition("=")
+        if number == "auto":
+            return (pattern if equals else "*"), None
         try:
-            return float(value)
+            return (pattern if equals else "*"), float(number)
         except ValueError:
-            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
+            self.fail(f"{number!r} is neither a number nor auto", param, ctx)
 
 
 @click.command()
@@ -89,10 +92,10 @@ class Range(click.ParamType[float | None]):
     "--range",
     "value_range",
     type=Range(),
-    default="auto",
-    metavar="R",
-    help="Largest size of a value; auto is per tensor, four times the largest in TENSORS, or by the sum. "
-    "[default: auto]",
+    multiple=True,
+    metavar="[PATTERN=]R",
+    help="Largest size of a value, in tensors whose names match PATTERN; repeatable, the first match counts. "
+    "auto is per tensor, four times the largest in the tensors, or by the sum. [default: auto]",
 )
 @click.option(
     "--rounding",
@@ -131,7 +134,7 @@ def plan(
     aggregator: tuple[str, ...],
     keyholder: tuple[str, ...],
     bits: int | None,
-    value_range: float | None,
+    value_range: tuple[tuple[str, float | None], ...],
     rounding: str | None,
     min_parties: int,
     max_weight: int,
@@ -157,6 +160,7 @@ def plan(
     \b
       hecli plan --like grads.npz --parties 5
       hecli plan --like grads.npz --parties 20 --bits 8 --range 0.5
+      hecli plan --like grads.npz --parties 5 --range 'conv*=0.5' --range 0.1
       hecli plan --like grads.npz --parties 5 --max-weight 10000
       hecli plan --like grads.npz --party a.card --party b.card --identity a.id
       hecli plan --like grads.npz --party a.card ... --identity a.id --masks
@@ -177,6 +181,8 @@ def plan(
             made = next_plan(before, stream, bits=bits, name=name)
         _finish(made, target, signer, entry, console, force=force)
         return
+    if len(dict(value_range)) < len(value_range):
+        raise click.UsageError("--range names the same tensors twice")
     if (parties is None) != bool(party_cards):
         raise click.UsageError("give either --parties, or a --party for each of them")
     if not party_cards and (aggregator or keyholder):
@@ -203,7 +209,7 @@ def plan(
             chosen,
             parties,
             bits=bits or DEFAULT_BITS,
-            value_range=value_range,
+            value_range=dict(value_range),
             rounding=rounding,
             min_parties=min_parties,
             max_weight=max_weight,

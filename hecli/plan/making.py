@@ -2,8 +2,9 @@
 
 import math
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 
@@ -29,6 +30,9 @@ HEADROOM = 4.0
 
 STOCHASTIC_BITS = 10
 """Up to so many bits rounding is stochastic unless told otherwise: few bits make nearest biased."""
+
+SHOWN = 6
+"""The most names of tensors in an error."""
 
 DEFAULT_BITS = 32
 DEFAULT_STEP = 2.0**-24
@@ -56,7 +60,7 @@ def make_plan(
     parties: int | None = None,
     *,
     bits: int = 16,
-    value_range: float | None = None,
+    value_range: float | Mapping[str, float | None] | None = None,
     rounding: str | None = None,
     min_parties: int = 2,
     max_weight: int = 1,
@@ -71,9 +75,10 @@ def make_plan(
         scheme: How updates are hidden; a public key stands for Paillier under it.
         parties: The most parties there may be; with a roster, leave it out.
         bits: The bits of a value, sign included, from 2 to 32.
-        value_range: The largest size of a value, the same for all tensors; by
-            default each tensor's own, four times the largest in `like`, or
-            what a sum calls for.
+        value_range: The largest size of a value, the same for all tensors, or
+            by patterns of their names, of which the first that matches counts;
+            else, or where it is None, each tensor's own: four times the
+            largest in `like`, or what a sum calls for.
         rounding: `nearest` or `stochastic`; by default stochastic up to 10 bits.
         min_parties: The fewest contributors of a sum that may be opened.
         max_weight: The largest weight of a party.
@@ -89,21 +94,18 @@ def make_plan(
     """
     if (parties is None) == (roster is None):
         raise HecliError("a round has either a number of parties or a roster", "give one of them")
-    if value_range is not None and not (math.isfinite(value_range) and value_range > 0):
-        raise HecliError(f"a range of {value_range} holds nothing", "give a positive number, or auto")
     example = _example(like) if isinstance(like, TensorFile) else like
-    if value_range is not None:
-        steps: Sequence[float] = [step_of(value_range, bits)] * len(example.specs)
-    elif example.max_weight not in (None, max_weight):
+    given = _given_ranges(example.specs, value_range)
+    rest = [spec for spec in example.specs if given.get(spec.name) is None]
+    if rest and example.max_weight not in (None, max_weight):
         raise HecliError(
             f"the sum is of weights up to {example.max_weight:,}, and so are its ranges, not {max_weight:,}",
             "keep the largest weight, or give a range or tensors",
         )
-    else:
-        steps = example.steps(example.specs, bits)
-    quantise = Quantise(
-        bits, rounding or ("stochastic" if bits <= STOCHASTIC_BITS else "nearest"), tuple(steps)
-    )
+    own = iter(example.steps(rest, bits) if rest else ())
+    ranges = (given.get(spec.name) for spec in example.specs)
+    steps = tuple(next(own) if each is None else step_of(each, bits) for each in ranges)
+    quantise = Quantise(bits, rounding or ("stochastic" if bits <= STOCHASTIC_BITS else "nearest"), steps)
     plan = Plan(
         name=name,
         id=new_id(),
@@ -161,6 +163,26 @@ def default_plan(scheme: Scheme, specs: tuple[TensorSpec, ...]) -> Plan:
     return plan
 
 
+def matching(pattern: str, specs: tuple[TensorSpec, ...]) -> list[str]:
+    """Find the tensors that a pattern means.
+
+    Args:
+        pattern: A name, or a pattern as shells have them.
+        specs: The tensors.
+
+    Returns:
+        The names of those that match.
+
+    Raises:
+        HecliError: There are none.
+    """
+    found = [spec.name for spec in specs if spec.name == pattern or fnmatchcase(spec.name, pattern)]
+    if not found:
+        names = ", ".join(spec.name for spec in specs[:SHOWN]) + (", ..." if len(specs) > SHOWN else "")
+        raise HecliError(f"no tensor matches {pattern!r}", f"the tensors are {names}")
+    return found
+
+
 def _check_header(plan: Plan) -> None:
     """Raise HecliError where an aggregate at capacity could not be written, before anybody encrypts."""
     names = plan.roster.parties if plan.roster is not None else ("x" * NAME_LIMIT,) * plan.capacity
@@ -173,6 +195,25 @@ def _check_header(plan: Plan) -> None:
             f"the header of an aggregate of all would be {size:,} bytes, of {HEADER_LIMIT:,} there may be",
             "use fewer parties, or shorter names",
         )
+
+
+def _given_ranges(
+    specs: tuple[TensorSpec, ...], value_range: float | Mapping[str, float | None] | None
+) -> dict[str, float | None]:
+    """The ranges that were given, by the tensors' names."""
+    patterns = value_range if isinstance(value_range, Mapping) else {"*": value_range}
+    found: dict[str, float | None] = {}
+    for pattern, each in patterns.items():
+        if each is not None and not (math.isfinite(each) and each > 0):
+            raise HecliError(f"a range of {each} holds nothing", "give a positive number, or auto")
+        names = [name for name in matching(pattern, specs) if name not in found]
+        if not names:
+            raise HecliError(
+                f"the range of {pattern!r} counts nowhere: other patterns before it match the same tensors",
+                "put it before them",
+            )
+        found |= dict.fromkeys(names, each)
+    return found
 
 
 def _example(like: TensorFile) -> Example:
