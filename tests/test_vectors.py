@@ -214,10 +214,18 @@ def test_models_are_made_again_byte_for_byte(model, options, kept):
     assert out.getvalue() == load(kept).getvalue()
 
 
-def test_the_mean_of_integers_is_made_again_byte_for_byte():
+@pytest.mark.parametrize(
+    ("model", "options", "kept"),
+    [
+        (None, {}, "integers.tensors"),
+        ("counters.tensors", {"lr": 0.25}, "counters-sgd.tensors"),
+        ("counters.tensors", {"rule": "add"}, "counters-add.tensors"),
+    ],
+)
+def test_integers_are_made_again_byte_for_byte(model, options, kept):
     out = io.BytesIO()
-    hecli.apply(load("integers.sum"), out)
-    assert out.getvalue() == load("integers.tensors").getvalue()
+    hecli.apply(load("integers.sum"), out, None if model is None else load(model), **options)
+    assert out.getvalue() == load(kept).getvalue()
 
 
 def test_the_signed_round_is_made_again_byte_for_byte():

@@ -46,9 +46,9 @@ def apply(
 ) -> None:
     """Move a model by the mean of a sum.
 
-    Without MODEL, writes the mean itself. The output has the model's dtypes,
-    and its format unless the suffix of -o (.npy, .npz, .safetensors, .tensors)
-    says otherwise.
+    Without MODEL, writes the mean itself. The output has the model's dtypes
+    (integers are rounded), and its format unless the suffix of -o (.npy, .npz,
+    .safetensors, .tensors) says otherwise.
 
     \b
       hecli apply round.sum model.npz --lr 0.1

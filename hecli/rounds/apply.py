@@ -8,6 +8,7 @@ import numpy as np
 
 from hecli.codec.arrays import Floats
 from hecli.codec.interface import Decoding
+from hecli.codec.values import inexact
 from hecli.errors import DataError, HecliError, MismatchError
 from hecli.formats.digests import Hashed
 from hecli.formats.reader import Reader, name_of, open_reader
@@ -58,6 +59,8 @@ def apply(
 ) -> Applied:
     """Move a model by the mean of a sum, or write the mean itself.
 
+    All tensors keep their dtypes: integers are rounded.
+
     Args:
         total: The sum.
         out: Where the next model goes.
@@ -73,7 +76,7 @@ def apply(
         What was written.
 
     Raises:
-        DataError: The step ends at infinity, or the format cannot hold it.
+        DataError: The step ends at what its dtype or the format cannot hold.
         FormatError: A file is not sound.
         MismatchError: Names or shapes differ, or the sum follows another plan.
         RefusedError: The roster's signatures are missing.
@@ -86,7 +89,7 @@ def apply(
     if not np.isfinite(lr):
         raise HecliError(f"a learning rate of {lr} leads nowhere", "give --lr a finite number")
     base = None if model is None else _open_model(model, plan)
-    specs = tuple(_output_spec(spec) for spec in plan.tensors) if base is None else base.specs
+    specs = plan.tensors if base is None else base.specs
     stepper = _Step(reader, header, base, rule, lr)
     kind = format or ("tensors" if base is None else base.format)
     if kind not in FORMATS:
@@ -115,14 +118,20 @@ class _Step:
         if self._model is None:
             for mean in self._means(at):
                 self.largest = max(self.largest, float(np.abs(mean).max()))
-                yield _finite(cast(mean, spec.dtype), spec)
+                yield _rounded(mean, spec)
             return
         for piece, mean in zip(self._model.read(spec), self._means(at), strict=True):
+            if spec.is_integer and inexact(piece).any():
+                raise DataError(
+                    f"{self._model.name}: tensor {spec.name} holds integers above 2^53 in size, "
+                    "to which nothing can be added exactly",
+                    "keep such a tensor out of the model",
+                )
             before = piece.astype(np.float64)
             # What overflows is refused below, by name.
             with np.errstate(over="ignore", invalid="ignore"):
                 after = self._rule(before, mean, self._lr)
-            result = _finite(cast(after, spec.dtype), spec)
+            result = _rounded(after, spec)
             self.largest = max(self.largest, float(np.abs(after - before).max()))
             yield result
 
@@ -135,12 +144,6 @@ class _Step:
 
 def _open_model(model: BinaryIO | TensorFile, plan: Plan) -> TensorFile:
     opened = model if isinstance(model, TensorFile) else open_tensors(model, name_of(model))
-    for spec in opened.specs:
-        if spec.is_integer:
-            raise DataError(
-                f"{opened.name}: tensor {spec.name} has dtype {spec.dtype}, and a mean adds to no integers",
-                "leave out the model to get the mean itself",
-            )
     wanted = {spec.name: spec for spec in plan.tensors}
     found = tuple(
         TensorSpec(spec.name, wanted[spec.name].dtype, spec.shape) if spec.name in wanted else spec
@@ -153,15 +156,22 @@ def _open_model(model: BinaryIO | TensorFile, plan: Plan) -> TensorFile:
     return opened
 
 
-def _output_spec(spec: TensorSpec) -> TensorSpec:
-    """What the mean of such a tensor is: integers have a fractional mean."""
-    return TensorSpec(spec.name, "float64", spec.shape) if spec.is_integer else spec
-
-
-def _finite(values: Array, spec: TensorSpec) -> Array:
-    if not np.isfinite(values.astype(np.float64)).all():
+def _rounded(values: Floats, spec: TensorSpec) -> Array:
+    """The nearest values that a tensor can hold; raises DataError where there are none."""
+    if spec.is_integer:
+        whole, limits = np.rint(values), np.iinfo(spec.dtype)
+        # The largest itself may be none of float64's numbers; one more is, a power of two.
+        outside = ~((whole >= float(limits.min)) & (whole < float(limits.max + 1)))
+        if outside.any():
+            raise DataError(
+                f"tensor {spec.name} would hold {whole[outside][0]:.17g}, which {spec.dtype} cannot",
+                "use a wider dtype, or more bits in the plan where it is beyond by little",
+            )
+        return whole.astype(spec.dtype)
+    result = cast(values, spec.dtype)
+    if not np.isfinite(result.astype(np.float64)).all():
         raise DataError(
             f"tensor {spec.name} would hold what {spec.dtype} cannot, or the model already does",
             "use a smaller --lr, and check the model for NaN",
         )
-    return values
+    return result

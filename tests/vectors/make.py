@@ -9,6 +9,7 @@ import json
 import math
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,7 @@ from rounds import PLAN, N, follows, plan_digest, plan_file
 
 HERE = Path(__file__).parent
 MODEL = [0.5, 1.0, 1.0, 2.0, 3.0, 4.0]
+COUNTERS = [1, 3, 253]
 
 
 class Good(NamedTuple):
@@ -121,6 +123,11 @@ def open_round() -> dict[str, Good]:
     def packed(values: list[float]) -> bytes:
         return tensors(items, little("ff", *values[:2]) + little("4d", *values[2:]))
 
+    def integers(dtype: str, layout: str, values: Sequence[float]) -> bytes:
+        # Python rounds ties to even, too.
+        return tensors([["n", dtype, [3]]], little(layout, *(round(value) for value in values)))
+
+    halves = [0.5, 0.0, -2.0]
     later = "\U00011131\U00011127"
     return {
         "round.plan": Good(plan_file(PLAN), "3 plan", "the plan of the open round"),
@@ -170,7 +177,18 @@ def open_round() -> dict[str, Good]:
             "a sum of integers",
         ),
         "integers.tensors": Good(
-            tensors([["n", "float64", [3]]], little("3d", 0.5, 0.0, -2.0)), "5", "its mean"
+            integers("int16", "3h", halves), "5", "its mean, of which 0.5 is rounded to 0"
+        ),
+        "counters.tensors": Good(integers("uint8", "3B", COUNTERS), "3 tensors", "a model of integers"),
+        "counters-sgd.tensors": Good(
+            integers("uint8", "3B", [old - 0.25 * step for old, step in zip(COUNTERS, halves, strict=True)]),
+            "5",
+            "the model after `sgd` with a rate of 0.25",
+        ),
+        "counters-add.tensors": Good(
+            integers("uint8", "3B", [old + step for old, step in zip(COUNTERS, halves, strict=True)]),
+            "5",
+            "the model after `add`",
         ),
         "some.tensors": Good(
             tensors([["b", "float16", [1]], ["w", "int32", [2, 1]]], little("eii", 1.5, -1, 7)),

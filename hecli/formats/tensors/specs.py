@@ -24,10 +24,10 @@ DTYPES = {
 """The dtypes that can be encoded, with their size in bytes."""
 
 HALF_ULPS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24}
-"""Relative error of rounding to a dtype; nothing beside it for float64, and integers have float64 means."""
+"""Relative error of rounding to a dtype; nothing beside it for float64."""
 
-SMALLEST = {"float16": 2.0**-25}
-"""Half the distance of the smallest numbers of a dtype, where a step may come near it."""
+SMALLEST = {"float16": 2.0**-25} | {name: 0.5 for name in DTYPES if "int" in name}
+"""Half the distance of the smallest numbers of a dtype, where a step may come near it; of integers always."""
 
 TENSOR_NAME_LIMIT = 256
 TENSOR_LIMIT = 1 << 16
