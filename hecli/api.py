@@ -116,6 +116,14 @@ def _secret_output(stack: ExitStack, name: str, value: Any) -> Any:
     return _stream(name, value)
 
 
+def _patterns(stack: ExitStack, name: str, value: Any) -> Any:
+    """Patterns of names, as they are."""
+    del stack
+    if isinstance(value, str):
+        raise TypeError(f"{name} takes a list of patterns, not str")
+    return value
+
+
 def _record(use: str) -> Take:
     """A secret's path, beside which a record is kept, or a function that is told."""
 
@@ -212,7 +220,7 @@ verify_sum = _public(
     _verify_sum, total=_file, aggregate=_file, partials=_files, enrollments=_files, answers=_files
 )
 apply = _public(_apply, total=_file, out=_output, model=_tensors)
-make_plan = _public(_make_plan, like=_example)
+make_plan = _public(_make_plan, like=_example, skip=_patterns)
 next_plan = _public(_next_plan, total=_file)
 read_plan = _public(_read_plan, reader=_reader)
 write_plan = _public(_write_plan, out=_output)

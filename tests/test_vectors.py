@@ -214,6 +214,15 @@ def test_models_are_made_again_byte_for_byte(model, options, kept):
     assert out.getvalue() == load(kept).getvalue()
 
 
+def test_skipped_tensors_stay_as_they_are():
+    out = io.BytesIO()
+    hecli.apply(load("skipping.sum"), out, load("more.tensors"), rule="add")
+    assert out.getvalue() == load("more-add.tensors").getvalue()
+    plan = hecli.read_plan(load("skipping.plan"))
+    assert plan.skipped == ("m", "z")
+    assert written(lambda out: hecli.write_plan(plan, out)).getvalue() == load("skipping.plan").getvalue()
+
+
 @pytest.mark.parametrize(
     ("model", "options", "kept"),
     [

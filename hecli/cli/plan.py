@@ -35,6 +35,7 @@ IN_PLAN = (
     "aggregator",
     "keyholder",
     "value_range",
+    "skip",
     "rounding",
     "min_parties",
     "max_weight",
@@ -98,6 +99,12 @@ class Range(click.ParamType[tuple[str, float | None]]):
     "auto is per tensor, four times the largest in the tensors, or by the sum. [default: auto]",
 )
 @click.option(
+    "--skip",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out tensors whose names match, which stay as each model has them; repeatable.",
+)
+@click.option(
     "--rounding",
     type=click.Choice(ROUNDINGS),
     help="How values are rounded. [default: stochastic up to 10 bits, else nearest]",
@@ -135,6 +142,7 @@ def plan(
     keyholder: tuple[str, ...],
     bits: int | None,
     value_range: tuple[tuple[str, float | None], ...],
+    skip: tuple[str, ...],
     rounding: str | None,
     min_parties: int,
     max_weight: int,
@@ -161,6 +169,7 @@ def plan(
       hecli plan --like grads.npz --parties 5
       hecli plan --like grads.npz --parties 20 --bits 8 --range 0.5
       hecli plan --like grads.npz --parties 5 --range 'conv*=0.5' --range 0.1
+      hecli plan --like grads.npz --parties 5 --skip '*.num_batches_tracked'
       hecli plan --like grads.npz --parties 5 --max-weight 10000
       hecli plan --like grads.npz --party a.card --party b.card --identity a.id
       hecli plan --like grads.npz --party a.card ... --identity a.id --masks
@@ -215,6 +224,7 @@ def plan(
             max_weight=max_weight,
             name=DEFAULT_NAME if name is None else name,
             roster=roster,
+            skip=skip,
         )
     _finish(made, target, signer, entry, console, force=force)
 
@@ -272,6 +282,7 @@ def _text(target: str, plan: Plan, foreseen: Costs) -> str:
         *(f"{title:<12} {text}" for title, text in plan.scheme.lines(plan.capacity)),
         f"tensors      {count(len(plan.tensors), 'tensor')}, {count(sizes.values, 'value')}",
         f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
+        *([f"skipped      {_some(plan.skipped)}"] if plan.skipped else []),
         *_roster_lines(plan.roster),
         f"values       {quantise.bits} bits, range {shown}, rounded {quantise.rounding}",
         f"lanes        {sizes.packing.width} bits; at capacity the largest sum is {largest:,}, which fits",
@@ -301,5 +312,8 @@ def _seconds(plan: Plan, foreseen: Costs) -> list[str]:
 def _roster_lines(roster: Roster | None) -> list[str]:
     if roster is None:
         return []
-    names = ", ".join(roster.parties[:SHOWN]) + (" ..." if len(roster.parties) > SHOWN else "")
-    return [f"roster       {names}; signed by {roster.coordinator}"]
+    return [f"roster       {_some(roster.parties)}; signed by {roster.coordinator}"]
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")

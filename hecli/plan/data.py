@@ -28,6 +28,7 @@ class Plan:
         min_parties: The fewest contributors of a sum that may be opened.
         max_weight: The weight that leaves values unscaled.
         roster: Who takes part; then every file is signed.
+        skipped: The names of tensors that are left out of the round, sorted.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Plan:
     min_parties: int = 2
     max_weight: int = 1
     roster: Roster | None = None
+    skipped: tuple[str, ...] = ()
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -75,4 +77,6 @@ class Plan:
         # What a round does without does not stand in its plan.
         if self.roster is not None:
             value["roster"] = self.roster.to_map()
+        if self.skipped:
+            value["skipped"] = list(self.skipped)
         return value

@@ -25,7 +25,7 @@ FIELDS: Types = {
     "min_parties": int,
     "max_weight": int,
 }
-OPTIONAL: Types = {"roster": dict}
+OPTIONAL: Types = {"roster": dict, "skipped": list}
 
 
 def parse_plan(value: Map, file: str) -> Plan:
@@ -46,6 +46,10 @@ def parse_plan(value: Map, file: str) -> Plan:
         tensors = parse_specs(value["tensors"], file, "the list of tensors in its plan")
     except DataError as error:
         raise FormatError(error.message, error.hint) from error
+    skipped = tuple(value.get("skipped", ()))
+    # What a round does without does not stand in its plan.
+    if ("skipped" in value and not skipped) or not all(isinstance(name, str) for name in skipped):
+        raise FormatError(f"{file}: the list of skipped tensors in its plan is malformed")
     plan = Plan(
         name=value["name"],
         id=value["id"],
@@ -56,6 +60,7 @@ def parse_plan(value: Map, file: str) -> Plan:
         min_parties=value["min_parties"],
         max_weight=value["max_weight"],
         roster=Roster.from_map(value["roster"], file) if "roster" in value else None,
+        skipped=skipped,
     )
     try:
         check_plan(plan)

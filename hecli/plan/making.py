@@ -2,7 +2,7 @@
 
 import math
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -46,11 +46,13 @@ class Example:
     Args:
         specs: The tensors.
         steps: Gives steps that suit some of them, for so many bits of a value.
+        skipped: The names of tensors that are left out already, sorted.
         max_weight: The largest weight that these steps are good for; None for any.
     """
 
     specs: tuple[TensorSpec, ...]
     steps: Callable[[Sequence[TensorSpec], int], Sequence[float]]
+    skipped: tuple[str, ...] = ()
     max_weight: int | None = None
 
 
@@ -66,6 +68,7 @@ def make_plan(
     max_weight: int = 1,
     name: str = "round",
     roster: Roster | None = None,
+    skip: Iterable[str] = (),
 ) -> Plan:
     """Make a plan for rounds of tensors like those at hand.
 
@@ -84,6 +87,7 @@ def make_plan(
         max_weight: The largest weight of a party.
         name: What to call the round.
         roster: Who takes part; then every file is signed.
+        skip: Patterns of the names of tensors that are left out of the round.
 
     Returns:
         The plan.
@@ -95,27 +99,32 @@ def make_plan(
     if (parties is None) == (roster is None):
         raise HecliError("a round has either a number of parties or a roster", "give one of them")
     example = _example(like) if isinstance(like, TensorFile) else like
-    given = _given_ranges(example.specs, value_range)
-    rest = [spec for spec in example.specs if given.get(spec.name) is None]
+    skipped = _skipped(example, skip)
+    specs = tuple(spec for spec in example.specs if spec.name not in skipped)
+    if not specs:
+        raise HecliError("all tensors are skipped, and nothing is left", "leave some to the round")
+    given = _given_ranges(specs, value_range)
+    rest = [spec for spec in specs if given.get(spec.name) is None]
     if rest and example.max_weight not in (None, max_weight):
         raise HecliError(
             f"the sum is of weights up to {example.max_weight:,}, and so are its ranges, not {max_weight:,}",
             "keep the largest weight, or give a range or tensors",
         )
     own = iter(example.steps(rest, bits) if rest else ())
-    ranges = (given.get(spec.name) for spec in example.specs)
+    ranges = (given.get(spec.name) for spec in specs)
     steps = tuple(next(own) if each is None else step_of(each, bits) for each in ranges)
     quantise = Quantise(bits, rounding or ("stochastic" if bits <= STOCHASTIC_BITS else "nearest"), steps)
     plan = Plan(
         name=name,
         id=new_id(),
-        tensors=example.specs,
+        tensors=specs,
         codec=Codec((quantise,), Pack()),
         scheme=scheme_of(scheme) if isinstance(scheme, PublicKey) else scheme,
         capacity=len(roster.parties) if roster is not None else parties or 0,
         min_parties=min_parties,
         max_weight=max_weight,
         roster=roster,
+        skipped=tuple(sorted(skipped)),
     )
     check_new(plan)
     return plan
@@ -163,26 +172,6 @@ def default_plan(scheme: Scheme, specs: tuple[TensorSpec, ...]) -> Plan:
     return plan
 
 
-def matching(pattern: str, specs: tuple[TensorSpec, ...]) -> list[str]:
-    """Find the tensors that a pattern means.
-
-    Args:
-        pattern: A name, or a pattern as shells have them.
-        specs: The tensors.
-
-    Returns:
-        The names of those that match.
-
-    Raises:
-        HecliError: There are none.
-    """
-    found = [spec.name for spec in specs if spec.name == pattern or fnmatchcase(spec.name, pattern)]
-    if not found:
-        names = ", ".join(spec.name for spec in specs[:SHOWN]) + (", ..." if len(specs) > SHOWN else "")
-        raise HecliError(f"no tensor matches {pattern!r}", f"the tensors are {names}")
-    return found
-
-
 def _check_header(plan: Plan) -> None:
     """Raise HecliError where an aggregate at capacity could not be written, before anybody encrypts."""
     names = plan.roster.parties if plan.roster is not None else ("x" * NAME_LIMIT,) * plan.capacity
@@ -206,7 +195,7 @@ def _given_ranges(
     for pattern, each in patterns.items():
         if each is not None and not (math.isfinite(each) and each > 0):
             raise HecliError(f"a range of {each} holds nothing", "give a positive number, or auto")
-        names = [name for name in matching(pattern, specs) if name not in found]
+        names = [name for name in _matching(pattern, [spec.name for spec in specs]) if name not in found]
         if not names:
             raise HecliError(
                 f"the range of {pattern!r} counts nowhere: other patterns before it match the same tensors",
@@ -214,6 +203,21 @@ def _given_ranges(
             )
         found |= dict.fromkeys(names, each)
     return found
+
+
+def _matching(pattern: str, names: Sequence[str]) -> list[str]:
+    """The names that a pattern means, or that it is; raises HecliError where there are none."""
+    found = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+    if not found:
+        some = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+        raise HecliError(f"no tensor matches {pattern!r}", f"the tensors are {some}")
+    return found
+
+
+def _skipped(example: Example, patterns: Iterable[str]) -> set[str]:
+    """The names of the tensors that are left out."""
+    names = [*(spec.name for spec in example.specs), *example.skipped]
+    return {*example.skipped, *(name for pattern in patterns for name in _matching(pattern, names))}
 
 
 def _example(like: TensorFile) -> Example:

@@ -59,7 +59,8 @@ def apply(
 ) -> Applied:
     """Move a model by the mean of a sum, or write the mean itself.
 
-    All tensors keep their dtypes: integers are rounded.
+    All tensors keep their dtypes: integers are rounded. Those that the plan
+    skips stay as they are in the model.
 
     Args:
         total: The sum.
@@ -94,7 +95,7 @@ def apply(
     kind = format or ("tensors" if base is None else base.format)
     if kind not in FORMATS:
         raise HecliError(f"{kind!r} is no format of tensor files", f"use one of {', '.join(FORMATS)}")
-    values = (stepper.pieces(at, spec) for at, spec in enumerate(specs))
+    values = (stepper.pieces(spec) for spec in specs)
     hashed = Hashed(out)
     digest = FORMATS[kind].write(hashed.stream, specs, values, None if base is None else base.metadata)
     return Applied(header, kind, stepper.largest, reader.digest, digest or hashed.digest())
@@ -107,14 +108,20 @@ class _Step:
         self.largest = 0.0
         self._reader = reader
         self._plan = header.plan
+        self._places = {spec.name: at for at, spec in enumerate(header.plan.tensors)}
         # A party's values were scaled by weight / max_weight before rounding.
         self._decoding = Decoding(len(header.contributors), header.plan.max_weight / header.weight)
         self._model = model
         self._rule = RULES[rule]
         self._lr = lr
 
-    def pieces(self, at: int, spec: TensorSpec) -> Iterator[Array]:
+    def pieces(self, spec: TensorSpec) -> Iterator[Array]:
         """One tensor of the output, in pieces."""
+        if self._model is not None and spec.name not in self._places:
+            # The plan skips it.
+            yield from self._model.read(spec)
+            return
+        at = self._places[spec.name]
         if self._model is None:
             for mean in self._means(at):
                 self.largest = max(self.largest, float(np.abs(mean).max()))

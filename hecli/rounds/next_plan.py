@@ -108,4 +108,4 @@ def _example(total: BinaryIO, plan: Plan) -> Example:
         found = dict(zip((spec.name for spec in plan.tensors), steps_after(total, bits), strict=True))
         return [found[spec.name] for spec in specs]
 
-    return Example(plan.tensors, steps, plan.max_weight)
+    return Example(plan.tensors, steps, plan.skipped, plan.max_weight)

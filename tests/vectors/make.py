@@ -112,6 +112,7 @@ def open_round() -> dict[str, Good]:
         "tensors": [["n", "int16", [3]]],
         "codec": [{**r.QUANTISE, "steps": [1.0]}, r.PACK],
     }
+    skipping: Map = {**whole, "skipped": ["m", "z"]}
     header: Map = {
         "contributors": [["a", bytes(32)], ["b", bytes([1] * 32)]],
         "aggregate": bytes(32),
@@ -126,6 +127,11 @@ def open_round() -> dict[str, Good]:
     def integers(dtype: str, layout: str, values: Sequence[float]) -> bytes:
         # Python rounds ties to even, too.
         return tensors([["n", dtype, [3]]], little(layout, *(round(value) for value in values)))
+
+    def more(values: list[int]) -> bytes:
+        """Make a model with a tensor that the round skips."""
+        found = little("d", math.nan) + little("3B", *values)
+        return tensors([["m", "float64", [1]], ["n", "uint8", [3]]], found)
 
     halves = [0.5, 0.0, -2.0]
     later = "\U00011131\U00011127"
@@ -190,6 +196,14 @@ def open_round() -> dict[str, Good]:
             "5",
             "the model after `add`",
         ),
+        "skipping.plan": Good(plan_file(skipping), "3 plan", "one that skips two tensors"),
+        "skipping.sum": Good(
+            follows(skipping, "sum", header, r.sum_body(skipping, [255, 254, 250], header, (1001, 2001))),
+            "3 sum",
+            "a sum by it",
+        ),
+        "more.tensors": Good(more(COUNTERS), "3 tensors", "a model with one of them, which is not a number"),
+        "more-add.tensors": Good(more([2, 3, 251]), "5", "the model after `add`"),
         "some.tensors": Good(
             tensors([["b", "float16", [1]], ["w", "int32", [2, 1]]], little("eii", 1.5, -1, 7)),
             "3 tensors",

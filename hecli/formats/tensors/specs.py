@@ -77,11 +77,7 @@ class TensorSpec:
             DataError: Its dtype cannot be encoded.
             FormatError: Its name or shape is impossible.
         """
-        if not 0 < len(self.name) <= TENSOR_NAME_LIMIT or not is_printable(self.name):
-            raise FormatError(
-                f"{file}: {self.name[:TENSOR_NAME_LIMIT]!r} cannot name a tensor",
-                f"use 1 to {TENSOR_NAME_LIMIT} printable characters",
-            )
+        check_tensor_name(self.name, file)
         if self.dtype not in DTYPES:
             raise DataError(
                 f"{file}: tensor {self.name} has dtype {self.dtype[:64]}, which cannot be encoded",
@@ -91,6 +87,23 @@ class TensorSpec:
             raise FormatError(f"{file}: tensor {self.name} has an impossible shape")
         if self.size > VALUE_LIMIT:
             raise FormatError(f"{file}: tensor {self.name} has too many values")
+
+
+def check_tensor_name(name: str, file: str) -> None:
+    """Refuse what cannot name a tensor.
+
+    Args:
+        name: The name.
+        file: The file it stands in, for errors.
+
+    Raises:
+        FormatError: It is none.
+    """
+    if not 0 < len(name) <= TENSOR_NAME_LIMIT or not is_printable(name):
+        raise FormatError(
+            f"{file}: {name[:TENSOR_NAME_LIMIT]!r} cannot name a tensor",
+            f"use 1 to {TENSOR_NAME_LIMIT} printable characters",
+        )
 
 
 def check_specs(specs: tuple[TensorSpec, ...], file: str) -> None:
