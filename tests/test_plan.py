@@ -232,6 +232,29 @@ def test_skipping_on_the_command_line(place, ok, fails):
     ok("encrypt", "a.npz", "--plan", "round.plan")
 
 
+def test_rosters_are_taken_from_many_files_and_patterns(place, ok, fails):
+    np.savez(place / "a.npz", **LIKE)
+    (place / "cards").mkdir()
+    for name in ("anna", "bob", "carol", "dora", "emil"):
+        ok("keygen", "--identity", name)
+        (place / f"{name}.card").rename(place / "cards" / f"{name}.card")
+    make = ("plan", "--like", "a.npz", "--identity", "anna.id", "--force")
+    bob, carol, dora, emil = (f"cards/{name}.card" for name in ("bob", "carol", "dora", "emil"))
+
+    def made(*arguments):
+        ok(*make, *arguments)
+        return hecli.read_plan(place / "round.plan").roster
+
+    roster = made("--party", bob, carol, "--keyholder", dora, "--aggregator", dora, emil)
+    assert roster.parties == ("bob", "carol")
+    assert (roster.keyholders, roster.aggregators) == (("dora",), ("dora", "emil"))
+    assert made("--party", "cards/*.card").parties == ("anna", "bob", "carol", "dora", "emil")
+    assert made("--party", bob, "--party", "cards/[cd]*.card", "--masks").parties == ("bob", "carol", "dora")
+    fails(*make, "--party", "cards/*.crd", says="no file matches cards/*.crd", hint="pattern")
+    fails(*make, "--party", "--masks", says="option '--party' needs files", hint="--help", status=2)
+    fails(*make, "--party", bob, "cards/[bc]*.card", says="given twice", hint="once")
+
+
 def test_a_tensor_of_zeros_gets_the_widest_range():
     made = small_plan(npz(a=np.zeros(3), b=np.full(2, 0.25)))
     assert steps_of(made)[0] == steps_of(made)[1]

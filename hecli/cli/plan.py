@@ -5,6 +5,7 @@ import click
 from hecli.cli import options
 from hecli.cli.console import Console, count_bytes
 from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
+from hecli.cli.options import FilesCommand, FilesOption
 from hecli.codec.quantise import MAX_BITS, ROUNDINGS
 from hecli.errors import RefusedError
 from hecli.executors.processes import default_jobs
@@ -68,7 +69,7 @@ class Range(click.ParamType[tuple[str, float | None]]):
             self.fail(f"{number!r} is neither a number nor auto", param, ctx)
 
 
-@click.command()
+@click.command(cls=FilesCommand)
 @click.option(
     "--like",
     metavar="FILE",
@@ -80,13 +81,19 @@ class Range(click.ParamType[tuple[str, float | None]]):
 )
 @click.option("--parties", type=int, metavar="N", help="The most parties there may be.")
 @click.option(
-    "--party", "party_cards", multiple=True, metavar="CARD", help="A party on the roster; repeatable."
+    "--party", "party_cards", cls=FilesOption, metavar="CARDS...", help="The parties on the roster."
 )
 @click.option(
-    "--aggregator", multiple=True, metavar="CARD", help="Who may aggregate. [default: anyone on the roster]"
+    "--aggregator",
+    cls=FilesOption,
+    metavar="CARDS...",
+    help="Who may aggregate. [default: anyone on the roster]",
 )
 @click.option(
-    "--keyholder", multiple=True, metavar="CARD", help="Who may open sums. [default: anyone on the roster]"
+    "--keyholder",
+    cls=FilesOption,
+    metavar="CARDS...",
+    help="Who may open sums. [default: anyone on the roster]",
 )
 @click.option("--bits", type=click.IntRange(2, MAX_BITS), help="Bits of a value. [default: 16]")
 @click.option(
@@ -171,10 +178,10 @@ def plan(
       hecli plan --like grads.npz --parties 5 --range 'conv*=0.5' --range 0.1
       hecli plan --like grads.npz --parties 5 --skip '*.num_batches_tracked'
       hecli plan --like grads.npz --parties 5 --max-weight 10000
-      hecli plan --like grads.npz --party a.card --party b.card --identity a.id
-      hecli plan --like grads.npz --party a.card ... --identity a.id --masks
-      hecli plan --like grads.npz --party a.card ... --identity a.id --masks \\
-        --dropouts 2
+      hecli plan --like grads.npz --party a.card b.card --identity a.id
+      hecli plan --like grads.npz --party cards/*.card --identity a.id --masks
+      hecli plan --like grads.npz --party 'cards/*.card' --identity a.id \\
+        --masks --dropouts 2
       hecli plan --next round.plan --like round.sum
     """
     if last is not None:
