@@ -111,6 +111,7 @@ def test_ranges_are_given_by_patterns_of_names():
     assert ranges({"fc[0]": 0.5}) == {"conv1.b": 4.0, "conv1.w": 8.0, "fc[0]": 0.5, "z": 8.0}
     assert ranges({"conv1.b": None, "conv*": 1.0})["conv1.b"] == 4.0
     assert ranges({}) == ranges(None)
+    assert ranges({"[cfz]*": 1.0, "*": 2.0}) == dict.fromkeys(like, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from hecli.cli import options
+from hecli.cli.clipping import say_clipped_in_sum
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
 from hecli.errors import HecliError
@@ -76,12 +77,14 @@ def apply(
             base.seek(0)
             files.insert(1, (model, file_digest(base)))
         entry("applied", plan=result.total.plan.digest, files=files)
+    say_clipped_in_sum(result.total, console)
     contributors = len(result.total.contributors)
     summary = {
         "file": target,
         "format": result.format,
         "contributors": contributors,
         "weight": result.total.weight,
+        "clipped": result.total.clipped,
         "largest_step": result.largest_step,
     }
     what = "largest value" if model is None else "largest step"

@@ -299,10 +299,14 @@ def _text(target: str, plan: Plan, foreseen: Costs) -> str:
         f"error        unless values are clipped, the mean is off by at most {bound:.3g}",
     ]
     if plan.max_weight > 1:
-        heavy = max(error_bound(plan, at, plan.max_weight) for at in tensors)
-        lines.append(
-            f"             if all weigh 1, and by at most {heavy:.3g} if all weigh {plan.max_weight:,}"
-        )
+        # Nobody knows what parties will weigh: half of the largest is a fair guess.
+        mean = plan.max_weight / 2
+        likely = max(error_bound(plan, at, mean) for at in tensors)
+        lines += [
+            f"             if all weigh 1, and by at most {likely:.3g} if the mean weight is {mean:,.10g}",
+            f"weights      each halving of the mean weight below {plan.max_weight:,} costs one bit"
+            + (f"; --bits {quantise.bits + 1} makes up for one" if quantise.bits < MAX_BITS else ""),
+        ]
     return "\n".join(lines)
 
 

@@ -31,6 +31,9 @@ HEADROOM = 4.0
 STOCHASTIC_BITS = 10
 """Up to so many bits rounding is stochastic unless told otherwise: few bits make nearest biased."""
 
+ALL = "*"
+"""The pattern that every name matches."""
+
 SHOWN = 6
 """The most names of tensors in an error."""
 
@@ -190,13 +193,14 @@ def _given_ranges(
     specs: tuple[TensorSpec, ...], value_range: float | Mapping[str, float | None] | None
 ) -> dict[str, float | None]:
     """The ranges that were given, by the tensors' names."""
-    patterns = value_range if isinstance(value_range, Mapping) else {"*": value_range}
+    patterns = value_range if isinstance(value_range, Mapping) else {ALL: value_range}
     found: dict[str, float | None] = {}
     for pattern, each in patterns.items():
         if each is not None and not (math.isfinite(each) and each > 0):
             raise HecliError(f"a range of {each} holds nothing", "give a positive number, or auto")
         names = [name for name in _matching(pattern, [spec.name for spec in specs]) if name not in found]
-        if not names:
+        # For all the others a range may be given, and there be none.
+        if not names and pattern != ALL:
             raise HecliError(
                 f"the range of {pattern!r} counts nowhere: other patterns before it match the same tensors",
                 "put it before them",
