@@ -111,7 +111,7 @@ def make_plan(
     if rest and example.max_weight not in (None, max_weight):
         raise HecliError(
             f"the sum is of weights up to {example.max_weight:,}, and so are its ranges, not {max_weight:,}",
-            "keep the largest weight, or give a range or tensors",
+            f"let the largest weight be {example.max_weight:,}, or give ranges or tensors",
         )
     own = iter(example.steps(rest, bits) if rest else ())
     ranges = (given.get(spec.name) for spec in specs)
