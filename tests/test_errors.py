@@ -184,7 +184,10 @@ def test_a_passphrase_that_cannot_be_asked_for(unchanged):
         (("keygen", "-y", "hecli.pub"), "is a public key file, not a private"),
         (("keygen", "--from-jwk", "a.npz"), "a.npz: is not JSON"),
         (("keygen", "--export-jwk", "round.plan"), "is a plan file, not a public key"),
-        (("plan", "--like", "round.sum", "--parties", 3), "is a sum file, not a tensor file"),
+        (
+            ("plan", "--like", "round.agg", "--parties", 3),
+            "is an aggregate file, not a tensor file or a sum file",
+        ),
         (("inspect", "a.npz"), "a.npz is not a hecli file"),
     ],
 )

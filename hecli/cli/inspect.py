@@ -52,7 +52,8 @@ def _text(summary: Description) -> str:
     lines = [f"{shown(summary['file'])}: {summary['kind']}, {count_bytes(summary['bytes'])}"]
     if "warning" in summary:
         lines.append(f"  {summary['warning']}")
-    parts = {"tensors": summary.get("plan", {}).get("tensors", [])} | summary
+    plan = summary.get("plan", {})
+    parts = {"tensors": plan.get("tensors", []), "skipped": plan.get("skipped", [])} | summary
     for field, show in _SHOW.items():
         if field in parts:
             lines += show(parts[field])
@@ -144,6 +145,7 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "weight": _line("weight"),
     "clipped": _line("clipped"),
     "tensors": lambda tensors: _listed("tensors", [_tensor(each) for each in tensors]),
+    "skipped": lambda names: _listed("skipped", names),
     "contributors": lambda found: _listed("contributors", [_contributor(each) for each in found]),
     "names": _line("names"),
     "proofs": lambda count: [

@@ -14,6 +14,7 @@ from hecli.errors import HecliError, RefusedError
 from hecli.executors.processes import processes
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.files import FORMATS
+from hecli.formats.text import count
 from hecli.identity.signatures import Identity
 from hecli.schemes.interface import Scheme
 from hecli.schemes.round import PrivateKey, Share
@@ -236,9 +237,8 @@ def _ended(session: Session, outcome: Awaits | Over, console: Console) -> int:
     if console.json:
         click.echo(json.dumps(summary))
     elif not outcome.failed:
-        console.note(
-            f"the training is over: {outcome.why}\nmodel        {shown(str(model))}, after {len(applied)} rounds"
-        )
+        console.note(f"the training is over: {outcome.why}")
+        console.note(f"model        {shown(str(model))}, after {count(len(applied), 'round')}")
     if outcome.failed:
         raise HecliError(
             f"the training ended: {outcome.why}",

@@ -120,7 +120,8 @@ class Quantise:
         largest weight over the mean weight, which in the worst case is 1. The
         small factor covers the float64 arithmetic around the rounding. To it
         comes what rounding the mean to the tensor's own dtype can change: half
-        an ulp at the end of the range, and of float16's smallest numbers.
+        an ulp at the end of the range, and of float16's smallest numbers, or
+        half of 1 for integers.
 
         Args:
             tensor: The number of the tensor.

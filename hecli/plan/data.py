@@ -31,6 +31,7 @@ class Plan:
         roster: Who takes part; then every file is signed.
         position: Where in a training the round stands, if it is of one.
         metrics: The names of tensors that are no part of the model, but measures of it.
+        skipped: The names of tensors that are left out of the round, sorted.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Plan:
     roster: Roster | None = None
     position: Position | None = None
     metrics: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -93,4 +95,6 @@ class Plan:
             value["position"] = self.position.to_map()
         if self.metrics:
             value["metrics"] = list(self.metrics)
+        if self.skipped:
+            value["skipped"] = list(self.skipped)
         return value

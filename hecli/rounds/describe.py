@@ -54,6 +54,7 @@ def describe_plan(plan: Plan) -> Description:
             "values": sizes.values,
             "ciphertexts": sizes.blocks,
             "tensors": tensors,
+            "skipped": list(plan.skipped),
         }
     }
 
