@@ -191,7 +191,8 @@ def close(session: Session, round_: Round, stage: Stage) -> tuple[str, tuple[str
     if len(found) < stage.needed or (missing and not late):
         return "", missing
     files = [(session.file(name, stage.suffix), digest) for name, digest in sorted(found.items())]
-    session.record(stage.event, plan=round_.digest, files=files, seconds=round(waited, 1))
+    size = max(_size(session, round_, file) for file, _ in files)
+    session.record(stage.event, plan=round_.digest, files=files, seconds=round(waited, 1), bytes=size)
     without = f", without {', '.join(missing)}" if missing else ""
     done = f"round {round_.number}: {stage.event} with {len(found)} of {len(stage.expected)} parties{without}"
     return done, missing
@@ -221,6 +222,11 @@ def _seconds_waited(session: Session, round_: Round, stage: Stage) -> float:
     if not mark.exists():
         session.own.write(mark, {})
     return now - mark.stat().st_mtime
+
+
+def _size(session: Session, round_: Round, file: str) -> int:
+    with session.opened(round_, file) as stream:
+        return stream.seek(0, 2)
 
 
 def _owner(session: Session, file: str, suffix: str) -> str | None:
