@@ -16,6 +16,7 @@ from hecli.formats import envelope
 from hecli.formats.reader import Reader
 from hecli.identity.signatures import Identity, signer
 from hecli.ledger import chain as ledger
+from hecli.ledger.chain import Found
 from hecli.ledger.recorder import recorder
 from hecli.storage import local as files
 from hecli.storage.local import LOCAL, LocalStore
@@ -65,7 +66,7 @@ def filled(notes=4):
     ledger.begin(store, "ledger", ANNA, [ALICE.card, BOB.card])
     for number in range(notes):
         who = (ALICE, BOB)[number % 2]
-        add(store, who, "note", text=f"note {number}", files=[(f"f{number}", bytes(32))])
+        add(store, who, "note", text=f"note {number}", files=[(f"f{number}", bytes([number] * 32))])
     return store
 
 
@@ -266,22 +267,61 @@ def test_an_entry_that_is_still_being_written_is_waited_for(store, monkeypatch):
 
 def test_files_are_compared_with_their_records(store):
     found = read(store)
-    problems, notes = found.check_files([("f0", bytes(32)), ("f1", b"\1" * 32), ("unknown", bytes(32))])
+    problems, notes = found.check_files(
+        [Found("f0", bytes(32)), Found("f1", b"\7" * 32), Found("unknown", b"\7" * 32)]
+    )
     assert len(problems) == 1
     assert "f1 differs from its record in entry 3 (note by bob)" in problems[0]
     assert notes == ["2 recorded files are not there: f2, f3"]
-    add(store, ALICE, "note", files=[("f0", b"\2" * 32)])
-    problems, notes = read(store).check_files([("f0", bytes(32))])
+    add(store, ALICE, "note", files=[("f0", b"\7" * 32)])
+    problems, notes = read(store).check_files([Found("f0", bytes(32))])
     assert not problems
     assert notes[:1] == ["f0 is that of entry 2 (note by alice); entry 6 (note by alice) has a newer one"]
 
 
 def test_a_file_that_another_recorded_differently_is_noted(store):
-    add(store, ALICE, "note", files=[("model", b"\1" * 32)])
-    add(store, BOB, "note", files=[("model", b"\2" * 32)])
-    problems, notes = read(store).check_files([("model", b"\2" * 32)])
+    add(store, ALICE, "note", files=[("model", b"\5" * 32)])
+    add(store, BOB, "note", files=[("model", b"\6" * 32)])
+    problems, notes = read(store).check_files([Found("model", b"\6" * 32)])
     assert not problems
     assert notes[0] == "model is that of entry 7 (note by bob), which entry 6 (note by alice) contradicts"
+
+
+ONE, TWO = b"\5" * 32, b"\6" * 32
+
+
+def test_rounds_that_use_the_same_names_do_not_contradict_each_other(store):
+    for plan, who in ((ONE, ALICE), (TWO, BOB)):
+        add(store, who, "update", plan=plan, files=[("a.enc", plan)])
+        add(
+            store,
+            who,
+            "applied",
+            plan=plan,
+            files=[("model.npz", plan[:31] + b"\3"), ("model.next.npz", plan)],
+        )
+    found = read(store)
+    all_there = [
+        Found(f"{place}/{name}", digest, plan)
+        for place, plan in (("round-1", ONE), ("round-2", TWO))
+        for name, digest, plan in (
+            ("a.enc", plan, plan),
+            ("model.npz", plan[:31] + b"\3", b""),
+            ("model.next.npz", plan, b""),
+        )
+    ]
+    problems, notes = found.check_files(all_there)
+    assert not problems
+    assert notes == ["4 recorded files are not there: f0, f1, f2, f3"]
+    problems, notes = found.check_files(all_there[3:])
+    assert not problems
+    assert notes == ["5 recorded files are not there: a.enc, f0, f1, f2, f3"]
+    # Another file of that plan, one of a plan that nobody recorded, and one that carries none.
+    for plan, entry in ((ONE, 6), (TWO, 8), (b"\3" * 32, 8), (b"", 8)):
+        (problem,) = found.check_files([Found("x/a.enc", b"\7" * 32, plan)])[0]
+        assert problem.startswith(f"x/a.enc differs from its record in entry {entry} ")
+    # As recorded under another name; and one of a recorded plan that has no such name.
+    assert not found.check_files([Found("b.enc", ONE, ONE), Found("f0", b"\7" * 32, ONE)])[0]
 
 
 def test_what_happened_twice_in_a_plan_is_noted(store):
@@ -500,6 +540,47 @@ def test_a_round_in_the_ledger(place, ok):
     shown = ok("ledger", "show", "ledger", "--json")
     for name in ("a.enc", "round.agg", "round.sum", "a.next.npy", "founded", "opened"):
         assert name in shown
+
+
+def test_two_rounds_in_folders_of_their_own(place, ok, fails):
+    for name in ("anna", "bob"):
+        ok("keygen", "--identity", name)
+    ok("ledger", "init", "ledger", "--identity", "anna.id", "--party", "bob.card")
+    anna, bob = (("--identity", f"{name}.id", "--ledger", "ledger") for name in ("anna", "bob"))
+    for number in (1, 2):
+        here = f"round-{number}"
+        (place / here).mkdir()
+        np.save(f"{here}/a.npy", np.full(3, number, np.float32))
+        plan = f"{here}/round.plan"
+        ok("plan", "--like", f"{here}/a.npy", "--parties", "2", "--name", here, "-o", plan, *anna)
+        ok("encrypt", f"{here}/a.npy", "--plan", plan, "-o", f"{here}/a.enc", *anna)
+        ok("encrypt", f"{here}/a.npy", "--plan", plan, "-o", f"{here}/b.enc", *bob)
+        ok("aggregate", f"{here}/a.enc", f"{here}/b.enc", "-o", f"{here}/round.agg", *anna)
+        ok("decrypt", f"{here}/round.agg", "-o", f"{here}/round.sum", *anna)
+        ok("apply", f"{here}/round.sum", f"{here}/a.npy", "-o", f"{here}/next.npy", *bob)
+    (place / ".hidden").mkdir()
+    (place / ".hidden" / "a.enc").write_bytes(b"hidden")
+    (place / "round-3").symlink_to(place / ".hidden")
+    (place / "b.enc").symlink_to(place / ".hidden" / "a.enc")
+    (place / "ledger" / "a.enc").write_bytes(b"in the ledger's own folder")
+    said = ok("ledger", "verify", "ledger", "--files", ".", "--json")
+    assert '"problems": [], "notes": []' in said
+    assert '"files": 14' in said
+    shown = ok("ledger", "show", "ledger")
+    assert "round-1" in shown
+    assert "round-2" in shown
+    ok("encrypt", "round-1/a.npy", "--plan", "round-1/round.plan", "-o", "round-1/a.enc", "--force")
+    fails(
+        "ledger",
+        "verify",
+        "ledger",
+        "--files",
+        ".",
+        hint=None,
+        says="round-1/a.enc differs from its record in entry 3",
+    )
+    (place / "round-1" / "a.enc").write_bytes((place / "round-2" / "a.enc").read_bytes()[:-1])
+    fails("ledger", "verify", "ledger", "--files", ".", "-q", hint=None, says="round-1/a.enc")
 
 
 def test_changes_change():

@@ -169,7 +169,7 @@ def plan(
     with open_output(target, force=force) as stream:
         digest = write_plan(made, stream, signer)
         members = made.roster.members if made.roster else ()
-        entry("plan", plan=made.digest, files=[(target, digest)], cards=members)
+        entry("plan", plan=made.digest, files=[(target, digest)], cards=members, text=made.name)
     foreseen = costs(made, default_jobs())
     summary = {"file": target} | describe_plan(made) | {"costs": vars(foreseen)}
     console.summary(summary, _text(target, made, foreseen), to_stdout=target != STANDARD)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats import envelope
@@ -60,6 +61,20 @@ class Link:
     def head(self) -> str:
         """The line that stands for this entry and all before it."""
         return f"{self.entry.number}:{self.digest.hex()}"
+
+
+class Found(NamedTuple):
+    """A file that may be in a ledger's entries.
+
+    Args:
+        name: Its path.
+        digest: Its digest.
+        plan: The digest of the plan it carries, or nothing.
+    """
+
+    name: str
+    digest: bytes
+    plan: bytes = b""
 
 
 _ONCE = {
@@ -147,37 +162,50 @@ class Ledger:
         )
         return [f"history was rewritten: entry {number} was published as {digest[:16]}, here is {shown}"]
 
-    def check_files(self, digests: Iterable[tuple[str, bytes]]) -> tuple[list[str], list[str]]:
+    def check_files(self, files: Iterable[Found]) -> tuple[list[str], list[str]]:
         """Compare files with their records.
 
+        A file is as recorded where an entry has its digest, whatever its name
+        is now. Another one is compared with the entries that have its name, of
+        its own plan where the ledger knows that plan: rounds use the same
+        names again.
+
         Args:
-            digests: Names and digests.
+            files: What was found.
 
         Returns:
             What differs, and what is worth a note.
         """
         recorded: dict[str, list[tuple[bytes, Link]]] = defaultdict(list)
+        by_digest: dict[bytes, list[tuple[str, Link]]] = defaultdict(list)
         for link in self.links:
             for name, digest in link.entry.files:
                 recorded[name].append((digest, link))
-        problems, notes, missing = [], [], set(recorded)
-        for name, digest in digests:
-            if name not in recorded:
-                continue
-            missing.discard(name)
-            found = [link for known, link in recorded[name] if known == digest]
-            others = [link for known, link in recorded[name] if known != digest]
-            if not found:
-                problems.append(f"{name} differs from its record in {others[-1]}")
-            elif others and others[-1].entry.number > found[-1].entry.number:
-                notes.append(f"{name} is that of {found[-1]}; {others[-1]} has a newer one")
-            elif any(link.signer != found[-1].signer for link in others):
-                notes.append(f"{name} is that of {found[-1]}, which {others[-1]} contradicts")
+                by_digest[digest].append((name, link))
+        plans = {link.entry.plan for link in self.links if link.entry.plan}
+        missing = {_place(name, link) for name, about in recorded.items() for _, link in about}
+        problems, notes = [], []
+        for file in files:
+            about = recorded[posixpath.basename(file.name)]
+            same = [link for digest, link in about if digest == file.digest]
+            wanted = {file.plan} & plans or {link.entry.plan for link in same} or {b"", *plans}
+            about = [(digest, link) for digest, link in about if link.entry.plan in wanted]
+            others = [link for digest, link in about if digest != file.digest]
+            missing -= {_place(posixpath.basename(file.name), link) for _, link in about}
+            missing -= {_place(name, link) for name, link in by_digest.get(file.digest, ())}
+            if file.digest not in by_digest:
+                problems += [f"{file.name} differs from its record in {others[-1]}"] if others else []
+            elif same and others and others[-1].entry.number > same[-1].entry.number:
+                notes.append(f"{file.name} is that of {same[-1]}; {others[-1]} has a newer one")
+            elif same and any(link.signer != same[-1].signer for link in others):
+                notes.append(f"{file.name} is that of {same[-1]}, which {others[-1]} contradicts")
         if missing:
-            names = ", ".join(sorted(missing)[:5]) + (" ..." if len(missing) > 5 else "")
+            names = ", ".join(sorted({name for name, _ in missing})[:5]) + (
+                " ..." if len(missing) > 5 else ""
+            )
             one = len(missing) == 1
-            files = "recorded file is" if one else "recorded files are"
-            notes.append(f"{len(missing):,} {files} not there: {names}")
+            files_are = "recorded file is" if one else "recorded files are"
+            notes.append(f"{len(missing):,} {files_are} not there: {names}")
         return problems, notes
 
     @property
@@ -358,6 +386,11 @@ def entry_signer(reader: Reader, entry: Entry) -> Card:
     if signer is None or signer.name != entry.party:
         raise FormatError(f"{reader.name}: is not signed by {entry.party}", FORGED)
     return signer
+
+
+def _place(name: str, link: Link) -> tuple[str, bytes]:
+    """What tells a recorded file from others: its name, and where it is made once in a round its plan."""
+    return name, b"" if link.entry.event in ("applied", "note") else link.entry.plan
 
 
 def _files(store: Store, folder: str) -> list[str]:
