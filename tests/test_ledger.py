@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from hecli.formats.reader import Reader
 from hecli.identity.signatures import Identity, signer
 from hecli.ledger import chain as ledger
 from hecli.ledger.chain import Found
+from hecli.ledger.checkpoint import keep, parse_checkpoints, read_checked
 from hecli.ledger.recorder import recorder
 from hecli.storage import local as files
 from hecli.storage.local import LOCAL, LocalStore
@@ -540,6 +542,122 @@ def test_a_round_in_the_ledger(place, ok):
     shown = ok("ledger", "show", "ledger", "--json")
     for name in ("a.enc", "round.agg", "round.sum", "a.next.npy", "founded", "opened"):
         assert name in shown
+
+
+@pytest.fixture
+def book(tmp_path):
+    """A ledger of five entries, and where alice keeps how far she checked it."""
+    folder, kept = str(tmp_path / "ledger"), str(tmp_path / "alice.id.ledgers")
+    ledger.begin(LOCAL, folder, ANNA, [ALICE.card, BOB.card])
+    for number in range(4):
+        recorder(LOCAL, folder, ALICE, kept)("note", text=f"note {number}")
+    return folder, kept
+
+
+def opened_entries(monkeypatch):
+    opens = []
+    open_ = LocalStore.open
+    monkeypatch.setattr(
+        LocalStore, "open", lambda store, path: opens.append(Path(path).name) or open_(store, path)
+    )
+    return opens
+
+
+def test_with_a_checkpoint_only_what_is_new_is_read(book, monkeypatch):
+    folder, kept = book
+    assert os.stat(kept).st_mode & 0o777 == 0o600
+    add(LOCAL, ANNA, "plan", folder=folder, cards=[MALLORY.card])
+    add(LOCAL, MALLORY, "note", folder=folder)
+    opens = opened_entries(monkeypatch)
+    record = recorder(LOCAL, folder, ALICE, kept)
+    entries = [f"0000000{number}.entry" for number in (1, 5, 6, 7)]
+    assert opens == ["alice.id.ledgers", *entries]
+    record("note", text="new")
+    found = read(LOCAL, folder)
+    assert not found.problems
+    known = read_checked(LOCAL, folder, kept)
+    assert known.members == found.members
+    assert known.last == found.last
+    # Who never saw it reads all of it; and so does whoever keeps nothing.
+    assert read_checked(LOCAL, folder, kept + "2") == found == read_checked(LOCAL, folder, None)
+
+
+def test_a_ledger_that_was_rolled_back_is_refused(book):
+    folder, kept = book
+    other = add(LOCAL, BOB, "note", read(LOCAL, folder), folder, text="x")
+    recorder(LOCAL, folder, ALICE, kept)("note", text="seen")
+    for number in (6, 7):
+        os.unlink(f"{folder}/0000000{number}.entry")
+    with pytest.raises(
+        RefusedError, match="rolled back: entry 7 was seen here before, and now it is gone"
+    ) as e:
+        recorder(LOCAL, folder, ALICE, kept)
+    assert "verify --head 7:" in e.value.hint
+    assert other.entry.number == 6
+    for text in ("fork", "longer"):
+        add(LOCAL, BOB, "note", folder=folder, text=text)
+    with pytest.raises(RefusedError, match="entry 7 was seen here before, and now another one is there"):
+        recorder(LOCAL, folder, ALICE, kept)
+
+
+def test_what_follows_a_checkpoint_is_checked(book):
+    folder, kept = book
+    before = read(LOCAL, folder).last
+    entry = ledger._entry(6, before.digest, "note", MALLORY, text="hello")
+    LOCAL.claim(f"{folder}/00000006.entry", ledger._signed(entry, MALLORY)[1])
+    with pytest.raises(FormatError, match=r"is broken: entry 6 .* who is on no roster"):
+        recorder(LOCAL, folder, ALICE, kept)
+    with open(f"{folder}/00000005.entry", "wb") as out:
+        out.write(b"nonsense")
+    with pytest.raises(FormatError, match=r"is broken: 00000005\.entry is not a hecli file"):
+        recorder(LOCAL, folder, ALICE, kept)
+    os.unlink(f"{folder}/00000001.entry")
+    with pytest.raises(FormatError, match="is broken"):
+        recorder(LOCAL, folder, ALICE, kept)
+
+
+def test_checkpoints_of_two_ledgers_and_one_that_is_damaged(book, tmp_path):
+    folder, kept = book
+    other = str(tmp_path / "other")
+    ledger.begin(LOCAL, other, ALICE, [])
+    old = read_checked(LOCAL, folder, kept)
+    for each in (folder, other):
+        recorder(LOCAL, each, ALICE, kept)("note", text="x")
+    with open(kept, "rb") as stream:
+        known = parse_checkpoints(Reader(stream, kept))
+    assert sorted(seen.number for seen in known.values()) == [2, 6]
+    # One that was overtaken does not turn it back.
+    keep(LOCAL, kept, old)
+    with open(kept, "rb") as stream:
+        assert parse_checkpoints(Reader(stream, kept)) == known
+    with open(kept, "wb") as out:
+        out.write(b"nonsense")
+    with pytest.raises(FormatError, match="not a hecli file") as e:
+        recorder(LOCAL, folder, ALICE, kept)
+    assert "move it away" in e.value.hint
+    # Where none can be written, all goes on without.
+    recorder(LOCAL, folder, ALICE, str(tmp_path / "nowhere" / "x"))("note", text="y")
+    assert read(LOCAL, folder).last.entry.text == "y"
+
+
+def test_commands_keep_a_checkpoint_beside_the_identity(place, ok, fails):
+    for name in ("anna", "bob"):
+        ok("keygen", "--identity", name)
+    ok("ledger", "init", "ledger", "--identity", "anna.id", "--party", "bob.card")
+    (place / "link.id").symlink_to("anna.id")
+    ok("ledger", "note", "ledger", "hello", "--identity", "link.id")
+    assert not (place / "link.id.ledgers").exists()
+    np.save("a.npy", np.ones(3, np.float32))
+    ok("encrypt", "a.npy", "--identity", "bob.id", "--ledger", "ledger")
+    assert "seen up to 2:" in ok("inspect", "anna.id.ledgers")
+    assert "seen up to 3:" in ok("inspect", "bob.id.ledgers")
+    (place / "ledger" / "00000003.entry").unlink()
+    ok("ledger", "note", "ledger", "hello", "--identity", "anna.id")
+    for arguments in (
+        ["ledger", "note", "ledger", "hello"],
+        ["encrypt", "a.npy", "--ledger", "ledger", "-o", "b.enc"],
+    ):
+        fails(*arguments, "--identity", "bob.id", says="forked: entry 3 was seen here before")
 
 
 def test_two_rounds_in_folders_of_their_own(place, ok, fails):

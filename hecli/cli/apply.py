@@ -65,7 +65,8 @@ def apply(
     target = output or _default(sum, model)
     check_output(target, force=force)
     kind = _format(output) if output else None
-    entry = options.recorder(ledger, options.load_identity(identity, console) if ledger else None)
+    signer = options.load_identity(identity, console) if ledger else None
+    entry = options.recorder(ledger, signer, identity)
     with ExitStack() as stack:
         total = stack.enter_context(open_input(sum))
         base = stack.enter_context(open_input(model)) if model is not None else None

@@ -77,7 +77,7 @@ def encrypt(
     if scheme is None or KEY in scheme.to_encrypt:
         public = options.load_public_key(key, scheme)
     signer = options.load_identity(identity, console)
-    entry = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer, identity)
     masked = None if identity is None else _record(identity, again=again)
     start = time.perf_counter()
     with ExitStack() as stack:

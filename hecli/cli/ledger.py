@@ -17,6 +17,7 @@ from hecli.formats.digests import file_digest
 from hecli.formats.reader import START_SIZE, is_own, open_reader
 from hecli.formats.text import count
 from hecli.ledger import chain as book
+from hecli.ledger.checkpoint import keep, read_checked
 from hecli.plan.files import carried_plan
 from hecli.rounds.describe import describe_entry
 from hecli.storage.local import LOCAL, cannot
@@ -55,7 +56,10 @@ def init(folder: str, cards: tuple[str, ...], identity: str | None, console: Con
       hecli ledger init ledger --identity anna.id --party bob.card
     """
     signer = options.require_identity(identity, console)
-    link = book.begin(LOCAL, folder, signer, options.load_cards(cards))
+    members = options.load_cards(cards)
+    link = book.begin(LOCAL, folder, signer, members)
+    begun = book.Ledger((link,), frozenset([signer.card, *members]), ())
+    keep(LOCAL, options.checkpoints(identity), begun)
     _say(link, folder, console)
 
 
@@ -73,8 +77,10 @@ def note(folder: str, text: str, files: tuple[str, ...], identity: str | None, c
     """
     signer = options.require_identity(identity, console)
     about = [_named(file) for file in files]
-    found = book.read_ledger(LOCAL, folder)
+    kept = options.checkpoints(identity)
+    found = read_checked(LOCAL, folder, kept)
     made = book.append(LOCAL, folder, found, signer, "note", files=about, text=text)
+    keep(LOCAL, kept, made)
     _say(made.last, folder, console)
 
 

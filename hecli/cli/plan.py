@@ -149,7 +149,7 @@ def plan(
     masking = Masking(dropouts or 0) if masks or scheme == Masks.name else None
     chosen = _scheme(scheme, key, randomness, masking)
     signer = options.load_identity(identity, console)
-    entry = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer, identity)
     if party_cards and signer is None:
         raise RefusedError("a plan with a roster is signed", "pass --identity, the coordinator's .id file")
     roster = _roster(party_cards, aggregator, keyholder, signer) if party_cards and signer else None

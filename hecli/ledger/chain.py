@@ -249,7 +249,7 @@ def read_ledger(store: Store, folder: str) -> Ledger:
     # A copy under another name, as some storage makes them, is nothing new.
     copies = {
         link.digest: link
-        for link in sorted(links, key=lambda link: link.file == _file_name(link.entry.number))
+        for link in sorted(links, key=lambda link: link.file == entry_name(link.entry.number))
     }
     links = sorted(copies.values(), key=lambda link: (link.entry.number, link.file))
     if not links:
@@ -279,6 +279,36 @@ def read_ledger(store: Store, folder: str) -> Ledger:
     return Ledger(tuple(links), frozenset(members), tuple(problems))
 
 
+def entry_name(number: int) -> str:
+    """Name the file of an entry.
+
+    Args:
+        number: The entry's.
+
+    Returns:
+        The name.
+    """
+    return f"{number:08}{SUFFIX}"
+
+
+def open_entry(store: Store, folder: str, number: int) -> Link:
+    """Read one entry, and check nothing but itself.
+
+    Args:
+        store: Where the ledger is.
+        folder: Its path there.
+        number: The entry's.
+
+    Returns:
+        The entry.
+
+    Raises:
+        HecliError: It is not there.
+        FormatError: It is not sound.
+    """
+    return _patiently(store, folder, entry_name(number))
+
+
 def follow(store: Store, folder: str, ledger: Ledger) -> Ledger:
     """Read what others have added since a ledger was read, and nothing that was read before.
 
@@ -293,7 +323,7 @@ def follow(store: Store, folder: str, ledger: Ledger) -> Ledger:
     Raises:
         FormatError: What was added is not sound.
     """
-    while store.exists(posixpath.join(folder, _file_name(ledger.last.entry.number + 1))):
+    while store.exists(posixpath.join(folder, entry_name(ledger.last.entry.number + 1))):
         ledger = _next(store, folder, ledger)
     return ledger
 
@@ -406,7 +436,7 @@ def _followed(ledger: Ledger, link: Link) -> Ledger:
 def _next(store: Store, folder: str, ledger: Ledger) -> Ledger:
     """The ledger with the entry behind its last, which is there; raises FormatError where it is not sound."""
     last = ledger.last
-    link = _patiently(store, folder, _file_name(last.entry.number + 1))
+    link = open_entry(store, folder, last.entry.number + 1)
     ledger = _followed(ledger, link)
     if problems := _problems([link], [last]) + _intruder(link, ledger.members):
         raise FormatError(problems[0], BROKEN)
@@ -441,7 +471,7 @@ def _problems(here: Sequence[Link], before: Sequence[Link]) -> list[str]:
     problems = []
     parents = {each.digest for each in before}
     for link in here:
-        if link.file != _file_name(link.entry.number) and len(here) == 1:
+        if link.file != entry_name(link.entry.number) and len(here) == 1:
             problems.append(f"{link.file} holds {link}: reordered or renamed")
         if before and link.entry.previous not in parents:
             problems.append(
@@ -479,7 +509,7 @@ def _entry(
 def _signed(entry: Entry, identity: Identity) -> tuple[Link, bytes]:
     out = io.BytesIO()
     digest = envelope.write(out, "entry", entry.header(), sign=signer(identity, "entry", entry.plan))
-    return Link(_file_name(entry.number), entry, digest, identity.card), out.getvalue()
+    return Link(entry_name(entry.number), entry, digest, identity.card), out.getvalue()
 
 
 def _open(store: Store, folder: str, file: str) -> Link:
@@ -490,7 +520,3 @@ def _open(store: Store, folder: str, file: str) -> Link:
     reader = Reader(io.BytesIO(data), file)
     entry = Entry.parse(reader)
     return Link(file, entry, reader.digest, entry_signer(reader, entry))
-
-
-def _file_name(number: int) -> str:
-    return f"{number:08}{SUFFIX}"
