@@ -47,7 +47,7 @@ def apply(
     """Move a model by the mean of a sum.
 
     Without MODEL, writes the mean itself. The output has the model's dtypes,
-    and its format unless the suffix of -o (.npy, .npz, .safetensors, .tensors)
+    and its format unless the suffix of -o (.npy, .npz, .safetensors, .pt, .tensors)
     says otherwise.
 
     \b

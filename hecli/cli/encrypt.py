@@ -53,7 +53,7 @@ def encrypt(
 ) -> None:
     """Encrypt an update.
 
-    INPUT is a tensor file (.npy, .npz, .safetensors), an encoded file, or -.
+    INPUT is a tensor file (.npy, .npz, .safetensors, .pt), an encoded file, or -.
     Without a plan, values within ±128 are kept to 24 binary places, for up to
     256 parties.
 

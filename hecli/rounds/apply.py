@@ -66,7 +66,7 @@ def apply(
         rule: `sgd` subtracts lr times the mean, `add` adds the mean, `replace`
             takes the mean.
         lr: The learning rate of `sgd`.
-        format: npy, npz, safetensors or tensors; by default the model's own,
+        format: npy, npz, safetensors, torch or tensors; by default the model's own,
             or tensors.
 
     Returns:
@@ -93,7 +93,8 @@ def apply(
         raise HecliError(f"{kind!r} is no format of tensor files", f"use one of {', '.join(FORMATS)}")
     values = (stepper.pieces(at, spec) for at, spec in enumerate(specs))
     hashed = Hashed(out)
-    digest = FORMATS[kind].write(hashed.stream, specs, values, None if base is None else base.metadata)
+    metadata = base.metadata if base is not None and base.format == kind else None
+    digest = FORMATS[kind].write(hashed.stream, specs, values, metadata)
     return Applied(header, kind, stepper.largest, reader.digest, digest or hashed.digest())
 
 
