@@ -2,7 +2,9 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo demo-threshold test lint bench docs vectors samples clean
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+.PHONY: demo demo-threshold test test-torch lint bench docs vectors samples clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo.sh
@@ -12,6 +14,10 @@ demo-threshold: .venv/installed
 
 test: lint
 	$(BIN)/python -m pytest -n auto
+
+# PyTorch is large: its files are tested where it is asked for. The build for processors alone, where that is reached.
+test-torch: .venv/torch
+	$(BIN)/python -m pytest tests/test_torch.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -42,4 +48,9 @@ clean:
 
 .venv/bench: .venv/installed
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	touch $@
+
+.venv/torch: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch --index-url $(TORCH_INDEX) \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check torch
 	touch $@

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hecli.cli import console, main, options
-from hecli.cli.console import _wrapped, printable, say, show_error, show_table, shown
+from hecli.cli.console import _wrapped, printable, say, show_error, show_list, shown
 from hecli.formats.text import is_printable
 
 LONG = "the update of this party follows another plan than the one that was given, which cannot be added up"
@@ -58,19 +58,34 @@ def test_wrapped_lines_fit_and_say_the_same(text, columns):
         assert len(piece) + wide <= columns + 1
 
 
-def test_tables_fit_the_terminal(eighty, capfd):
-    cells = [
-        "1",
-        "2026-10-18 10:21",
-        "hospital-of-the-north",
-        "aggregate",
-        "a-name-of-a-plan",
-        "f" * 60,
-        "0" * 12,
-    ]
-    show_table(["no", "when", "who", "what", "plan", "file", "digest"], [cells] * 3, left=True)
-    lines = capfd.readouterr().out.splitlines()
-    assert max(len(line.rstrip()) for line in lines) <= 80
+LEDGER = ["no", "when", "who", "what", "plan", "file", "digest"]
+
+
+def listed(capfd, *rows):
+    show_list(LEDGER, rows, dropped="digest", cut=("who", "plan", "file"))
+    return capfd.readouterr().out.splitlines()
+
+
+def test_a_list_fits_the_terminal_a_line_a_row(eighty, capfd):
+    row = ["12", "2026-10-18 10:21", "hospital-2", "aggregate", "round-010", "party-3.update.enc", "0" * 10]
+    lines = listed(capfd, row, ["a note that is " + "long " * 30 + "indeed"])
+    assert lines[1].split("  ") == row[:-1]
+    assert lines[2].startswith("    a note that is long")
+    assert lines[2].endswith("indeed")
+    assert max(map(len, lines)) <= 80
+    long = [*row[:2], "hospital-of-the-north", "aggregate", "a-name-of-a-plan", "f" * 60 + ".enc", "0" * 10]
+    lines = listed(capfd, row, long)
+    assert len(lines) == 3
+    assert lines[2].endswith(".enc")
+    assert max(map(len, lines)) <= 80
+    lines = listed(capfd, [*row[:2], "\u6771\u4eac" * 20, *row[3:]])
+    assert max(sum(1 + (each > "\u1000") for each in line) for line in lines) <= 80
+
+
+def test_a_list_that_fits_is_all_there(capfd, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    row = ["1", "2026-10-18 10:21", "alice", "update", "round", "a.enc", "0" * 10]
+    assert listed(capfd, row)[1].split() == " ".join(row).split()
 
 
 @given(st.text())

@@ -56,6 +56,7 @@ SOME = {
     "sum": "signed.sum",
     "tensors": "some.tensors",
     "use record": "key.opened",
+    "checkpoint": "anna.id.ledgers",
     "entry": "00000002.entry",
 }
 """A good vector of each kind."""

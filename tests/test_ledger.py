@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from hecli.formats import envelope
 from hecli.formats.reader import Reader
 from hecli.identity.signatures import Identity, signer
 from hecli.ledger import chain as ledger
+from hecli.ledger.chain import Found
+from hecli.ledger.checkpoint import keep, parse_checkpoints, read_checked
 from hecli.ledger.recorder import recorder
 from hecli.storage import local as files
 from hecli.storage.local import LOCAL, LocalStore
@@ -65,7 +68,7 @@ def filled(notes=4):
     ledger.begin(store, "ledger", ANNA, [ALICE.card, BOB.card])
     for number in range(notes):
         who = (ALICE, BOB)[number % 2]
-        add(store, who, "note", text=f"note {number}", files=[(f"f{number}", bytes(32))])
+        add(store, who, "note", text=f"note {number}", files=[(f"f{number}", bytes([number] * 32))])
     return store
 
 
@@ -266,22 +269,61 @@ def test_an_entry_that_is_still_being_written_is_waited_for(store, monkeypatch):
 
 def test_files_are_compared_with_their_records(store):
     found = read(store)
-    problems, notes = found.check_files([("f0", bytes(32)), ("f1", b"\1" * 32), ("unknown", bytes(32))])
+    problems, notes = found.check_files(
+        [Found("f0", bytes(32)), Found("f1", b"\7" * 32), Found("unknown", b"\7" * 32)]
+    )
     assert len(problems) == 1
     assert "f1 differs from its record in entry 3 (note by bob)" in problems[0]
     assert notes == ["2 recorded files are not there: f2, f3"]
-    add(store, ALICE, "note", files=[("f0", b"\2" * 32)])
-    problems, notes = read(store).check_files([("f0", bytes(32))])
+    add(store, ALICE, "note", files=[("f0", b"\7" * 32)])
+    problems, notes = read(store).check_files([Found("f0", bytes(32))])
     assert not problems
     assert notes[:1] == ["f0 is that of entry 2 (note by alice); entry 6 (note by alice) has a newer one"]
 
 
 def test_a_file_that_another_recorded_differently_is_noted(store):
-    add(store, ALICE, "note", files=[("model", b"\1" * 32)])
-    add(store, BOB, "note", files=[("model", b"\2" * 32)])
-    problems, notes = read(store).check_files([("model", b"\2" * 32)])
+    add(store, ALICE, "note", files=[("model", b"\5" * 32)])
+    add(store, BOB, "note", files=[("model", b"\6" * 32)])
+    problems, notes = read(store).check_files([Found("model", b"\6" * 32)])
     assert not problems
     assert notes[0] == "model is that of entry 7 (note by bob), which entry 6 (note by alice) contradicts"
+
+
+ONE, TWO = b"\5" * 32, b"\6" * 32
+
+
+def test_rounds_that_use_the_same_names_do_not_contradict_each_other(store):
+    for plan, who in ((ONE, ALICE), (TWO, BOB)):
+        add(store, who, "update", plan=plan, files=[("a.enc", plan)])
+        add(
+            store,
+            who,
+            "applied",
+            plan=plan,
+            files=[("model.npz", plan[:31] + b"\3"), ("model.next.npz", plan)],
+        )
+    found = read(store)
+    all_there = [
+        Found(f"{place}/{name}", digest, plan)
+        for place, plan in (("round-1", ONE), ("round-2", TWO))
+        for name, digest, plan in (
+            ("a.enc", plan, plan),
+            ("model.npz", plan[:31] + b"\3", b""),
+            ("model.next.npz", plan, b""),
+        )
+    ]
+    problems, notes = found.check_files(all_there)
+    assert not problems
+    assert notes == ["4 recorded files are not there: f0, f1, f2, f3"]
+    problems, notes = found.check_files(all_there[3:])
+    assert not problems
+    assert notes == ["5 recorded files are not there: a.enc, f0, f1, f2, f3"]
+    # Another file of that plan, one of a plan that nobody recorded, and one that carries none.
+    for plan, entry in ((ONE, 6), (TWO, 8), (b"\3" * 32, 8), (b"", 8)):
+        (problem,) = found.check_files([Found("x/a.enc", b"\7" * 32, plan)])[0]
+        assert problem.startswith(f"x/a.enc differs from its record in entry {entry} ")
+    # As recorded under another name; and one of a recorded plan that has no such name.
+    assert not found.check_files([Found("b.enc", ONE, ONE), Found("f0", b"\7" * 32, ONE)])[0]
 
 
 def test_what_happened_twice_in_a_plan_is_noted(store):
@@ -500,6 +542,163 @@ def test_a_round_in_the_ledger(place, ok):
     shown = ok("ledger", "show", "ledger", "--json")
     for name in ("a.enc", "round.agg", "round.sum", "a.next.npy", "founded", "opened"):
         assert name in shown
+
+
+@pytest.fixture
+def book(tmp_path):
+    """A ledger of five entries, and where alice keeps how far she checked it."""
+    folder, kept = str(tmp_path / "ledger"), str(tmp_path / "alice.id.ledgers")
+    ledger.begin(LOCAL, folder, ANNA, [ALICE.card, BOB.card])
+    for number in range(4):
+        recorder(LOCAL, folder, ALICE, kept)("note", text=f"note {number}")
+    return folder, kept
+
+
+def opened_entries(monkeypatch):
+    opens = []
+    open_ = LocalStore.open
+    monkeypatch.setattr(
+        LocalStore, "open", lambda store, path: opens.append(Path(path).name) or open_(store, path)
+    )
+    return opens
+
+
+def test_with_a_checkpoint_only_what_is_new_is_read(book, monkeypatch):
+    folder, kept = book
+    assert os.stat(kept).st_mode & 0o777 == 0o600
+    add(LOCAL, ANNA, "plan", folder=folder, cards=[MALLORY.card])
+    add(LOCAL, MALLORY, "note", folder=folder)
+    opens = opened_entries(monkeypatch)
+    record = recorder(LOCAL, folder, ALICE, kept)
+    entries = [f"0000000{number}.entry" for number in (1, 5, 6, 7)]
+    assert opens == ["alice.id.ledgers", *entries]
+    record("note", text="new")
+    found = read(LOCAL, folder)
+    assert not found.problems
+    known = read_checked(LOCAL, folder, kept)
+    assert known.members == found.members
+    assert known.last == found.last
+    # Who never saw it reads all of it; and so does whoever keeps nothing.
+    assert read_checked(LOCAL, folder, kept + "2") == found == read_checked(LOCAL, folder, None)
+
+
+def test_a_ledger_that_was_rolled_back_is_refused(book):
+    folder, kept = book
+    other = add(LOCAL, BOB, "note", read(LOCAL, folder), folder, text="x")
+    recorder(LOCAL, folder, ALICE, kept)("note", text="seen")
+    for number in (6, 7):
+        os.unlink(f"{folder}/0000000{number}.entry")
+    with pytest.raises(
+        RefusedError, match="rolled back: entry 7 was seen here before, and now it is gone"
+    ) as e:
+        recorder(LOCAL, folder, ALICE, kept)
+    assert "verify --head 7:" in e.value.hint
+    assert other.entry.number == 6
+    for text in ("fork", "longer"):
+        add(LOCAL, BOB, "note", folder=folder, text=text)
+    with pytest.raises(RefusedError, match="entry 7 was seen here before, and now another one is there"):
+        recorder(LOCAL, folder, ALICE, kept)
+
+
+def test_what_follows_a_checkpoint_is_checked(book):
+    folder, kept = book
+    before = read(LOCAL, folder).last
+    entry = ledger._entry(6, before.digest, "note", MALLORY, text="hello")
+    LOCAL.claim(f"{folder}/00000006.entry", ledger._signed(entry, MALLORY)[1])
+    with pytest.raises(FormatError, match=r"is broken: entry 6 .* who is on no roster"):
+        recorder(LOCAL, folder, ALICE, kept)
+    with open(f"{folder}/00000005.entry", "wb") as out:
+        out.write(b"nonsense")
+    with pytest.raises(FormatError, match=r"is broken: 00000005\.entry is not a hecli file"):
+        recorder(LOCAL, folder, ALICE, kept)
+    os.unlink(f"{folder}/00000001.entry")
+    with pytest.raises(FormatError, match="is broken"):
+        recorder(LOCAL, folder, ALICE, kept)
+
+
+def test_checkpoints_of_two_ledgers_and_one_that_is_damaged(book, tmp_path):
+    folder, kept = book
+    other = str(tmp_path / "other")
+    ledger.begin(LOCAL, other, ALICE, [])
+    old = read_checked(LOCAL, folder, kept)
+    for each in (folder, other):
+        recorder(LOCAL, each, ALICE, kept)("note", text="x")
+    with open(kept, "rb") as stream:
+        known = parse_checkpoints(Reader(stream, kept))
+    assert sorted(seen.number for seen in known.values()) == [2, 6]
+    # One that was overtaken does not turn it back.
+    keep(LOCAL, kept, old)
+    with open(kept, "rb") as stream:
+        assert parse_checkpoints(Reader(stream, kept)) == known
+    with open(kept, "wb") as out:
+        out.write(b"nonsense")
+    with pytest.raises(FormatError, match="not a hecli file") as e:
+        recorder(LOCAL, folder, ALICE, kept)
+    assert "move it away" in e.value.hint
+    # Where none can be written, all goes on without.
+    recorder(LOCAL, folder, ALICE, str(tmp_path / "nowhere" / "x"))("note", text="y")
+    assert read(LOCAL, folder).last.entry.text == "y"
+
+
+def test_commands_keep_a_checkpoint_beside_the_identity(place, ok, fails):
+    for name in ("anna", "bob"):
+        ok("keygen", "--identity", name)
+    ok("ledger", "init", "ledger", "--identity", "anna.id", "--party", "bob.card")
+    (place / "link.id").symlink_to("anna.id")
+    ok("ledger", "note", "ledger", "hello", "--identity", "link.id")
+    assert not (place / "link.id.ledgers").exists()
+    np.save("a.npy", np.ones(3, np.float32))
+    ok("encrypt", "a.npy", "--identity", "bob.id", "--ledger", "ledger")
+    assert "seen up to 2:" in ok("inspect", "anna.id.ledgers")
+    assert "seen up to 3:" in ok("inspect", "bob.id.ledgers")
+    (place / "ledger" / "00000003.entry").unlink()
+    ok("ledger", "note", "ledger", "hello", "--identity", "anna.id")
+    for arguments in (
+        ["ledger", "note", "ledger", "hello"],
+        ["encrypt", "a.npy", "--ledger", "ledger", "-o", "b.enc"],
+    ):
+        fails(*arguments, "--identity", "bob.id", says="forked: entry 3 was seen here before")
+
+
+def test_two_rounds_in_folders_of_their_own(place, ok, fails):
+    for name in ("anna", "bob"):
+        ok("keygen", "--identity", name)
+    ok("ledger", "init", "ledger", "--identity", "anna.id", "--party", "bob.card")
+    anna, bob = (("--identity", f"{name}.id", "--ledger", "ledger") for name in ("anna", "bob"))
+    for number in (1, 2):
+        here = f"round-{number}"
+        (place / here).mkdir()
+        np.save(f"{here}/a.npy", np.full(3, number, np.float32))
+        plan = f"{here}/round.plan"
+        ok("plan", "--like", f"{here}/a.npy", "--parties", "2", "--name", here, "-o", plan, *anna)
+        ok("encrypt", f"{here}/a.npy", "--plan", plan, "-o", f"{here}/a.enc", *anna)
+        ok("encrypt", f"{here}/a.npy", "--plan", plan, "-o", f"{here}/b.enc", *bob)
+        ok("aggregate", f"{here}/a.enc", f"{here}/b.enc", "-o", f"{here}/round.agg", *anna)
+        ok("decrypt", f"{here}/round.agg", "-o", f"{here}/round.sum", *anna)
+        ok("apply", f"{here}/round.sum", f"{here}/a.npy", "-o", f"{here}/next.npy", *bob)
+    (place / ".hidden").mkdir()
+    (place / ".hidden" / "a.enc").write_bytes(b"hidden")
+    (place / "round-3").symlink_to(place / ".hidden")
+    (place / "b.enc").symlink_to(place / ".hidden" / "a.enc")
+    (place / "ledger" / "a.enc").write_bytes(b"in the ledger's own folder")
+    said = ok("ledger", "verify", "ledger", "--files", ".", "--json")
+    assert '"problems": [], "notes": []' in said
+    assert '"files": 14' in said
+    shown = ok("ledger", "show", "ledger")
+    assert "round-1" in shown
+    assert "round-2" in shown
+    ok("encrypt", "round-1/a.npy", "--plan", "round-1/round.plan", "-o", "round-1/a.enc", "--force")
+    fails(
+        "ledger",
+        "verify",
+        "ledger",
+        "--files",
+        ".",
+        hint=None,
+        says="round-1/a.enc differs from its record in entry 3",
+    )
+    (place / "round-1" / "a.enc").write_bytes((place / "round-2" / "a.enc").read_bytes()[:-1])
+    fails("ledger", "verify", "ledger", "--files", ".", "-q", hint=None, says="round-1/a.enc")
 
 
 def test_changes_change():

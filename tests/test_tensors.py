@@ -215,7 +215,6 @@ UNREADABLE = {
     ),
     "an empty archive": (zipped(), "holds 0 tensors"),
     "an archive of other things": (zipped(readme__txt="hello"), "not an array"),
-    "a torch checkpoint": (zipped(data__pkl="hello"), "not an array"),
     "an archive with a name twice": (zipped(twice__npy=ONE), "two tensors named twice"),
     "an archive with a bad member": (zipped(w__npy=ONE[:-1]), "calls for 4 bytes"),
     "an archive cut short": (zipped(w__npy=ONE)[:-10], "not a sound .npz"),

@@ -150,12 +150,12 @@ class Scene:
         made = self.root / f"made-{name}.npz"
         if not made.exists():
             np.savez(made, **{each: np.full_like(value, self.targets[name]) for each, value in MODEL.items()})
-        metrics = '{"loss": %g}' % self.targets[name]
-        return [
-            "sh",
-            "-c",
-            f'cp "{made}" "$HECLI_UPDATE"; echo \'{metrics}\' > "$HECLI_METRICS"; echo 1 > "$HECLI_WEIGHT"',
-        ]
+        lines = (
+            f'cp "{made}" "$HECLI_UPDATE"',
+            f"echo '{json.dumps({'loss': self.targets[name]})}' > \"$HECLI_METRICS\"",
+            'echo 1 > "$HECLI_WEIGHT"',
+        )
+        return ["sh", "-c", "; ".join(lines)]
 
     def run(self, sessions, until=None):
         """Let members take steps in turns, until all wait for somebody else, are done, or `until` says so."""

@@ -57,7 +57,7 @@ def aggregate(
     target = output or (STANDARD if STANDARD in files else "round.agg")
     check_output(target, force=force)
     signer = options.load_identity(identity, console)
-    entry = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer, identity)
     start = time.perf_counter()
     allow_open_files(len(files))
     with ExitStack() as stack:

@@ -59,7 +59,7 @@ def answer(
     options.believed(plan, console)
     signer = options.require_identity(identity, console)
     remembered = remember(identity, "answered")
-    entry = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer, identity)
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))
         sources = open_updates(stack, updates, aggregate, source, console)

@@ -49,7 +49,7 @@ def apply(
 
     Without MODEL, writes the mean itself. The output has the model's dtypes
     (integers are rounded), and its format unless the suffix of -o (.npy, .npz,
-    .safetensors, .tensors) says otherwise.
+    .safetensors, .pt, .tensors) says otherwise.
 
     \b
       hecli apply round.sum model.npz --lr 0.1
@@ -66,7 +66,8 @@ def apply(
     target = output or _default(sum, model)
     check_output(target, force=force)
     kind = _format(output) if output else None
-    entry = options.recorder(ledger, options.load_identity(identity, console) if ledger else None)
+    signer = options.load_identity(identity, console) if ledger else None
+    entry = options.recorder(ledger, signer, identity)
     with ExitStack() as stack:
         total = stack.enter_context(open_input(sum))
         base = stack.enter_context(open_input(model)) if model is not None else None

@@ -58,7 +58,7 @@ def combine(
     if identity is not None:
         options.believed(plan, console)
     signer = options.load_identity(identity, console)
-    entry = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer, identity)
     start = time.perf_counter()
     allow_open_files(len(partials))
     with ExitStack() as stack:

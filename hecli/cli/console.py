@@ -11,7 +11,7 @@ import shutil
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -26,6 +26,9 @@ LINE_LIMIT = 1000
 NARROWEST = 20
 PIPED_TABLE = 120
 """Columns of a table that goes to a file or a pipe."""
+
+LEAST_CELL = 8
+"""Columns that a cell of a list is not cut below."""
 
 _HEAD = re.compile(r" *(?:(?:error|hint|warning|note): |\S+(?: \S+)* {2,})?")
 """What stands before the text of a line: blanks, and a word with a colon or a title with two blanks."""
@@ -200,16 +203,12 @@ def _wrapped(line: str, columns: int) -> list[str]:
     return [piece.replace("\0", "") for piece in pieces] or [""]
 
 
-def show_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: bool = False, fold: str | None = None
-) -> None:
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on standard output.
 
     Args:
         columns: What stands above them.
         rows: What stands in them.
-        left: Whether all columns go to the left, not only the first.
-        fold: The column that gives way where the terminal is narrow; all do without one.
     """
     from rich.console import Console as RichConsole  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -217,15 +216,67 @@ def show_table(
 
     table = Table(show_edge=False, pad_edge=False)
     for at, column in enumerate(columns):
-        table.add_column(
-            column,
-            justify="right" if at and not left else "left",
-            overflow="fold",
-            no_wrap=fold not in (None, column),
-        )
+        table.add_column(column, justify="right" if at else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(shown(cell)) for cell in row))
     RichConsole(width=_columns(sys.stdout) or PIPED_TABLE).print(table)
+
+
+def show_list(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, dropped: str, cut: Collection[str]
+) -> None:
+    """Print columns on standard output, and each row as one line that fits the terminal.
+
+    Args:
+        columns: What stands above them.
+        rows: What stands in them; a row of one cell goes across all of them.
+        dropped: The column that is left out where they do not fit.
+        cut: The columns that are shortened in the middle where they still do not.
+    """
+    room = _columns(sys.stdout) or PIPED_TABLE
+    lines = [list(columns), *([shown(cell) for cell in row] for row in rows)]
+    full = [line for line in lines if len(line) > 1]
+    sizes = {name: max(_width(line[at]) for line in full) for at, name in enumerate(columns)}
+    if sum(sizes.values()) + 2 * len(sizes) - 2 > room:
+        sizes[dropped] = 0
+    shown_columns = [(at, name) for at, name in enumerate(columns) if sizes[name]]
+    while sum(sizes.values()) + 2 * len(shown_columns) - 2 > room:
+        widest = max(cut, key=lambda name: sizes[name])
+        if sizes[widest] <= LEAST_CELL:
+            break
+        sizes[widest] -= 1
+    indent = " " * (sizes[columns[0]] + 2)
+    for line in lines:
+        if len(line) == 1:
+            click.echo(indent + _cut(line[0], room - len(indent)))
+            continue
+        cells = [_cut(line[at], sizes[name]) for at, name in shown_columns]
+        padded = [
+            cell + " " * (sizes[name] - _width(cell))
+            for cell, (_, name) in zip(cells, shown_columns, strict=True)
+        ]
+        click.echo("  ".join(padded).rstrip())
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1
+        for each in text
+    )
+
+
+def _cut(text: str, columns: int) -> str:
+    """A text without its middle where it takes more columns."""
+    if _width(text) <= columns:
+        return text
+    start, end = text[: len(text) // 2], text[len(text) // 2 :]
+    while _width(start) + _width(end) + 2 > columns and (start or end):
+        if _width(start) > _width(end):
+            start = start[:-1]
+        else:
+            end = end[1:]
+    return f"{start}..{end}"
 
 
 def count_bytes(size: float) -> str:

@@ -70,7 +70,7 @@ def decrypt(
     if identity is not None:
         options.believed(plan, console)
     signer = options.load_identity(identity, console)
-    entry = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer, identity)
     start = time.perf_counter()
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))

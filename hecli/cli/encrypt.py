@@ -54,7 +54,7 @@ def encrypt(
 ) -> None:
     """Encrypt an update.
 
-    INPUT is a tensor file (.npy, .npz, .safetensors), an encoded file, or -.
+    INPUT is a tensor file (.npy, .npz, .safetensors, .pt), an encoded file, or -.
     Without a plan, values within ±128 are kept to 24 binary places, for up to
     256 parties.
 
@@ -78,7 +78,7 @@ def encrypt(
     if scheme is None or KEY in scheme.to_encrypt:
         public = options.load_public_key(key, scheme)
     signer = options.load_identity(identity, console)
-    entry = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer, identity)
     masked = None if identity is None else _record(identity, again=again)
     start = time.perf_counter()
     with ExitStack() as stack:

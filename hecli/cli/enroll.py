@@ -39,7 +39,7 @@ def enroll(
     target = output or f"{Path(identity).stem}.enroll"
     check_output(target, force=force)
     signer = options.require_identity(identity, console)
-    entry = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer, identity)
     with open_output(target, force=force) as out:
         made = write_enrollment(out, plan, signer)
         entry("enrolled", plan=plan.digest, files=[(target, made.digest)])

@@ -138,6 +138,9 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "uses": lambda uses: _listed(
         "uses", [f"plan {each['plan'][:16]} file {each['file'][:16]}" for each in uses]
     ),
+    "ledgers": lambda ledgers: _listed(
+        "ledgers", [f"{each['first'][:16]} seen up to {each['head'][:25]}" for each in ledgers]
+    ),
     "plan": _plan_lines,
     "party": _line("party"),
     "present": lambda names: _listed("present", names),

@@ -1,20 +1,24 @@
 """hecli ledger."""
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from hecli.cli import options
-from hecli.cli.console import Console, say, show_error, show_table, shown
+from hecli.cli.console import Console, say, show_error, show_list, shown
 from hecli.cli.files import open_input
 from hecli.cli.main import SuggestingGroup
 from hecli.errors import HecliError
 from hecli.formats.digests import file_digest
+from hecli.formats.reader import START_SIZE, is_own, open_reader
 from hecli.formats.text import count
 from hecli.ledger import chain as book
+from hecli.ledger.checkpoint import keep, read_checked
+from hecli.plan.files import carried_plan
 from hecli.rounds.describe import describe_entry
 from hecli.storage.local import LOCAL, cannot
 
@@ -52,7 +56,10 @@ def init(folder: str, cards: tuple[str, ...], identity: str | None, console: Con
       hecli ledger init ledger --identity anna.id --party bob.card
     """
     signer = options.require_identity(identity, console)
-    link = book.begin(LOCAL, folder, signer, options.load_cards(cards))
+    members = options.load_cards(cards)
+    link = book.begin(LOCAL, folder, signer, members)
+    begun = book.Ledger((link,), frozenset([signer.card, *members]), ())
+    keep(LOCAL, options.checkpoints(identity), begun)
     _say(link, folder, console)
 
 
@@ -70,8 +77,10 @@ def note(folder: str, text: str, files: tuple[str, ...], identity: str | None, c
     """
     signer = options.require_identity(identity, console)
     about = [_named(file) for file in files]
-    found = book.read_ledger(LOCAL, folder)
+    kept = options.checkpoints(identity)
+    found = read_checked(LOCAL, folder, kept)
     made = book.append(LOCAL, folder, found, signer, "note", files=about, text=text)
+    keep(LOCAL, kept, made)
     _say(made.last, folder, console)
 
 
@@ -91,27 +100,33 @@ def show(folder: str, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([_describe(link) for link in found.links], indent=2))
     else:
-        names = {
-            link.entry.plan: Path(link.entry.files[0][0]).stem
-            for link in found.links
-            if link.entry.event == "plan" and link.entry.files
-        }
-        show_table(
+        names: dict[bytes, str] = {}
+        for link in found.links:
+            if link.entry.event == "plan" and (link.entry.text or link.entry.files):
+                names.setdefault(link.entry.plan, link.entry.text or Path(link.entry.files[0][0]).stem)
+        show_list(
             ["no", "when", "who", "what", "plan", "file", "digest"],
             [row for link in found.links for row in _rows(link, names)],
-            left=True,
-            fold="file",
+            dropped="digest",
+            cut=("who", "plan", "file"),
         )
     return _problems(found.problems)
 
 
 @ledger.command()
 @click.argument("folder", metavar="DIR")
-@click.option("--files", metavar="FOLDER", help="Compare the files in this folder with their records.")
+@click.option(
+    "--files",
+    metavar="FOLDER",
+    help="Compare the files in this folder, and in those in it, with their records.",
+)
 @click.option("--head", metavar="LINE", help="Compare with what hecli ledger head printed before.")
 @options.talkative
 def verify(folder: str, files: str | None, head: str | None, console: Console) -> int:
     """Check the chain, the signatures, the roster, and the files.
+
+    Files are compared with the entries of the plan that they carry. Hidden
+    files and links are left out.
 
     Without a head that was published elsewhere, nobody can tell whether the
     last entries were cut off.
@@ -127,9 +142,9 @@ def verify(folder: str, files: str | None, head: str | None, console: Console) -
         problems += found.check_head(head)
     checked = 0
     if files is not None:
-        digests, damaged = _digests(files, {name for link in found.links for name, _ in link.entry.files})
-        checked = len(digests)
-        differing, noted = found.check_files(digests)
+        there, damaged = _found(files, folder, found.links)
+        checked = len(there)
+        differing, noted = found.check_files(there)
         notes += noted
         problems += damaged + differing
     summary = {
@@ -172,22 +187,40 @@ def _named(file: str) -> tuple[str, bytes]:
         return Path(file).name, file_digest(stream)
 
 
-def _digests(folder: str, names: set[str]) -> tuple[list[tuple[str, bytes]], list[str]]:
-    """The files in a folder that have one of these names, with their digests; and those that are damaged."""
-    digests, damaged = [], []
-    for name in sorted(_names(folder) & names):
+def _found(folder: str, ledger: str, links: Iterable[book.Link]) -> tuple[list[book.Found], list[str]]:
+    """The files in a folder that have a recorded name or digest; and what is damaged of them."""
+    recorded = [file for link in links for file in link.entry.files]
+    names, digests = {name for name, _ in recorded}, {digest for _, digest in recorded}
+    found, damaged = [], []
+    for path in _paths(folder, ledger):
+        named = path.name in names
         try:
-            digests.append(_named(str(Path(folder) / name)))
+            with open_input(str(path)) as stream:
+                plan = b""
+                if is_own(stream.read(START_SIZE)):
+                    reader = open_reader(stream)
+                    named |= reader.digest in digests
+                    plan = carried_plan(reader)
+                if named:
+                    found.append(book.Found(path.relative_to(folder).as_posix(), file_digest(stream), plan))
         except HecliError as error:
-            damaged.append(error.message)
-    return digests, damaged
+            damaged += [error.message] if named else []
+    return found, damaged
 
 
-def _names(folder: str) -> set[str]:
+def _paths(folder: str, ledger: str) -> Iterator[Path]:
+    """All files in a folder and those in it, but for the ledger's, what is hidden, and links."""
     try:
-        return {path.name for path in Path(folder).iterdir() if path.is_file()}
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise cannot("read", folder, error) from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_file(follow_symlinks=False):
+            yield Path(entry.path)
+        elif entry.is_dir(follow_symlinks=False) and not Path(entry.path).samefile(ledger):
+            yield from _paths(entry.path, ledger)
 
 
 def _say(link: book.Link, folder: str, console: Console) -> None:
@@ -201,15 +234,16 @@ def _describe(link: book.Link) -> dict[str, Any]:
 
 
 def _rows(link: book.Link, names: dict[bytes, str]) -> Iterator[list[str]]:
-    """A line for the entry, and one more for each further file and for its text."""
+    """A line for the entry, one more for each further file, and one for its text."""
     entry = link.entry
     round_ = names.get(entry.plan, entry.plan.hex()[:8])
     when = entry.time[:16].replace("T", " ")
     start = [str(entry.number), when, entry.party, entry.event, round_]
     about = [[name, digest.hex()[:10]] for name, digest in entry.files]
-    about += [[entry.text, ""]] if entry.text else []
     for at, pair in enumerate(about or [["", ""]]):
         yield [*(start if at == 0 else [""] * 5), *pair]
+    if entry.text and entry.text != round_:
+        yield [entry.text]
 
 
 def _problems(problems: tuple[str, ...] | list[str]) -> int:

@@ -15,6 +15,7 @@ from hecli.cli.files import STANDARD, allow_open_files, open_input, warn_if_read
 from hecli.errors import HecliError, RefusedError
 from hecli.formats.reader import open_reader
 from hecli.identity.files import read_card, read_identity
+from hecli.ledger import checkpoint
 from hecli.ledger import recorder as recorders
 from hecli.plan.files import read_plan
 from hecli.schemes.paillier.key_files import read_public_key
@@ -232,18 +233,30 @@ def require_identity(path: str | None, console: Console) -> "Identity":
     return found
 
 
-def recorder(path: str | None, identity: "Identity | None") -> "Recorder":
+def checkpoints(identity: str | None) -> str | None:
+    """Where to keep how far ledgers were checked: beside an identity's file, not beside a link to it.
+
+    Args:
+        identity: The path of the file; of what is none, such as a pipe, there is no such place.
+    """
+    if identity is None or not Path(identity).is_file():
+        return None
+    return f"{os.path.realpath(identity)}{checkpoint.SUFFIX}"
+
+
+def recorder(path: str | None, identity: "Identity | None", file: str | None = None) -> "Recorder":
     """Get ready to add entries to a ledger, or to do nothing where none is given.
 
     Args:
         path: The ledger's folder.
         identity: Who signs the entries.
+        file: The path of the identity, beside which checkpoints are kept.
 
     Raises:
         FormatError: The ledger is broken.
         RefusedError: Nobody signs, or somebody who may not add to it.
     """
-    return recorders.recorder(LOCAL, path, identity)
+    return recorders.recorder(LOCAL, path, identity, checkpoints(file))
 
 
 def open_files(stack: "ExitStack", paths: tuple[str, ...]) -> "list[BinaryIO]":

@@ -63,7 +63,7 @@ def partial(
     if identity is not None:
         options.believed(plan, console)
     signer = options.load_identity(identity, console)
-    entry = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer, identity)
     remembered = remember(share, "opened", again=again)
     start = time.perf_counter()
     with ExitStack() as stack:

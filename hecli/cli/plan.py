@@ -215,7 +215,7 @@ def plan(
     masking = Masking(dropouts or 0) if masks or scheme == Masks.name else None
     chosen = _scheme(scheme, key, randomness, masking)
     signer = options.load_identity(identity, console)
-    entry = options.recorder(ledger, signer)
+    entry = options.recorder(ledger, signer, identity)
     if party_cards and signer is None:
         raise RefusedError("a plan with a roster is signed", "pass --identity, the coordinator's .id file")
     roster = _roster(party_cards, aggregator, keyholder, signer) if party_cards and signer else None
@@ -243,7 +243,7 @@ def _finish(
     with open_output(target, force=force) as stream:
         digest = write_plan(made, stream, signer)
         members = made.roster.members if made.roster else ()
-        entry("plan", plan=made.digest, files=[(target, digest)], cards=members)
+        entry("plan", plan=made.digest, files=[(target, digest)], cards=members, text=made.name)
     foreseen = costs(made, default_jobs())
     summary = {"file": target} | describe_plan(made) | {"costs": vars(foreseen)}
     console.summary(summary, _text(target, made, foreseen), to_stdout=target != STANDARD)

@@ -82,6 +82,7 @@ KINDS = {
         ),
         Kind("tensors"),
         Kind("use record"),
+        Kind("checkpoint"),
         Kind("entry", signed=True),
     )
 }

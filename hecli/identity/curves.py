@@ -1,5 +1,7 @@
 """Ed25519 to sign and X25519 to agree secrets, both of `cryptography`: keys and signatures as bytes."""
 
+from functools import lru_cache
+
 from hecli.formats.canonical import label_of, pack
 
 # Imported inside: most commands sign nothing, and the import takes as long as they do to start.
@@ -35,6 +37,7 @@ def public_keys(sign: bytes, agree: bytes) -> tuple[bytes, bytes]:
     return signing.public_bytes_raw(), agreeing.public_bytes_raw()
 
 
+@lru_cache(1024)
 def is_weak(sign: bytes, agree: bytes) -> bool:
     """Tell whether one of two public keys is a point of small order, for which many signatures hold.
 

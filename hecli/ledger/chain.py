@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats import envelope
@@ -60,6 +61,20 @@ class Link:
     def head(self) -> str:
         """The line that stands for this entry and all before it."""
         return f"{self.entry.number}:{self.digest.hex()}"
+
+
+class Found(NamedTuple):
+    """A file that may be in a ledger's entries.
+
+    Args:
+        name: Its path.
+        digest: Its digest.
+        plan: The digest of the plan it carries, or nothing.
+    """
+
+    name: str
+    digest: bytes
+    plan: bytes = b""
 
 
 _ONCE = {
@@ -147,37 +162,50 @@ class Ledger:
         )
         return [f"history was rewritten: entry {number} was published as {digest[:16]}, here is {shown}"]
 
-    def check_files(self, digests: Iterable[tuple[str, bytes]]) -> tuple[list[str], list[str]]:
+    def check_files(self, files: Iterable[Found]) -> tuple[list[str], list[str]]:
         """Compare files with their records.
 
+        A file is as recorded where an entry has its digest, whatever its name
+        is now. Another one is compared with the entries that have its name, of
+        its own plan where the ledger knows that plan: rounds use the same
+        names again.
+
         Args:
-            digests: Names and digests.
+            files: What was found.
 
         Returns:
             What differs, and what is worth a note.
         """
         recorded: dict[str, list[tuple[bytes, Link]]] = defaultdict(list)
+        by_digest: dict[bytes, list[tuple[str, Link]]] = defaultdict(list)
         for link in self.links:
             for name, digest in link.entry.files:
                 recorded[name].append((digest, link))
-        problems, notes, missing = [], [], set(recorded)
-        for name, digest in digests:
-            if name not in recorded:
-                continue
-            missing.discard(name)
-            found = [link for known, link in recorded[name] if known == digest]
-            others = [link for known, link in recorded[name] if known != digest]
-            if not found:
-                problems.append(f"{name} differs from its record in {others[-1]}")
-            elif others and others[-1].entry.number > found[-1].entry.number:
-                notes.append(f"{name} is that of {found[-1]}; {others[-1]} has a newer one")
-            elif any(link.signer != found[-1].signer for link in others):
-                notes.append(f"{name} is that of {found[-1]}, which {others[-1]} contradicts")
+                by_digest[digest].append((name, link))
+        plans = {link.entry.plan for link in self.links if link.entry.plan}
+        missing = {_place(name, link) for name, about in recorded.items() for _, link in about}
+        problems, notes = [], []
+        for file in files:
+            about = recorded[posixpath.basename(file.name)]
+            same = [link for digest, link in about if digest == file.digest]
+            wanted = {file.plan} & plans or {link.entry.plan for link in same} or {b"", *plans}
+            about = [(digest, link) for digest, link in about if link.entry.plan in wanted]
+            others = [link for digest, link in about if digest != file.digest]
+            missing -= {_place(posixpath.basename(file.name), link) for _, link in about}
+            missing -= {_place(name, link) for name, link in by_digest.get(file.digest, ())}
+            if file.digest not in by_digest:
+                problems += [f"{file.name} differs from its record in {others[-1]}"] if others else []
+            elif same and others and others[-1].entry.number > same[-1].entry.number:
+                notes.append(f"{file.name} is that of {same[-1]}; {others[-1]} has a newer one")
+            elif same and any(link.signer != same[-1].signer for link in others):
+                notes.append(f"{file.name} is that of {same[-1]}, which {others[-1]} contradicts")
         if missing:
-            names = ", ".join(sorted(missing)[:5]) + (" ..." if len(missing) > 5 else "")
+            names = ", ".join(sorted({name for name, _ in missing})[:5]) + (
+                " ..." if len(missing) > 5 else ""
+            )
             one = len(missing) == 1
-            files = "recorded file is" if one else "recorded files are"
-            notes.append(f"{len(missing):,} {files} not there: {names}")
+            files_are = "recorded file is" if one else "recorded files are"
+            notes.append(f"{len(missing):,} {files_are} not there: {names}")
         return problems, notes
 
     @property
@@ -221,7 +249,7 @@ def read_ledger(store: Store, folder: str) -> Ledger:
     # A copy under another name, as some storage makes them, is nothing new.
     copies = {
         link.digest: link
-        for link in sorted(links, key=lambda link: link.file == _file_name(link.entry.number))
+        for link in sorted(links, key=lambda link: link.file == entry_name(link.entry.number))
     }
     links = sorted(copies.values(), key=lambda link: (link.entry.number, link.file))
     if not links:
@@ -251,6 +279,36 @@ def read_ledger(store: Store, folder: str) -> Ledger:
     return Ledger(tuple(links), frozenset(members), tuple(problems))
 
 
+def entry_name(number: int) -> str:
+    """Name the file of an entry.
+
+    Args:
+        number: The entry's.
+
+    Returns:
+        The name.
+    """
+    return f"{number:08}{SUFFIX}"
+
+
+def open_entry(store: Store, folder: str, number: int) -> Link:
+    """Read one entry, and check nothing but itself.
+
+    Args:
+        store: Where the ledger is.
+        folder: Its path there.
+        number: The entry's.
+
+    Returns:
+        The entry.
+
+    Raises:
+        HecliError: It is not there.
+        FormatError: It is not sound.
+    """
+    return _patiently(store, folder, entry_name(number))
+
+
 def follow(store: Store, folder: str, ledger: Ledger) -> Ledger:
     """Read what others have added since a ledger was read, and nothing that was read before.
 
@@ -265,7 +323,7 @@ def follow(store: Store, folder: str, ledger: Ledger) -> Ledger:
     Raises:
         FormatError: What was added is not sound.
     """
-    while store.exists(posixpath.join(folder, _file_name(ledger.last.entry.number + 1))):
+    while store.exists(posixpath.join(folder, entry_name(ledger.last.entry.number + 1))):
         ledger = _next(store, folder, ledger)
     return ledger
 
@@ -360,6 +418,11 @@ def entry_signer(reader: Reader, entry: Entry) -> Card:
     return signer
 
 
+def _place(name: str, link: Link) -> tuple[str, bytes]:
+    """What tells a recorded file from others: its name, and where it is made once in a round its plan."""
+    return name, b"" if link.entry.event in ("applied", "note") else link.entry.plan
+
+
 def _files(store: Store, folder: str) -> list[str]:
     return [name for name in store.list(folder) if name.endswith(SUFFIX)]
 
@@ -373,7 +436,7 @@ def _followed(ledger: Ledger, link: Link) -> Ledger:
 def _next(store: Store, folder: str, ledger: Ledger) -> Ledger:
     """The ledger with the entry behind its last, which is there; raises FormatError where it is not sound."""
     last = ledger.last
-    link = _patiently(store, folder, _file_name(last.entry.number + 1))
+    link = open_entry(store, folder, last.entry.number + 1)
     ledger = _followed(ledger, link)
     if problems := _problems([link], [last]) + _intruder(link, ledger.members):
         raise FormatError(problems[0], BROKEN)
@@ -408,7 +471,7 @@ def _problems(here: Sequence[Link], before: Sequence[Link]) -> list[str]:
     problems = []
     parents = {each.digest for each in before}
     for link in here:
-        if link.file != _file_name(link.entry.number) and len(here) == 1:
+        if link.file != entry_name(link.entry.number) and len(here) == 1:
             problems.append(f"{link.file} holds {link}: reordered or renamed")
         if before and link.entry.previous not in parents:
             problems.append(
@@ -446,7 +509,7 @@ def _entry(
 def _signed(entry: Entry, identity: Identity) -> tuple[Link, bytes]:
     out = io.BytesIO()
     digest = envelope.write(out, "entry", entry.header(), sign=signer(identity, "entry", entry.plan))
-    return Link(_file_name(entry.number), entry, digest, identity.card), out.getvalue()
+    return Link(entry_name(entry.number), entry, digest, identity.card), out.getvalue()
 
 
 def _open(store: Store, folder: str, file: str) -> Link:
@@ -457,7 +520,3 @@ def _open(store: Store, folder: str, file: str) -> Link:
     reader = Reader(io.BytesIO(data), file)
     entry = Entry.parse(reader)
     return Link(file, entry, reader.digest, entry_signer(reader, entry))
-
-
-def _file_name(number: int) -> str:
-    return f"{number:08}{SUFFIX}"

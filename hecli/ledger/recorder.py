@@ -7,7 +7,8 @@ from typing import Protocol
 from hecli.errors import RefusedError
 from hecli.identity.cards import Card
 from hecli.identity.signatures import Identity
-from hecli.ledger.chain import append, read_ledger
+from hecli.ledger.chain import append
+from hecli.ledger.checkpoint import keep, read_checked
 from hecli.storage.store import Store
 
 
@@ -38,13 +39,16 @@ class Recorder(Protocol):
         ...
 
 
-def recorder(store: Store, folder: str | None, identity: Identity | None) -> Recorder:
+def recorder(
+    store: Store, folder: str | None, identity: Identity | None, kept: str | None = None
+) -> Recorder:
     """Get ready to add entries, so that what stands in the way is known before any work.
 
     Args:
         store: Where the ledger is.
         folder: Its path there; None where none is kept.
         identity: Who adds them.
+        kept: Where checkpoints of ledgers are kept; None where none are.
 
     Returns:
         What adds an entry.
@@ -57,8 +61,7 @@ def recorder(store: Store, folder: str | None, identity: Identity | None) -> Rec
         return _nothing
     if identity is None:
         raise RefusedError("entries in a ledger are signed", "pass --identity, or set HECLI_IDENTITY")
-    known = read_ledger(store, folder)
-    known.require_sound(folder)
+    known = read_checked(store, folder, kept)
     known.check_member(identity.card, folder)
 
     def record(
@@ -72,6 +75,7 @@ def recorder(store: Store, folder: str | None, identity: Identity | None) -> Rec
         nonlocal known
         named = [(Path(path).name, digest) for path, digest in files]
         known = append(store, folder, known, identity, event, plan=plan, files=named, cards=cards, text=text)
+        keep(store, kept, known)
 
     return record
 

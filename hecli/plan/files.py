@@ -5,7 +5,7 @@ from typing import BinaryIO
 from hecli.codec.chain import Codec
 from hecli.errors import DataError, FormatError, HecliError, MismatchError, RefusedError
 from hecli.formats import envelope
-from hecli.formats.canonical import Map, Types, fields
+from hecli.formats.canonical import Map, Types, digest_of, fields, pack
 from hecli.formats.reader import Reader
 from hecli.formats.tensors.specs import parse_specs
 from hecli.identity.cards import Card
@@ -70,6 +70,19 @@ def parse_plan(value: Map, file: str) -> Plan:
     except HecliError as error:
         raise FormatError(f"{file}: in its plan, {error.message}", error.hint) from error
     return plan
+
+
+def carried_plan(reader: Reader) -> bytes:
+    """Say which plan a file carries, of whatever kind it is, without checking either.
+
+    Args:
+        reader: The opened file.
+
+    Returns:
+        The plan's digest; empty where it carries none.
+    """
+    plan = reader.header.get("plan")
+    return digest_of("plan", pack(plan)) if isinstance(plan, dict) else b""
 
 
 def write_plan(plan: Plan, out: BinaryIO, identity: Identity | None = None) -> bytes:

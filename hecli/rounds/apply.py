@@ -70,7 +70,7 @@ def apply(
         rule: `sgd` subtracts lr times the mean, `add` adds it, `replace` takes
             the mean.
         lr: The learning rate.
-        format: npy, npz, safetensors or tensors; by default the model's own,
+        format: npy, npz, safetensors, torch or tensors; by default the model's own,
             or tensors.
 
     Returns:
@@ -97,7 +97,8 @@ def apply(
         raise HecliError(f"{kind!r} is no format of tensor files", f"use one of {', '.join(FORMATS)}")
     values = (stepper.pieces(spec) for spec in specs)
     hashed = Hashed(out)
-    digest = FORMATS[kind].write(hashed.stream, specs, values, None if base is None else base.metadata)
+    metadata = base.metadata if base is not None and base.format == kind else None
+    digest = FORMATS[kind].write(hashed.stream, specs, values, metadata)
     return Applied(header, kind, stepper.largest, reader.digest, digest or hashed.digest())
 
 

@@ -9,6 +9,7 @@ from hecli.formats.tensors.own import read_specs
 from hecli.identity.files import parse_identity, read_card
 from hecli.identity.sealing import Kept
 from hecli.ledger.chain import entry_signer
+from hecli.ledger.checkpoint import parse_checkpoints
 from hecli.ledger.entry import Entry
 from hecli.plan.data import Plan
 from hecli.plan.files import read_plan
@@ -179,6 +180,18 @@ def _use_record(reader: Reader) -> Description:
     return {"uses": [{"plan": plan.hex(), "file": file.hex()} for plan, file in sorted(parse_record(reader))]}
 
 
+def _checkpoint(reader: Reader) -> Description:
+    ledgers = [
+        {
+            "first": first.hex(),
+            "head": f"{seen.number}:{seen.digest.hex()}",
+            "members": [describe_card(card) for card in sorted(seen.members)],
+        }
+        for first, seen in parse_checkpoints(reader).items()
+    ]
+    return {"ledgers": ledgers}
+
+
 def _entry(reader: Reader) -> Description:
     entry = Entry.parse(reader)
     entry_signer(reader, entry)
@@ -214,6 +227,7 @@ _DESCRIBE: dict[str, Callable[[Reader], Description]] = {
     "sum": _sum,
     "tensors": _tensors,
     "use record": _use_record,
+    "checkpoint": _checkpoint,
     "entry": _entry,
 }
 """How each kind of file is described."""

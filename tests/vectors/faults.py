@@ -982,6 +982,27 @@ def ledger_faults() -> Group:
     return group
 
 
+def checkpoint_faults() -> Group:
+    """What somebody saw of ledgers."""
+    group = Group("3 checkpoint")
+    own, other = r.CHECKPOINTS
+
+    def checkpoint(*ledgers: Any) -> bytes:
+        return envelope("checkpoint", {"ledgers": list(ledgers)})
+
+    group.add("checkpoint-unsorted", checkpoint(other, own), "ledgers are out of order")
+    group.add("checkpoint-twice", checkpoint(own, own), "ledgers are out of order")
+    group.add("checkpoint-malformed", checkpoint(own[:3]), "malformed")
+    group.add("checkpoint-first", checkpoint([bytes(31), *other[1:]]), "malformed")
+    group.add("checkpoint-head", checkpoint([*other[:2], bytes(31), other[3]]), "malformed")
+    group.add("checkpoint-of-entry-0", checkpoint([other[0], 0, *other[2:]]), "malformed")
+    group.add("checkpoint-number-too-large", checkpoint([other[0], 10**8, *other[2:]]), "malformed")
+    group.add("checkpoint-first-is-not-the-head", checkpoint([other[0], 1, *other[2:]]), "malformed")
+    group.add("checkpoint-cards-unsorted", checkpoint([*other[:3], other[3][::-1]]), "cards are out of order")
+    group.add("checkpoint-weak-card", checkpoint([*other[:3], [WEAK_AGREE]]), "lets anybody")
+    return group
+
+
 def partial_faults() -> Group:
     """Partials, alone and when they are combined."""
     group = Group("3 partial")
@@ -1372,6 +1393,7 @@ def bad() -> dict[str, Fault]:
         round_faults(),
         people_faults(),
         ledger_faults(),
+        checkpoint_faults(),
         partial_faults(),
         enrollment_faults(),
         answer_faults(),

@@ -273,7 +273,10 @@ def other_rounds() -> dict[str, Good]:
     }
     uses = [[bytes(32), bytes(32)], [bytes(32), plan_digest(PLAN)]]
     return files | {
-        "key.opened": Good(envelope("use record", {"uses": uses}), "3 use record", "two uses of a secret")
+        "key.opened": Good(envelope("use record", {"uses": uses}), "3 use record", "two uses of a secret"),
+        "anna.id.ledgers": Good(
+            envelope("checkpoint", {"ledgers": r.CHECKPOINTS}), "3 checkpoint", "what anna saw of two ledgers"
+        ),
     }
 
 

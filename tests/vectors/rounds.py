@@ -468,3 +468,14 @@ SECOND_ENTRY: Map = {
     "files": [["signed.plan", file_digest(plan_file(SIGNED_PLAN))]],
     "text": "round one",
 }
+CHECKPOINTS = sorted(
+    [
+        [
+            file_digest(FIRST),
+            2,
+            file_digest(envelope("entry", SECOND_ENTRY, signer="anna", plan=plan_digest(SIGNED_PLAN))),
+            [card("alice"), card("anna"), card("bob")],
+        ],
+        [bytes(32), 1, bytes(32), [card("anna")]],
+    ]
+)

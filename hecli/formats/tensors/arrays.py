@@ -1,8 +1,12 @@
 """What every format of tensor files is read as: a table of tensors, and their values in pieces."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +32,7 @@ class TensorFile:
         read: Gives the values of one tensor as flat pieces in C order, PIECE
             values each but for the last. Tensors are asked for in their
             order, and where `once`, one time.
-        metadata: A safetensors file's own.
+        metadata: What else its format keeps: a safetensors file's own; the order of a PyTorch file.
         once: Whether it comes through a pipe, and can be read only once.
     """
 
@@ -227,3 +231,26 @@ def refuse_bfloat16(specs: tuple[TensorSpec, ...], suffix: str) -> None:
                 f"tensor {spec.name} is bfloat16, which {suffix} cannot hold",
                 "use -o NAME.safetensors or NAME.tensors",
             )
+
+
+@contextmanager
+def path_of(stream: BinaryIO) -> Iterator[str]:
+    """Find a path under which a library can open what is in a stream, whatever that is.
+
+    Args:
+        stream: The stream, at its start.
+
+    Yields:
+        The path, for as long as the block lasts.
+    """
+    try:
+        descriptor = stream.fileno()
+    except OSError:
+        # In memory only: the library needs a file.
+        with tempfile.NamedTemporaryFile() as copy:
+            shutil.copyfileobj(stream, copy)
+            copy.flush()
+            stream.seek(0)
+            yield copy.name
+        return
+    yield f"/dev/fd/{descriptor}" if os.path.exists("/dev/fd") else str(stream.name)

@@ -5,7 +5,7 @@ from typing import BinaryIO, NamedTuple
 
 from hecli.errors import FormatError
 from hecli.formats import reader
-from hecli.formats.tensors import npy, own, safetensors
+from hecli.formats.tensors import npy, own, safetensors, torch
 from hecli.formats.tensors.arrays import Array, TensorFile
 from hecli.formats.tensors.specs import TensorSpec, check_specs
 
@@ -44,10 +44,13 @@ FORMATS = {
         safetensors.open_safetensors,
         safetensors.write_safetensors,
     ),
+    "torch": Format(
+        ".pt", lambda start: start.startswith(npy.ZIP_MAGICS), torch.open_torch, torch.write_torch
+    ),
 }
 """All formats by name, in the order in which a file is held against them."""
 
-SUFFIXES = {each.suffix: name for name, each in FORMATS.items()}
+SUFFIXES = {each.suffix: name for name, each in FORMATS.items()} | {".pth": "torch"}
 """The formats' names by the suffix of their files."""
 
 _PICKLES = tuple(bytes([0x80, version]) for version in range(2, 6))
@@ -93,8 +96,11 @@ def _format(stream: BinaryIO, name: str) -> Format:
     if not start:
         raise FormatError(f"{name} is empty", "did the command that was to make it fail?")
     if start.startswith(_PICKLES):
-        raise FormatError(f"{name} is a pickle, which hecli never loads", "save it as .npz or .safetensors")
+        raise FormatError(
+            f"{name} is a pickle, which hecli never loads", "save it as .npz, .safetensors or .pt"
+        )
     for each in FORMATS.values():
         if each.starts(start):
-            return each
+            # Both NumPy and PyTorch make zip archives.
+            return FORMATS["torch"] if each is FORMATS["npz"] and torch.is_torch(stream) else each
     raise FormatError(f"{name} is not a tensor file", f"give {', '.join(SUFFIXES)}")

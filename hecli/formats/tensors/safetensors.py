@@ -1,11 +1,7 @@
 """The .safetensors files of Hugging Face, checked by their own library."""
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import BinaryIO
 
 from hecli.errors import DataError, FormatError
@@ -14,6 +10,7 @@ from hecli.formats.tensors.arrays import (
     TensorFile,
     little_endian,
     missing_extra,
+    path_of,
     pieces,
     stored_dtype,
 )
@@ -62,7 +59,7 @@ def open_safetensors(stream: BinaryIO, name: str) -> TensorFile:
     specs, starts = [], {}
     try:
         # The library checks header and sizes; the values are then read in pieces.
-        with _path_of(stream) as path, safe_open(path, framework="np") as opened:
+        with path_of(stream) as path, safe_open(path, framework="np") as opened:
             metadata = opened.metadata()
             start = 8 + int.from_bytes(stream.read(8), "little")
             for tensor in opened.offset_keys():
@@ -118,19 +115,3 @@ def write_safetensors(
     stream.write(len(text).to_bytes(8, "little") + text)
     for each in values:
         stream.writelines(little_endian(each))
-
-
-@contextmanager
-def _path_of(stream: BinaryIO) -> Iterator[str]:
-    """A path under which the library can open what is in `stream`, whatever that is."""
-    try:
-        descriptor = stream.fileno()
-    except OSError:
-        # In memory only: the library needs a file.
-        with tempfile.NamedTemporaryFile() as copy:
-            shutil.copyfileobj(stream, copy)
-            copy.flush()
-            stream.seek(0)
-            yield copy.name
-        return
-    yield f"/dev/fd/{descriptor}" if os.path.exists("/dev/fd") else str(stream.name)
