@@ -78,9 +78,7 @@ def _filled(
 ) -> list[Fraction]:
     """The ranges, with one for tensors of zeros, and none too narrow where much was clipped."""
     # Metrics say nothing of how large values are.
-    widest = max(
-        (each for each, measure in zip(ranges, measures, strict=True) if not measure), default=Fraction(0)
-    )
+    widest = max(each for each, measure in zip(ranges, measures, strict=True) if not measure)
     filled = [each or widest or before for each, before in zip(ranges, old, strict=True)]
     if not clipped:
         return filled
