@@ -9,6 +9,7 @@ from hecli.errors import FormatError, HecliError
 from hecli.formats.canonical import CUT_SHORT
 from hecli.formats.contributors import Enrolled
 from hecli.formats.reader import open_reader
+from hecli.identity.signatures import signer_of
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.aggregate import open_sources
@@ -251,8 +252,6 @@ def _check_update(
     with session.shared.open(file) as stream:
         reader = open_reader(stream)
         digest = reader.digest
-        if digest in session.checked:
-            return digest
         try:
             reader.require("update")
             sources = open_sources([stream], plan)
@@ -261,22 +260,27 @@ def _check_update(
                 raise FormatError(f"{file}: is {contributor.party}'s, under another's name")
             if sources.blocks.enrolled != enrolled:
                 raise FormatError(f"{file}: is masked with others than those who enrolled")
+            if digest in session.checked:
+                return digest
             sources.check_proofs(session.settings.work, no_progress)
             reader.rewind()
             reader.verify()
         except HecliError as error:
-            # Of a file whose content is not what its digest says, nothing is known.
-            if _is_whole(session, file):
+            # Whatever lies there in its place, only a party's own whole file speaks against it.
+            if _is_made_by(session, file, plan, name):
                 session.unsound[digest] = error.message
             raise
+        session.unsound.pop(digest, None)
         session.checked.add(digest)
         return digest
 
 
-def _is_whole(session: Session, file: str) -> bool:
+def _is_made_by(session: Session, file: str, plan: Plan, name: str) -> bool:
+    """Whether a file is whole, and signed by a party for a round."""
     try:
         with session.shared.open(file) as stream:
-            open_reader(stream).verify()
+            reader = open_reader(stream)
+            reader.verify()
+            return signer_of(reader, plan.digest) == session.training.roster.cards[name]
     except HecliError:
         return False
-    return True

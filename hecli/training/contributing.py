@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from hecli.errors import HecliError, RefusedError
 from hecli.formats.canonical import digest_of
+from hecli.formats.reader import open_reader
 from hecli.formats.tensors.files import open_tensors
+from hecli.identity.signatures import signer_of
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.encrypt import encrypt
@@ -119,9 +121,18 @@ def elsewhere(session: Session, rounds: Sequence[Round], number: int, model: byt
     file = session.file(session.name, ".enc")
     for each in rounds:
         listed = any(name == file for link in each.closed for name, _ in link.entry.files)
-        if each.number == number and (listed or session.digest_of(each, file) is not None):
+        if each.number == number and (listed or _is_mine(session, each, file)):
             return "an update about this model was sent from another machine"
     return None
+
+
+def _is_mine(session: Session, round_: Round, file: str) -> bool:
+    """Whether a file is this party's own of a round: anybody can put something there under its name."""
+    try:
+        with session.opened(round_, file) as stream:
+            return signer_of(open_reader(stream), round_.digest) == session.identity.card
+    except HecliError:
+        return False
 
 
 def _fixed(session: Session, number: int, plan: Plan) -> Fixed | None:
