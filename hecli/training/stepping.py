@@ -204,8 +204,12 @@ def _is_there(session: Session, found: Closed, suffix: str) -> bool:
     if not kept.exists():
         return False
     name = session.file(session.name, suffix)
-    with kept.open("rb") as stream, suppress(HecliError), session.opened(found.round, name) as there:
-        return there.read() == stream.read()
+    with kept.open("rb") as mine, suppress(HecliError), session.opened(found.round, name) as there:
+        if there.seek(0, 2) != mine.seek(0, 2):
+            return False
+        there.seek(0)
+        mine.seek(0)
+        return all(there.read(len(piece)) == piece for piece in iter(lambda: mine.read(1 << 20), b""))
     return False
 
 

@@ -1,17 +1,25 @@
 """Coordinators, aggregators, keyholders, folders and other parties, against the members of a training."""
 
+import os
+import signal
+import stat
+from contextlib import contextmanager
+
 import pytest
 
+from hecli.errors import HecliError
 from hecli.training.stepping import Awaits, Did, Over, step
 from tests.attacks.training import (
+    ALONE,
     changed_file,
     copied,
     events,
     handed_in,
+    has_sent,
     history_of,
     steps,
 )
-from tests.trainings import COORDINATOR
+from tests.trainings import COORDINATOR, Scene
 
 # The folder: whoever can write to it.
 
@@ -47,3 +55,101 @@ def test_a_folder_takes_a_signature_off_for_a_while_to_have_an_update_void(tmp_p
     assert isinstance(steps(aggregator), Awaits)
     assert len(events(scene, "closed")) == 1
     assert events(scene, "opened")
+
+
+@pytest.mark.parametrize("what", ["fifo", "link", "dangling", "device"])
+def test_a_folder_has_no_file_where_a_member_writes_or_reads_one(tmp_path, what):
+    """Nothing is waited for, nothing outside is written; what is there is replaced by the file itself."""
+    scene = Scene(tmp_path / "scene", 4, key=None, masks=1, rounds=1)
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"mine")
+    scene.folder(1).mkdir()
+    files = names_to_be(scene)
+    for file in files:
+        plant(file, what, outside)
+    with alarm():
+        ended = scene.run(scene.all())
+    assert {type(each) for each in ended.values()} == {Over}
+    assert outside.read_bytes() == b"mine"
+    assert all(file.is_file() and not file.is_symlink() for file in files)
+
+
+@pytest.mark.parametrize("what", ["fifo", "link", "dangling", "device", "folder"])
+@pytest.mark.parametrize("name", ["training.hecli", "model.tensors", "ledger/00000002.entry"])
+def test_a_folder_has_no_file_where_terms_model_and_ledger_are(tmp_path, what, name):
+    scene = Scene(tmp_path / "scene", 3, **ALONE)
+    outside = tmp_path / "outside"
+    file = scene.shared / name
+    file.rename(outside)
+    plant(file, what, outside)
+    with alarm(), pytest.raises(HecliError):
+        steps(scene.session("party-1"))
+    assert not has_sent(scene, "party-1")
+
+
+@pytest.mark.parametrize("what", ["fifo", "link", "device"])
+def test_a_folder_has_no_file_where_a_coordinator_begins(tmp_path, what):
+    (tmp_path / "scene" / "shared").mkdir(parents=True)
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"mine")
+    plant(tmp_path / "scene" / "shared" / "model.tensors", what, outside)
+    with alarm(), pytest.raises(HecliError, match="is no file|exists"):
+        Scene(tmp_path / "scene", 3, **ALONE)
+    assert outside.read_bytes() == b"mine"
+
+
+def test_a_folder_is_full_of_giant_files(tmp_path):
+    """Sparse files of a terabyte, under the names of files to be: no more of one is read than is needed."""
+    scene = Scene(tmp_path, 4, key=None, masks=1, rounds=1)
+    scene.folder(1).mkdir()
+    answer = scene.file("party-3", ".ans")
+    for file in names_to_be(scene):
+        giant(file)
+    with alarm():
+        scene.run(scene.all(), until=lambda _: answer.stat().st_size < 1 << 20)
+        giant(answer)
+        ended = scene.run(scene.all())
+    assert {type(each) for each in ended.values()} == {Over}
+    assert answer.stat().st_size < 1 << 20
+
+
+def names_to_be(scene):
+    """Files of several members, before they are made."""
+    own = [scene.file(f"party-{at}", suffix) for at, suffix in enumerate((".enc", ".enroll", ".ans"), 1)]
+    return own + [scene.folder(1) / name for name in ("round.plan", "round.agg", "round.sum")]
+
+
+def giant(file):
+    file.unlink(missing_ok=True)
+    with file.open("wb") as out:
+        out.truncate(1 << 40)
+
+
+def plant(file, what, outside):
+    match what:
+        case "fifo":
+            os.mkfifo(file)
+        case "link":
+            file.symlink_to(outside)
+        case "dangling":
+            file.symlink_to(outside.with_name("nothing"))
+        case "device":
+            os.mknod(file, 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+        case "folder":
+            file.mkdir()
+
+
+@contextmanager
+def alarm(seconds=20):
+    """Ends whatever waits for ever."""
+
+    def ring(*_):
+        raise AssertionError("it waits for ever")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
