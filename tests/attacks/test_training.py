@@ -1,5 +1,6 @@
 """Coordinators, aggregators, keyholders, folders and other parties, against the members of a training."""
 
+import json
 import os
 import signal
 import stat
@@ -7,8 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from hecli.cli.console import Console
 from hecli.errors import HecliError
+from hecli.training.metrics import read_measured
 from hecli.training.stepping import Awaits, Did, Over, step
+from hecli.training.terms import Metric
 from tests.attacks.training import (
     ALONE,
     changed_file,
@@ -17,9 +21,19 @@ from tests.attacks.training import (
     handed_in,
     has_sent,
     history_of,
+    opened,
+    planned,
+    says,
     steps,
 )
 from tests.trainings import COORDINATOR, Scene
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """What is durable is others' to test."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
 
 # The folder: whoever can write to it.
 
@@ -93,7 +107,7 @@ def test_a_folder_has_no_file_where_a_coordinator_begins(tmp_path, what):
     outside = tmp_path / "outside"
     outside.write_bytes(b"mine")
     plant(tmp_path / "scene" / "shared" / "model.tensors", what, outside)
-    with alarm(), pytest.raises(HecliError, match="is no file|exists"):
+    with alarm(), pytest.raises(HecliError, match=r"is no file|exists"):
         Scene(tmp_path / "scene", 3, **ALONE)
     assert outside.read_bytes() == b"mine"
 
@@ -153,3 +167,73 @@ def alarm(seconds=20):
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+# Words of members, shown to everybody.
+
+
+TEXTS = {
+    "deep": "[" * 999,
+    "deep maps": '{"metrics":' * 90,
+    "no number": '{"metrics":{"loss":NaN},"seconds":NaN}',
+    "infinity": '{"metrics":{"loss":-Infinity},"clipped":Infinity}',
+    "huge": f'{{"metrics":{{"loss":1{"0" * 400}}},"clipped":1{"0" * 400}}}',
+    "huge sizes": f'{{"seconds":1{"0" * 400},"bytes":1{"0" * 400}}}',
+    "other types": '{"seconds":"now","bytes":[],"clipped":true,"weight":{},"metrics":[["loss",1]]}',
+    "below zero": '{"seconds":-1,"bytes":-1,"clipped":-1,"weight":-1}',
+    "escapes": '{"metrics":{"\\u001b[2J\\u001b]0;x":1,"loss\\nhead 1:00":1,"loss":"\\u001b[31m"}}',
+    "markup": "[red]all is well[/red] [link=file:///etc/passwd]here[/link] \\[bold]",
+    "long": "x" * 1000,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_member_s_words_steer_no_terminal_and_stop_nobody_who_reads_them(tmp_path, text, run):
+    scene = planned(tmp_path, metrics=[Metric("loss", 10.0)])
+    about = {"plan": history_of(scene).rounds[0].digest, "text": text}
+    for event in ("closed", "aggregate", "opened", "note"):
+        says(scene, COORDINATOR, event, files=[("[red]\u2192 x", bytes(32))], **about)
+    says(scene, "party-1", "applied", **about)
+    says(scene, "party-2", "refused", **about)
+    says(scene, COORDINATOR, "ended", text=text)
+    for options in ((), ("--json",), ("--csv",)):
+        _, output, errors = run("status", scene.shared, *options)
+        assert "\x1b" not in output + errors
+        if options == ("--json",):
+            json.loads(output, parse_constant=pytest.fail)
+        elif not options:
+            assert output.count("\nhead ") == 1
+    _, output, errors = run("ledger", "show", scene.shared / "ledger")
+    assert "\x1b" not in output + errors
+    assert isinstance(steps(scene.session("party-1")), Awaits)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 5000, '{"loss":NaN}', '{"loss":1e999}', f'{{"loss":1{"0" * 400}}}', '{"\x1b[2J":1}', "\x00"],
+)
+def test_a_training_command_measures_what_is_no_number(text):
+    found, notes = read_measured(text, [Metric("loss", 10.0)])
+    assert not found
+    assert notes
+    assert "\x1b" not in "".join(notes)
+
+
+def test_a_file_s_name_in_the_folder_steers_a_terminal(tmp_path, capfd):
+    scene = handed_in(tmp_path)
+    (scene.folder(1) / "\x1b[2Jx\n.enc").write_bytes(b"")
+    aggregator = scene.session(COORDINATOR)
+    aggregator.say = Console(quiet=False, json=False).note
+    steps(aggregator)
+    errors = capfd.readouterr().err
+    assert "is of nobody on the roster" in errors
+    assert "\x1b" not in errors
+
+
+def test_a_coordinator_who_is_late_makes_nobody_s_model_another(tmp_path, run):
+    """Until it has applied the sum itself, nobody differs from it."""
+    scene = opened(tmp_path)
+    for name in scene.parties:
+        step(scene.session(name))
+    assert len(events(scene, "applied")) == 3
+    assert run("status", scene.shared)[0] == 0
