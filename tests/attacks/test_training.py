@@ -2,31 +2,46 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+import hecli
 from hecli.cli.console import Console
 from hecli.errors import HecliError
+from hecli.formats.tensors.specs import TensorSpec
+from hecli.identity.roster import Roster
+from hecli.identity.signatures import Identity, signer
 from hecli.training.metrics import read_measured
 from hecli.training.stepping import Awaits, Did, Over, step
-from hecli.training.terms import Metric
+from hecli.training.terms import Metric, write_training
 from tests.attacks.training import (
     ALONE,
+    another,
     changed_file,
     copied,
     events,
+    files_of,
     handed_in,
     has_sent,
     history_of,
+    honest_plan,
+    move_away,
     opened,
+    plan_in,
     planned,
+    put_plan,
+    refused,
     says,
     steps,
 )
-from tests.trainings import COORDINATOR, Scene
+from tests.support import KEY, KEYS, PUBLIC, load_key, quantised_with, steps_of
+from tests.trainings import COORDINATOR, MODEL, Scene
 
 
 @pytest.fixture(autouse=True)
@@ -237,3 +252,197 @@ def test_a_coordinator_who_is_late_makes_nobody_s_model_another(tmp_path, run):
         step(scene.session(name))
     assert len(events(scene, "applied")) == 3
     assert run("status", scene.shared)[0] == 0
+
+
+# A coordinator, who makes plans.
+
+
+def moved(**fields):
+    return lambda plan: replace(plan, position=plan.position._replace(**fields))
+
+
+def quantised(**fields):
+    return lambda plan: quantised_with(plan, **fields)
+
+
+STRANGER = Identity.generate("stranger")
+PLANS = {
+    "another model": moved(model=bytes([1]) * 32),
+    "another training": moved(training=bytes([1]) * 32),
+    "another round": moved(round=2, previous=bytes([1]) * 32),
+    "another attempt": moved(attempt=2),
+    "no training": lambda plan: replace(plan, position=None),
+    "name": lambda plan: replace(plan, name="trial-0002"),
+    "other tensors": lambda plan: quantised_with(
+        replace(plan, tensors=plan.tensors[1:]), steps=steps_of(plan)[1:]
+    ),
+    "another shape": lambda plan: replace(
+        plan, tensors=(plan.tensors[0], TensorSpec("w", "float32", (4, 3)))
+    ),
+    "finer steps": lambda plan: quantised_with(plan, steps=tuple(x / 2 for x in steps_of(plan))),
+    "fewer bits": quantised(bits=8),
+    "another rounding": quantised(rounding="stochastic"),
+    "another scheme": lambda plan: replace(plan, scheme=hecli.Paillier.of(load_key("full").public)),
+    "a key": lambda plan: replace(plan, scheme=hecli.Paillier.of(PUBLIC)),
+    "room for more": lambda plan: replace(plan, capacity=plan.capacity + 1),
+    "fewer parties": lambda plan: replace(plan, min_parties=1),
+    "more parties": lambda plan: replace(plan, min_parties=3),
+    "larger weights": lambda plan: replace(plan, max_weight=1000),
+    "one party less": lambda plan: replace(
+        plan, roster=of_roster(plan.roster, parties=plan.roster.parties[1:]), capacity=2
+    ),
+    "a stranger": lambda plan: replace(
+        plan, roster=of_roster(plan.roster, stranger=STRANGER.card), capacity=4
+    ),
+    "no roster": lambda plan: replace(plan, roster=None),
+    "skipped": lambda plan: replace(plan, skipped=("x",)),
+    "metrics": lambda plan: replace(plan, metrics=("b",)),
+}
+
+
+def of_roster(roster, parties=None, stranger=None):
+    cards = [roster.cards[name] for name in parties or roster.parties]
+    others = [roster.cards[COORDINATOR]]
+    return Roster.of(cards + [stranger] * bool(stranger), others, others, coordinator=others[0])
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    return Scene(tmp_path_factory.mktemp("begun"), 3, **ALONE)
+
+
+@pytest.mark.parametrize("change", PLANS.values(), ids=PLANS)
+def test_a_coordinator_makes_another_plan_than_the_one_that_follows(begun, tmp_path, change):
+    """Whatever is different in it, nothing is sent: another model would show one party's update."""
+    scene = begun.copy_to(tmp_path)
+    put_plan(scene, change(honest_plan(scene)))
+    refused(scene.session("party-2"), "is not the plan that follows|in its plan|not signed|signed by nobody")
+    assert not has_sent(scene, "party-2")
+    assert not files_of(scene, "party-2")
+
+
+def test_a_coordinator_s_plan_is_followed_where_it_is_the_one(begun, tmp_path):
+    """Else the test above would prove nothing; the id is the coordinator's to choose."""
+    scene = begun.copy_to(tmp_path)
+    put_plan(scene, another(honest_plan(scene)))
+    steps(scene.session("party-2"))
+    assert has_sent(scene, "party-2")
+
+
+@pytest.mark.parametrize("event", ["closed", "opened"])
+def test_a_coordinator_plans_one_model_twice(tmp_path, event):
+    """Two sums about one model differ by whoever is in one of them alone."""
+    scene = handed_in(tmp_path)
+    sent = {name: scene.file(name, ".enc").read_bytes() for name in scene.parties}
+    scene.run([scene.session(COORDINATOR)], until=lambda _: bool(events(scene, event)))
+    first = plan_in(scene)
+    says(scene, COORDINATOR, "abandoned", plan=first.digest, text="again")
+    second = put_plan(scene, another(moved(attempt=2)(first)), "round-0001-2")
+    put_plan(scene, another(first))
+    for name in scene.parties:
+        with suppress(HecliError):
+            steps(scene.session(name))
+        assert not (scene.folder(1, 2) / scene.file(name, ".enc").name).exists()
+        assert scene.file(name, ".enc").read_bytes() == sent[name]
+    assert second.digest not in {each.digest for each in history_of(scene).rounds if each.number == 1}
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["own folder", "none"])
+def test_a_coordinator_shows_one_party_another_ledger(begun, tmp_path, kept):
+    """With the first one's head a fork is refused; without it, the record beside the identity remains."""
+    scene, other = begun.copy_to(tmp_path / "one"), begun.copy_to(tmp_path / "other")
+    put_plan(scene, honest_plan(scene))
+    put_plan(other, another(honest_plan(other)))
+    steps(scene.session("party-1"))
+    shutil.rmtree(scene.shared)
+    shutil.copytree(other.shared, scene.shared)
+    if kept:
+        with pytest.raises(HecliError, match="is not the one that was here before"):
+            scene.session("party-1")
+    else:
+        move_away(scene, "party-1")
+        steps(scene.session("party-1"))
+        assert "left alone" in scene.said["party-1"][-1]
+    assert not scene.file("party-1", ".enc").exists()
+
+
+def test_a_coordinator_changes_the_ledger_under_a_run(begun, tmp_path):
+    scene, other = begun.copy_to(tmp_path / "one"), begun.copy_to(tmp_path / "other")
+    put_plan(scene, honest_plan(scene))
+    put_plan(other, another(honest_plan(other)))
+    says(other, COORDINATOR, "note", text="x")
+    session = scene.session("party-1")
+    assert isinstance(step(session), Did)
+    shutil.rmtree(scene.shared / "ledger")
+    shutil.copytree(other.shared / "ledger", scene.shared / "ledger")
+    refused(session, "does not follow")
+
+
+def test_a_coordinator_begins_a_second_training_with_one_model(tmp_path):
+    """The same model is one fact, in whatever training; only --again sends a second update about it."""
+    scene = handed_in(tmp_path)
+    shutil.move(scene.shared, tmp_path / "first")
+    scene.shared.mkdir()
+    scene.begin(MODEL, 0, {})
+    move_away(scene, COORDINATOR)
+    steps(scene.session(COORDINATOR))
+    with pytest.raises(HecliError, match="belongs to another training"):
+        scene.session("party-1")
+    move_away(scene, "party-1")
+    steps(scene.session("party-1"))
+    assert "was sent before, in this training or in another" in scene.said["party-1"][-1]
+    assert not files_of(scene, "party-1")
+    steps(scene.session("party-1", again=True))
+    assert scene.file("party-1", ".enc").exists()
+
+
+def test_a_coordinator_gives_one_party_other_terms(begun, tmp_path):
+    """Who accepted one file takes no other, and two files give plans of which no updates fit together."""
+    scene = begun.copy_to(tmp_path)
+    scene.session("party-1")
+    (scene.shared / "training.hecli").unlink()
+    terms = replace(scene.begun.training, lr=2.0)
+    with (scene.shared / "training.hecli").open("wb") as out:
+        write_training(terms, out, scene.identities[COORDINATOR])
+    with pytest.raises(HecliError, match="belongs to another training"):
+        scene.session("party-1")
+    with pytest.raises(HecliError, match="is of another training than the one in the folder"):
+        scene.session("party-2")
+
+
+def test_somebody_else_than_the_coordinator_signs_terms_plans_and_ends(begun, tmp_path):
+    scene = begun.copy_to(tmp_path)
+    plan = honest_plan(scene)
+    says(scene, "party-3", "plan", plan=plan.digest)
+    says(scene, "party-3", "ended", text="enough")
+    says(scene, "party-3", "failed", plan=plan.digest, text="broken")
+    assert steps(scene.session("party-1")) == Awaits("the plan", (COORDINATOR,), 1)
+    steps(scene.session(COORDINATOR))
+    plan = plan_in(scene)
+    for event in ("abandoned", "closed", "enrolled", "opened", "failed", "ended"):
+        says(scene, "party-3", event, plan=plan.digest, text="x", files=[("round.sum", bytes(32))])
+    history = history_of(scene)
+    assert history.ended is None
+    assert not history.rounds[0].closed
+    assert not history.rounds[0].opened
+    assert not history.rounds[0].abandoned
+    file = scene.shared / "training.hecli"
+    file.write_bytes(changed_file(file, sign=signer(scene.identities["party-3"], "training")))
+    with pytest.raises(HecliError, match="is not signed by its coordinator"):
+        scene.session("party-2")
+
+
+@pytest.mark.parametrize("name", ["model.tensors", "key.pub", "round.plan", "ledger/00000002.entry"])
+def test_a_folder_has_other_files_of_the_training(tmp_path, name):
+    scene = planned(tmp_path / "one", key=KEY, masks=None)
+    other = planned(tmp_path / "two", key=KEY, masks=None, model={"b": np.ones(4), "w": np.ones((3, 4))})
+    path = f"round-0001/{name}" if name == "round.plan" else name
+    source = KEYS / "full.pub" if name == "key.pub" else other.shared / path
+    copied(source, scene.shared / path)
+    if name == "key.pub":
+        steps(scene.session("party-1"))
+        assert "skipped here" in scene.said["party-1"][-1]
+    else:
+        with pytest.raises(HecliError):
+            steps(scene.session("party-1"))
+    assert not scene.file("party-1", ".enc").exists()
