@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hecli.errors import FormatError, HecliError, RefusedError
+from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.files import open_tensors
 from hecli.ledger.chain import Link
@@ -54,7 +54,7 @@ def apply_round(session: Session, found: Closed, opened: Link) -> str:
     try:
         kept = _checked_sum(session, found, opened)
         return _moved(session, found, kept)
-    except (FormatError, RefusedError) as error:
+    except (FormatError, MismatchError, RefusedError) as error:
         if session.name not in found.round.refused and session.shared.exists(_path(found, SUM_FILE)):
             session.record("refused", plan=found.plan.digest, text=error.message)
         raise
@@ -257,5 +257,7 @@ def _check_limits(session: Session, found: Closed, model: Path, largest_step: fl
     ended = run_command(settings.check, session.own.root, variables, log, settings.limit)
     if ended.status != 0:
         raise RefusedError(
-            f"the model of round {number} was refused: the check {ended.said}", f"its output is in {log}"
+            # Everybody reads this in the ledger; what the check printed is the member's own.
+            f"the model of round {number} was refused: the check {ended.how}",
+            f"its output is in {log}",
         )

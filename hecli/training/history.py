@@ -26,7 +26,7 @@ class Round:
         aggregated: Entries about its aggregate.
         opened: Entries about its sum; the first counts.
         applied: Each member's first entry about the model after it.
-        refused: Each member's refusal of that model.
+        refused: The refusal of that model by each member who has not applied it since.
     """
 
     number: int
@@ -176,5 +176,7 @@ def _add(found: Round, link: Link, training: Training) -> None:
         found.opened.append(link)
     elif event == "applied":
         found.applied.setdefault(name, link)
+        # Files may have been exchanged for a while; who has the model refuses it no more.
+        found.refused.pop(name, None)
     elif event == "refused":
         found.refused.setdefault(name, link)

@@ -26,6 +26,8 @@ from hecli.training.history import Round
 from hecli.training.metrics import tensor_name, to_means
 from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, open_listed, plan_key
 
+VOID = "was closed with an unsound update, which is void"
+
 
 class Closed(NamedTuple):
     """A round whose contributors are fixed.
@@ -84,10 +86,15 @@ def aggregate_round(session: Session, found: Closed) -> str:
     with ExitStack() as stack:
         updates = found.updates(session, stack)
         if not kept.exists():
-            with session.own.store.create(str(kept), secret=True) as out:
-                aggregate(
-                    updates, out, plan=found.plan, identity=session.identity, work=session.settings.work
-                )
+            try:
+                with session.own.store.create(str(kept), secret=True) as out:
+                    aggregate(
+                        updates, out, plan=found.plan, identity=session.identity, work=session.settings.work
+                    )
+            except FormatError:
+                if _is_void(session, found):
+                    return f"round {found.round.number}: {VOID}"
+                raise
     digest = digest_in(kept)
     session.publish(found.round, AGGREGATE_FILE, kept)
     if digest not in _recorded(found.round.aggregated, AGGREGATE_FILE):
@@ -259,10 +266,8 @@ def open_round(session: Session, found: Closed) -> str:
             session.record("failed", plan=found.plan.digest, text=error.message)
             raise
         except FormatError:
-            # An update whose proof does not hold makes the entry void that listed it.
-            gather(session, found.round, updating(session, found.round, found.plan, found.enrolled))
-            if session.unsound.keys() & {digest for _, digest in found.closing.entry.files}:
-                return f"round {found.round.number}: was closed with an unsound update, which is void"
+            if _is_void(session, found):
+                return f"round {found.round.number}: {VOID}"
             raise
     session.publish(found.round, SUM_FILE, kept)
     digest = digest_in(kept)
@@ -325,6 +330,12 @@ def combines(session: Session) -> bool:
     makers = session.training.roster.makers("sum")
     coordinator = session.training.roster.coordinator
     return session.name == (coordinator if coordinator in makers else min(makers))
+
+
+def _is_void(session: Session, found: Closed) -> bool:
+    """Whether an update's proof does not hold, which makes the entry void that listed it."""
+    gather(session, found.round, updating(session, found.round, found.plan, found.enrolled))
+    return bool(session.unsound.keys() & {digest for _, digest in found.closing.entry.files})
 
 
 def _open(session: Session, found: Closed, stack: ExitStack, out: Any) -> None:

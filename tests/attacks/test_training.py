@@ -1,5 +1,6 @@
 """Coordinators, aggregators, keyholders, folders and other parties, against the members of a training."""
 
+import io
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import pytest
 import hecli
 from hecli.cli.console import Console
 from hecli.errors import HecliError
+from hecli.formats.reader import open_reader
 from hecli.formats.tensors.specs import TensorSpec
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity, signer
@@ -31,6 +33,7 @@ from tests.attacks.training import (
     has_sent,
     history_of,
     honest_plan,
+    listed,
     move_away,
     opened,
     plan_in,
@@ -40,7 +43,19 @@ from tests.attacks.training import (
     says,
     steps,
 )
-from tests.support import KEY, KEYS, PUBLIC, load_key, quantised_with, steps_of
+from tests.support import (
+    KEY,
+    KEYS,
+    PUBLIC,
+    body,
+    joined,
+    load_key,
+    numbers,
+    quantised_with,
+    reader,
+    rewritten,
+    steps_of,
+)
 from tests.trainings import COORDINATOR, MODEL, Scene
 
 
@@ -446,3 +461,227 @@ def test_a_folder_has_other_files_of_the_training(tmp_path, name):
         with pytest.raises(HecliError):
             steps(scene.session("party-1"))
     assert not scene.file("party-1", ".enc").exists()
+
+
+# A keyholder, who opens sums.
+
+
+UNDER_A_KEY = {"key": KEY, "masks": None}
+
+
+@pytest.fixture(scope="module", params=[UNDER_A_KEY, ALONE], ids=["key", "masks"])
+def aggregated(request, tmp_path_factory):
+    """A round that the aggregator has made the aggregate of; and the honest sum of it, in another place."""
+    scene = handed_in(tmp_path_factory.mktemp("aggregated"), **request.param)
+    scene.run([scene.session(COORDINATOR)], until=lambda _: bool(events(scene, "aggregate")))
+    other = scene.copy_to(tmp_path_factory.mktemp("other"))
+    steps(other.session(COORDINATOR))
+    return scene, (other.folder(1) / "round.sum").read_bytes()
+
+
+def published(scene, content):
+    """A sum that the keyholder puts there, and records."""
+    (scene.folder(1) / "round.sum").write_bytes(content)
+    pairs = []
+    for name in ("round.agg", "round.sum"):
+        with (scene.folder(1) / name).open("rb") as stream:
+            pairs.append((name, open_reader(stream).digest))
+    says(scene, COORDINATOR, "opened", plan=plan_in(scene).digest, files=pairs)
+
+
+def nobody_goes_on(scene, run, match):
+    """Every member refuses, says so where all see it, and has no new model."""
+    for name in scene.parties:
+        refused(scene.session(name), match)
+        assert not (scene.people / f"{name}.run" / "model-0001.npz").exists()
+        # Started again, it says so again, and signs it once.
+        refused(scene.session(name), match)
+    assert sorted(link.signer.name for link in events(scene, "refused")) == scene.parties
+    status, _, errors = run("status", scene.shared)
+    assert status == 1
+    assert all(f"{name} refuses the model" in errors for name in scene.parties)
+
+
+def test_a_keyholder_publishes_another_sum_in_a_training(aggregated, tmp_path, run):
+    """With one lane changed, in every other way as it should be."""
+    scene, total = aggregated[0].copy_to(tmp_path), io.BytesIO(aggregated[1])
+    lanes = bytearray(body(total)["lanes"])
+    lanes[-1] ^= 1
+    by = signer(scene.identities[COORDINATOR], "sum", plan_in(scene).digest)
+    published(scene, rewritten(total, body={"lanes": bytes(lanes)}, sign=by).getvalue())
+    nobody_goes_on(scene, run, "is not what|does not hold|opens to")
+
+
+@pytest.mark.parametrize("aggregated", [UNDER_A_KEY], ids=["key"], indirect=True)
+def test_a_keyholder_publishes_the_sum_of_others_than_the_round_was_closed_with(aggregated, tmp_path, run):
+    scene = aggregated[0].copy_to(tmp_path)
+    files = [scene.file(name, ".enc").read_bytes() for name in scene.parties[:2]]
+    who = scene.identities[COORDINATOR]
+    made, total = (io.BytesIO() for _ in range(2))
+    hecli.aggregate([io.BytesIO(each) for each in files], made, identity=who, jobs=1)
+    made.seek(0)
+    hecli.decrypt(made, total, KEY, updates=[io.BytesIO(each) for each in files], identity=who, jobs=1)
+    (scene.folder(1) / "round.agg").write_bytes(made.getvalue())
+    published(scene, total.getvalue())
+    nobody_goes_on(scene, run, "is of others than the round was closed with")
+
+
+@pytest.mark.parametrize("aggregated", [UNDER_A_KEY], ids=["key"], indirect=True)
+def test_a_keyholder_and_an_aggregator_publish_the_sum_of_something_else(aggregated, tmp_path, run):
+    """An aggregate of the right names, and in it one party's update three times, opened as it is."""
+    scene = aggregated[0].copy_to(tmp_path)
+    file, who = scene.folder(1) / "round.agg", scene.identities[COORDINATOR]
+    plan, size = plan_in(scene), plan_in(scene).scheme.block_size
+    found = body(io.BytesIO(scene.file("party-1", ".enc").read_bytes()))
+    tripled = {
+        part: joined((pow(each, 3, PUBLIC.n**2) for each in numbers(found[part], size)), size)
+        for part in ("lanes", "control")
+    }
+    file.write_bytes(changed_file(file, body=tripled, sign=signer(who, "aggregate", plan.digest)))
+    total = io.BytesIO()
+    hecli.decrypt(io.BytesIO(file.read_bytes()), total, KEY, identity=who, jobs=1, unverified=True)
+    published(scene, total.getvalue())
+    nobody_goes_on(scene, run, "is not the product of the updates")
+
+
+def test_a_keyholder_opens_two_sums_about_one_model(tmp_path):
+    """Two closings, in two copies of the folder: the record beside the key is about the model."""
+    scene = handed_in(tmp_path / "one", key=KEY, masks=None)
+    other = scene.copy_to(tmp_path / "other")
+    for each, names in ((scene, scene.parties[:2]), (other, scene.parties[1:])):
+        says(each, COORDINATOR, "closed", plan=plan_in(each).digest, files=listed(each, names))
+    steps(scene.session(COORDINATOR))
+    assert events(scene, "opened")
+    copied(scene.root / "hecli.key.opened", other.root / "hecli.key.opened")
+    error = refused(other.session(COORDINATOR), "another aggregate of this plan or model was opened before")
+    assert "--again" in error.hint
+    assert not events(other, "opened")
+
+
+def test_a_keyholder_s_refusal_is_over_once_the_sum_is_applied(aggregated, tmp_path, run):
+    """The folder has an update exchanged for a while: whoever refused it then goes on afterwards."""
+    scene = aggregated[0].copy_to(tmp_path)
+    published(scene, aggregated[1])
+    file = scene.file("party-3", ".enc")
+    whole = file.read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 1
+    file.write_bytes(damaged)
+    refused(scene.session("party-1"))
+    assert run("status", scene.shared)[0] == 1
+    file.write_bytes(whole)
+    steps(scene.session("party-1"))
+    assert events(scene, "applied")
+    assert run("status", scene.shared)[0] == 0
+
+
+def test_a_member_s_check_is_its_own(tmp_path):
+    """What it printed about the member's data is in the member's log, and in no entry."""
+    scene = opened(tmp_path)
+    check = ["sh", "-c", "echo patient 4711 is wrong; exit 1"]
+    error = refused(scene.session("party-1", check=check), "was refused: the check ended with status 1")
+    assert "log" in error.hint
+    assert "4711" not in events(scene, "refused")[0].entry.text
+
+
+# An aggregator, who says who is in a round.
+
+
+def closings(scene):
+    """False lists of a closing, by what is wrong."""
+    whole = listed(scene, scene.parties)
+    (file, digest), *_ = whole
+    return {
+        "nobody's": [*whole[1:], (f"{STRANGER.card.fingerprint}.enc", digest)],
+        "twice": [*whole, (file, digest)],
+        "twice, another": [*whole, (file, bytes(32))],
+        "too few": whole[:1],
+        "nobody": [],
+        "the coordinator's": [*whole, (f"{scene.identities[COORDINATOR].card.fingerprint}.enc", digest)],
+        "a path": [(f"../{name}", each) for name, each in whole],
+        "another's name": [*whole[1:], (whole[1][0], digest)],
+        "another kind": [(name.replace(".enc", ".sum"), each) for name, each in whole],
+    }
+
+
+@pytest.fixture(scope="module")
+def handed(tmp_path_factory):
+    return handed_in(tmp_path_factory.mktemp("handed"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "nobody's",
+        "twice",
+        "twice, another",
+        "too few",
+        "nobody",
+        "the coordinator's",
+        "a path",
+        "another's name",
+        "another kind",
+    ],
+)
+def test_an_aggregator_closes_a_round_with_a_false_list(handed, tmp_path, wrong):
+    """It is nothing, and the first sound one counts."""
+    scene = handed.copy_to(tmp_path)
+    says(scene, COORDINATOR, "closed", plan=plan_in(scene).digest, files=closings(scene)[wrong])
+    assert steps(scene.session("party-1")).what == "the closing"
+    steps(scene.session(COORDINATOR))
+    steps(scene.session("party-1"))
+    assert len(events(scene, "closed")) == 2
+    assert "party-1" in {link.signer.name for link in events(scene, "applied")}
+
+
+def test_an_aggregator_closes_with_files_that_nobody_has(handed, tmp_path):
+    """Nothing is opened, and nobody is in it who did not send that file."""
+    scene = handed.copy_to(tmp_path)
+    files = [(name, bytes(32)) for name, _ in listed(scene, scene.parties)]
+    says(scene, COORDINATOR, "closed", plan=plan_in(scene).digest, files=files)
+    for name in (*scene.parties, COORDINATOR):
+        with suppress(HecliError):
+            steps(scene.session(name))
+    assert not events(scene, "opened")
+    assert any("was closed without this party's update" in line for line in scene.said["party-1"])
+
+
+def test_an_aggregator_closes_with_an_update_whose_proof_does_not_hold(tmp_path):
+    """A party and the aggregator together: the entry is void, and a later one without it counts."""
+    scene = handed_in(tmp_path, 4, key=KEY, masks=None)
+    file, plan = scene.file("party-4", ".enc"), plan_in(scene)
+    nothing = {"proofs": bytes(len(body(io.BytesIO(file.read_bytes()))["proofs"]))}
+    by = signer(scene.identities["party-4"], "update", plan.digest)
+    file.write_bytes(changed_file(file, body=nothing, sign=by))
+    says(scene, COORDINATOR, "closed", plan=plan.digest, files=listed(scene, scene.parties))
+    session = scene.session(COORDINATOR)
+    session.training = replace(session.training, deadline=0)
+    steps(session)
+    sessions = [scene.session(name) for name in scene.parties[:3]]
+    for each in sessions:
+        steps(each)
+        assert each.own.applied()[0]["contributors"] == ["party-1", "party-2", "party-3"]
+    assert not events(scene, "refused")
+
+
+def test_an_aggregator_closes_twice_with_different_parties(tmp_path):
+    """The first counts, for everybody; about the other nobody answers, not in a copy of the folder either."""
+    scene = handed_in(tmp_path / "one", 4, key=None, masks=1)
+    other = scene.copy_to(tmp_path / "other")
+    one, two = scene.parties[:3], scene.parties[1:]
+    digest = plan_in(scene).digest
+    says(scene, COORDINATOR, "closed", plan=digest, files=listed(scene, one))
+    says(scene, COORDINATOR, "closed", plan=digest, files=listed(scene, two))
+    says(other, COORDINATOR, "closed", plan=digest, files=listed(other, two))
+    scene.run(scene.all(), until=lambda _: bool(events(scene, "opened")))
+    with scene.file("party-2", ".ans").open("rb") as stream:
+        assert [owner for owner, _ in reader(stream).header["self_shares"]] == one
+    steps(other.session(COORDINATOR))
+    for name in scene.parties:
+        record = scene.people / f"{name}.id.answered"
+        if not record.exists():
+            continue
+        copied(record, other.people / record.name)
+        refused(other.session(name), "other parties of this plan or model were answered about before")
+        assert not other.file(name, ".ans").exists()
+    assert len(list(scene.people.glob("*.answered"))) >= 3
