@@ -19,6 +19,7 @@ from hecli.formats.reader import open_reader
 from hecli.formats.tensors.specs import TensorSpec
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity, signer
+from hecli.training import applying
 from hecli.training.metrics import read_measured
 from hecli.training.stepping import Awaits, Did, Over, step
 from hecli.training.terms import Metric, write_training
@@ -556,6 +557,26 @@ def test_a_keyholder_opens_two_sums_about_one_model(tmp_path):
     error = refused(other.session(COORDINATOR), "another aggregate of this plan or model was opened before")
     assert "--again" in error.hint
     assert not events(other, "opened")
+
+
+def test_a_keyholder_exchanges_a_sum_between_the_check_and_its_use(aggregated, tmp_path, monkeypatch):
+    """Two sums, both signed: the true one is there to be checked, and then in the same file the other."""
+    scene, total = aggregated[0].copy_to(tmp_path), io.BytesIO(aggregated[1])
+    published(scene, aggregated[1])
+    by = signer(scene.identities[COORDINATOR], "sum", plan_in(scene).digest)
+    lanes = body(total)["lanes"]
+    false = rewritten(total, body={"lanes": bytes(len(lanes))}, sign=by).getvalue()
+    checked = applying.verify_sum
+
+    def exchange(*arguments, **options):
+        checked(*arguments, **options)
+        with (scene.folder(1) / "round.sum").open("r+b") as stream:
+            stream.write(false)
+
+    monkeypatch.setattr(applying, "verify_sum", exchange)
+    session = scene.session("party-1")
+    step(session)
+    assert session.own.applied()[0]["sum"] == open_reader(total).digest.hex()
 
 
 def test_a_keyholder_s_refusal_is_over_once_the_sum_is_applied(aggregated, tmp_path, run):
