@@ -169,7 +169,7 @@ def _checked_sum(session: Session, found: Closed, opened: Link) -> Path:
             raise FormatError(f"{reader.name}: counts another update of {session.name}", BAD_SUM)
         if not trusted:
             # Whoever opened it has checked all of this before.
-            check_aggregate(session, found)
+            check_aggregate(session, found, header.aggregate)
             _check_opened(session, found, total, stack)
     return kept
 

@@ -19,7 +19,7 @@ from hecli.formats.reader import open_reader
 from hecli.formats.tensors.specs import TensorSpec
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity, signer
-from hecli.training import applying
+from hecli.training import applying, opening
 from hecli.training.metrics import read_measured
 from hecli.training.stepping import Awaits, Did, Over, step
 from hecli.training.terms import Metric, write_training
@@ -531,6 +531,37 @@ def test_a_keyholder_publishes_the_sum_of_others_than_the_round_was_closed_with(
 def test_a_keyholder_and_an_aggregator_publish_the_sum_of_something_else(aggregated, tmp_path, run):
     """An aggregate of the right names, and in it one party's update three times, opened as it is."""
     scene = aggregated[0].copy_to(tmp_path)
+    made, total = one_party_s(scene)
+    (scene.folder(1) / "round.agg").write_bytes(made)
+    published(scene, total)
+    nobody_goes_on(scene, run, "is not the product of the updates")
+
+
+@pytest.mark.parametrize("aggregated", [UNDER_A_KEY], ids=["key"], indirect=True)
+def test_a_keyholder_and_an_aggregator_exchange_an_aggregate_between_two_checks(
+    aggregated, tmp_path, monkeypatch
+):
+    """The true one is there to be made again, and then in the same file the one that was opened."""
+    scene = aggregated[0].copy_to(tmp_path)
+    file = scene.folder(1) / "round.agg"
+    true = file.read_bytes()
+    made, total = one_party_s(scene)
+    file.write_bytes(made)
+    published(scene, total)
+    file.write_bytes(true)
+    checked = opening.check_recomputed
+
+    def exchange(*arguments, **options):
+        checked(*arguments, **options)
+        file.write_bytes(made)
+
+    monkeypatch.setattr(opening, "check_recomputed", exchange)
+    refused(scene.session("party-1"), "is not the aggregate that was opened")
+    assert not (scene.people / "party-1.run" / "model-0001.npz").exists()
+
+
+def one_party_s(scene):
+    """An aggregate that lists all, in which one party's update is three times; and its sum."""
     file, who = scene.folder(1) / "round.agg", scene.identities[COORDINATOR]
     plan, size = plan_in(scene), plan_in(scene).scheme.block_size
     found = body(io.BytesIO(scene.file("party-1", ".enc").read_bytes()))
@@ -538,11 +569,10 @@ def test_a_keyholder_and_an_aggregator_publish_the_sum_of_something_else(aggrega
         part: joined((pow(each, 3, PUBLIC.n**2) for each in numbers(found[part], size)), size)
         for part in ("lanes", "control")
     }
-    file.write_bytes(changed_file(file, body=tripled, sign=signer(who, "aggregate", plan.digest)))
+    made = changed_file(file, body=tripled, sign=signer(who, "aggregate", plan.digest))
     total = io.BytesIO()
-    hecli.decrypt(io.BytesIO(file.read_bytes()), total, KEY, identity=who, jobs=1, unverified=True)
-    published(scene, total.getvalue())
-    nobody_goes_on(scene, run, "is not the product of the updates")
+    hecli.decrypt(io.BytesIO(made), total, KEY, identity=who, jobs=1, unverified=True)
+    return made, total.getvalue()
 
 
 def test_a_keyholder_opens_two_sums_about_one_model(tmp_path):
