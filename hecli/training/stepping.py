@@ -10,7 +10,7 @@ from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.training.applying import apply_round, others_differ, record_applied, stop_reason
 from hecli.training.closing import Stage, close, enrolling, fixed_by, listed_in, missing_in, updating
-from hecli.training.contributing import contribute, elsewhere, enroll, handed_in
+from hecli.training.contributing import contribute, elsewhere, enroll, handed_in, is_mine
 from hecli.training.history import History, Round
 from hecli.training.opening import (
     Closed,
@@ -132,8 +132,7 @@ def _in_round(session: Session, history: History, applied: Sequence[dict[str, An
     if first is not None:
         enrolled = fixed_by(session, found, first)
         if enrolled is None:
-            own = session.file(session.name, first.suffix)
-            if session.may("enrollment") and session.digest_of(found, own) is None:
+            if session.may("enrollment") and not _is_enrolled(session, found, plan):
                 enroll(session, found, plan)
                 return Did(f"round {found.number}: enrolled")
             return _gathering(session, found, first, "enrollments")
@@ -182,11 +181,11 @@ def _in_closed(session: Session, found: Closed) -> Outcome:
         return Awaits("the aggregate", _makers(session, "aggregate"), number)
     needed = answers_needed(found)
     enrolled = {} if found.enrolled is None else listed_in(session, found.enrolled, ".enroll")
-    if needed and session.name in enrolled and not _is_there(session, found, ".ans"):
+    if needed and session.name in enrolled and not _is_there(session, found.round, found.plan, ".ans"):
         return Did(answer_round(session, found))
     sharing = found.plan.scheme.sharing
     holds = sharing is not None and session.may("partial") and session.secrets.share is not None
-    if holds and not _is_there(session, found, ".part"):
+    if holds and not _is_there(session, found.round, found.plan, ".part"):
         return Did(make_partial(session, found))
     if needed and len(answered := answers_of(session, found)) < needed:
         return Awaits("answers", tuple(name for name in enrolled if name not in answered), number)
@@ -198,13 +197,20 @@ def _in_closed(session: Session, found: Closed) -> Outcome:
     return Awaits("the sum", _makers(session, "sum"), number)
 
 
-def _is_there(session: Session, found: Closed, suffix: str) -> bool:
+def _is_enrolled(session: Session, found: Round, plan: Plan) -> bool:
+    """Whether one's own enrollment is in the round's folder, as it was made here, or from another machine."""
+    if session.own.path(found.number, f"{plan_key(plan)}.enroll").exists():
+        return _is_there(session, found, plan, ".enroll")
+    return is_mine(session, found, session.file(session.name, ".enroll"))
+
+
+def _is_there(session: Session, found: Round, plan: Plan, suffix: str) -> bool:
     """Whether one's own file is in the round's folder, as it was made."""
-    kept = session.own.path(found.round.number, f"{plan_key(found.plan)}{suffix}")
+    kept = session.own.path(found.number, f"{plan_key(plan)}{suffix}")
     if not kept.exists():
         return False
     name = session.file(session.name, suffix)
-    with kept.open("rb") as mine, suppress(HecliError), session.opened(found.round, name) as there:
+    with kept.open("rb") as mine, suppress(HecliError), session.opened(found, name) as there:
         if there.seek(0, 2) != mine.seek(0, 2):
             return False
         there.seek(0)

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import stat
+import threading
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -15,10 +16,13 @@ import pytest
 import hecli
 from hecli.cli.console import Console
 from hecli.errors import HecliError
+from hecli.formats import envelope
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.specs import TensorSpec
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity, signer
+from hecli.ledger.entry import Entry
+from hecli.storage.use_record_file import parse_record
 from hecli.training import applying, opening
 from hecli.training.metrics import read_measured
 from hecli.training.stepping import Awaits, Did, Over, step
@@ -34,6 +38,7 @@ from tests.attacks.training import (
     has_sent,
     history_of,
     honest_plan,
+    ledger_of,
     listed,
     move_away,
     opened,
@@ -57,7 +62,7 @@ from tests.support import (
     rewritten,
     steps_of,
 )
-from tests.trainings import COORDINATOR, MODEL, Scene
+from tests.trainings import COORDINATOR, MODEL, Killed, Scene, killed_at
 
 
 @pytest.fixture(autouse=True)
@@ -736,3 +741,273 @@ def test_an_aggregator_closes_twice_with_different_parties(tmp_path):
         refused(other.session(name), "other parties of this plan or model were answered about before")
         assert not other.file(name, ".ans").exists()
     assert len(list(scene.people.glob("*.answered"))) >= 3
+
+
+# Files of other times and places.
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory):
+    """A training of two rounds that is over."""
+    scene = Scene(tmp_path_factory.mktemp("twice"), 2, **ALONE)
+    scene.run(scene.all())
+    return scene
+
+
+def test_a_folder_replays_an_earlier_round_s_update(tmp_path):
+    """Before the party's own of this round is there, and in its place."""
+    scene = handed_in(tmp_path, rounds=2)
+    old = scene.file("party-2", ".enc").read_bytes()
+    scene.run(scene.all(), until=lambda _: len(events(scene, "plan")) == 2)
+    file = scene.file("party-2", ".enc", 2)
+    file.write_bytes(old)
+    for name in ("party-1", "party-3"):
+        steps(scene.session(name))
+    aggregator = scene.session(COORDINATOR)
+    assert steps(aggregator) == Awaits("updates", ("party-2",), 2)
+    assert any("the file of party-2 is left out" in line for line in scene.said[COORDINATOR])
+    ended = scene.run([aggregator, *(scene.session(name) for name in scene.parties)])
+    assert {type(each) for each in ended.values()} == {Over}
+    assert file.read_bytes() != old
+
+
+@pytest.mark.parametrize("name", ["round.agg", "round.sum"])
+def test_a_folder_replays_an_earlier_round_s_aggregate_or_sum(tmp_path, name):
+    scene = Scene(tmp_path, 2, **ALONE)
+    scene.run(scene.all(), until=lambda _: len(events(scene, "opened")) == 2)
+    true = (scene.folder(2) / name).read_bytes()
+    copied(scene.folder(1) / name, scene.folder(2) / name)
+    error = refused(scene.session("party-1"), "is not the one in the ledger|is not the aggregate that was")
+    assert error.hint
+    (scene.folder(2) / name).write_bytes(true)
+    assert isinstance(steps(scene.session("party-1")), Over)
+
+
+@pytest.mark.parametrize("suffix", [".ans", ".enroll"])
+def test_a_folder_exchanges_what_parties_answer_and_enroll(tmp_path, suffix):
+    """Another's under one's own name, and one of another round; the party puts its own back."""
+    scene = Scene(tmp_path, 4, key=None, masks=1)
+    file = scene.file("party-2", suffix, 2)
+    scene.run(scene.all(), until=lambda _: file.exists())
+    for source in (scene.file("party-3", suffix), scene.file("party-2", suffix)):
+        copied(source, file)
+        with suppress(HecliError):
+            steps(scene.session(COORDINATOR))
+    ended = scene.run(scene.all())
+    assert {type(each) for each in ended.values()} == {Over}
+    assert not events(scene, "refused")
+
+
+def test_a_folder_has_another_s_enrollment_lie_under_a_party_s_name(tmp_path):
+    """Before the party has enrolled itself, which it then does all the same."""
+    scene = planned(tmp_path, 4, masks=1)
+    step(scene.session("party-3"))
+    copied(scene.file("party-3", ".enroll"), scene.file("party-2", ".enroll"))
+    assert isinstance(step(scene.session("party-2")), Did)
+    assert listed(scene, ["party-2"], ".enroll")[0][1] != listed(scene, ["party-3"], ".enroll")[0][1]
+
+
+@pytest.mark.parametrize("back", [1, 3])
+def test_a_folder_is_rolled_back(twice, tmp_path, back):
+    """All of it, ledger and rounds: whoever has seen more refuses, and does nothing."""
+    scene = twice.copy_to(tmp_path)
+    for file in sorted((scene.shared / "ledger").iterdir())[-back:]:
+        file.unlink()
+    shutil.rmtree(scene.folder(2))
+    for name in (*scene.parties, COORDINATOR):
+        with pytest.raises(HecliError, match="the tail was cut off"):
+            scene.session(name)
+
+
+def test_a_folder_has_the_ledger_s_entries_in_another_order(twice, tmp_path):
+    scene = twice.copy_to(tmp_path)
+    one, two = (scene.shared / "ledger" / f"{number:08}.entry" for number in (4, 5))
+    first = one.read_bytes()
+    copied(two, one)
+    two.write_bytes(first)
+    with pytest.raises(HecliError, match="the ledger ledger is broken"):
+        scene.session("party-1")
+
+
+def test_a_folder_has_an_entry_taken_out_or_changed(twice, tmp_path):
+    scene = twice.copy_to(tmp_path)
+    file = scene.shared / "ledger" / "00000005.entry"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(HecliError, match="the ledger ledger is broken"):
+        scene.session("party-1")
+    file.unlink()
+    with pytest.raises(HecliError, match="the ledger ledger is broken"):
+        scene.session("party-1")
+
+
+def test_a_folder_withholds_files_and_puts_them_back(tmp_path):
+    """Nothing is lost but time, and nobody is blamed for it in the ledger."""
+    scene = opened(tmp_path, **UNDER_A_KEY, rounds=1)
+    for name in ("round.sum", "round.agg", scene.file("party-2", ".enc").name):
+        file = scene.folder(1) / name
+        file.rename(tmp_path / "withheld")
+        with suppress(HecliError):
+            steps(scene.session("party-1"))
+        (tmp_path / "withheld").rename(file)
+    assert not events(scene, "refused")
+    assert isinstance(steps(scene.session("party-1")), Over)
+
+
+def test_a_stranger_writes_into_the_ledger(begun, tmp_path):
+    """Whoever is on no roster breaks the ledger at most, and begins no round."""
+    scene = begun.copy_to(tmp_path)
+    last = ledger_of(scene).last
+    out = io.BytesIO()
+    entry = Entry(
+        number=last.entry.number + 1,
+        previous=last.digest,
+        event="ended",
+        party=STRANGER.card.name,
+        time=last.entry.time,
+        plan=b"",
+        files=(),
+        cards=(),
+        text="enough",
+    )
+    envelope.write(out, "entry", entry.header(), sign=signer(STRANGER, "entry"))
+    (scene.shared / "ledger" / f"{entry.number:08}.entry").write_bytes(out.getvalue())
+    with pytest.raises(HecliError, match="is on no roster of this ledger"):
+        scene.session("party-1")
+
+
+# Another party.
+
+
+def test_a_party_says_that_it_has_another_model(tmp_path, run):
+    """It is named, by everybody's run and by status, and nobody's model changes for it."""
+    scene = opened(tmp_path, rounds=1)
+    total = dict(events(scene, "opened")[0].entry.files)["round.sum"]
+    files = [("round.sum", total), ("model", bytes(32))]
+    says(scene, "party-3", "applied", plan=plan_in(scene).digest, files=files)
+    for name in ("party-1", COORDINATOR):
+        assert isinstance(steps(scene.session(name)), Over)
+        line = "round 1: party-3 says that it has another model; that is ignored"
+        assert line in scene.said[name]
+    status, _, errors = run("status", scene.shared)
+    assert status == 1
+    assert "party-3 has another model" in errors
+
+
+def test_a_party_says_that_it_refuses_a_good_model(tmp_path):
+    scene = opened(tmp_path)
+    says(scene, "party-3", "refused", plan=plan_in(scene).digest, text="[red]false")
+    scene.run([scene.session(name) for name in (COORDINATOR, "party-1", "party-2")])
+    assert "round 1: party-3 refuses the model: [red]false" in scene.said["party-1"]
+    assert scene.file("party-1", ".enc", 2).exists()
+
+
+def test_a_party_sends_another_kind_of_file_as_its_update(tmp_path):
+    scene = handed_in(tmp_path)
+    for content in (b"", b"x" * 5000, (scene.shared / "training.hecli").read_bytes()):
+        scene.file("party-3", ".enc").write_bytes(content)
+        assert steps(scene.session(COORDINATOR)) == Awaits("updates", ("party-3",), 1)
+        assert "the file of party-3 is left out" in scene.said[COORDINATOR][-1] or not content
+
+
+# A party's own runs.
+
+
+def sent_digests(scene, name):
+    """What stands for the updates that a party's identity has on record."""
+    path = scene.people / f"{name}.id.sent"
+    return {digest for _, digest in parse_record(reader(io.BytesIO(path.read_bytes())))}
+
+
+@pytest.mark.parametrize("scheme", [UNDER_A_KEY, {"key": None, "masks": 1}], ids=["key", "masks"])
+def test_a_party_s_run_is_killed_anywhere_and_sends_one_update(tmp_path, scheme, monkeypatch):
+    """Whatever leaves the machine about one model is the same, though the command gives another each time."""
+    scene = planned(tmp_path / "scene", 4, **scheme)
+    if scheme["key"] is None:
+        for name in scene.parties:
+            step(scene.session(name))
+        step(scene.session(COORDINATOR))
+    for count in range(1, 60):
+        scene.targets["party-1"] = float(count)
+        with killed_at(monkeypatch, count) as seen, suppress(Killed):
+            session = scene.session("party-1", train=scene.train("party-1"))
+            steps(session)
+        if seen[0] < count:
+            break
+    else:
+        raise AssertionError("it does not end")
+    assert count > 5
+    assert scene.file("party-1", ".enc").exists()
+    assert len(sent_digests(scene, "party-1")) == 1
+    masked = scene.people / "party-1.id.masked"
+    if masked.exists():
+        found = {digest for _, digest in parse_record(reader(io.BytesIO(masked.read_bytes())))}
+        assert found == sent_digests(scene, "party-1")
+
+
+def test_a_party_runs_twice_at_once(tmp_path):
+    """Each takes a step after the other: the second finds what the first one fixed."""
+    scene = planned(tmp_path)
+    train = ["sh", "-c", f"sleep 0.3; {scene.copying('party-1')[2]}"]
+    sessions = [scene.session("party-1", train=train) for _ in range(2)]
+    done = []
+
+    def one(session):
+        with session.own.locked():
+            done.append(step(session))
+
+    threads = [threading.Thread(target=one, args=(each,)) for each in sessions]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(30)
+    assert sorted(type(each).__name__ for each in done) == ["Awaits", "Did"]
+    assert len(sent_digests(scene, "party-1")) == 1
+
+
+@pytest.mark.parametrize("record", [True, False], ids=["with records", "identity alone"])
+def test_a_party_s_other_machine_leaves_the_round_alone(tmp_path, record):
+    """Without the update that was fixed: by the record beside the identity, or by what is in the folder."""
+    scene = handed_in(tmp_path)
+    before = scene.file("party-1", ".enc").read_bytes()
+    move_away(scene, "party-1")
+    if not record:
+        (scene.people / "party-1.id.sent").unlink()
+    assert isinstance(steps(scene.session("party-1")), Awaits)
+    assert "left alone" in scene.said["party-1"][-1]
+    assert scene.file("party-1", ".enc").read_bytes() == before
+    ended = scene.run(scene.all())
+    assert {type(each) for each in ended.values()} == {Over}
+
+
+def test_a_party_s_second_machine_is_asked_for_another_update_in_a_new_attempt(tmp_path):
+    """The file of the first attempt is withheld; the record goes by the model, whatever the plan."""
+    scene = handed_in(tmp_path)
+    scene.file("party-1", ".enc").unlink()
+    says(scene, COORDINATOR, "abandoned", plan=plan_in(scene).digest, text="late")
+    steps(scene.session(COORDINATOR))
+    move_away(scene, "party-1")
+    steps(scene.session("party-1"))
+    assert "left alone" in scene.said["party-1"][-1]
+    assert not (scene.folder(1, 2) / scene.file("party-1", ".enc").name).exists()
+
+
+def test_a_party_s_new_attempt_is_with_the_same_update(tmp_path):
+    """Trained once: a new plan for a model shows nothing that the first did not."""
+    scene = handed_in(tmp_path)
+    before = sent_digests(scene, "party-1")
+    says(scene, COORDINATOR, "abandoned", plan=plan_in(scene).digest, text="late")
+    steps(scene.session(COORDINATOR))
+    steps(scene.session("party-1", train=["false"]))
+    assert (scene.folder(1, 2) / scene.file("party-1", ".enc").name).exists()
+    assert sent_digests(scene, "party-1") == before
+
+
+def test_a_party_s_passphrase_reaches_its_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("HECLI_PASSPHRASE", "secret")
+    scene = planned(tmp_path)
+    steps(scene.session("party-1", train=["sh", "-c", "env; exit 1"]))
+    log = next((scene.people / "party-1.run" / "log").iterdir()).read_text()
+    assert "HECLI_MODEL" in log
+    assert "secret" not in log
