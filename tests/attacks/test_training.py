@@ -163,6 +163,24 @@ def test_a_folder_is_full_of_giant_files(tmp_path):
     assert answer.stat().st_size < 1 << 20
 
 
+@pytest.mark.parametrize("name", ["round-0001/round.plan", "model.tensors", "training.hecli", "key.pub"])
+def test_a_folder_has_a_giant_in_the_place_of_a_small_file(tmp_path, name):
+    scene = planned(tmp_path, **UNDER_A_KEY)
+    giant(scene.shared / name)
+    with alarm(), suppress(HecliError):
+        steps(scene.session("party-1"))
+    assert not scene.file("party-1", ".enc").exists()
+
+
+def test_a_folder_gives_the_first_model_in_a_container_of_its_own(begun, tmp_path):
+    """Such as an archive that unpacks to a terabyte, or one that PyTorch is to read."""
+    scene = begun.copy_to(tmp_path)
+    with (scene.shared / "model.tensors").open("wb") as out:
+        np.savez(out, **MODEL)
+    with pytest.raises(HecliError):
+        scene.session("party-1")
+
+
 def names_to_be(scene):
     """Files of several members, before they are made."""
     own = [scene.file(f"party-{at}", suffix) for at, suffix in enumerate((".enc", ".enroll", ".ans"), 1)]
