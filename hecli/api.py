@@ -15,13 +15,15 @@ from contextlib import ExitStack
 from typing import Any, BinaryIO, TypeVar
 
 from hecli.executors.processes import processes
-from hecli.formats.reader import name_of, open_reader
+from hecli.formats.reader import open_reader
 from hecli.formats.tensors.arrays import of_arrays, to_arrays
 from hecli.formats.tensors.files import open_tensors, streams
 from hecli.identity.files import read_card as _read_card
 from hecli.identity.files import read_identity as _read_identity
 from hecli.identity.files import write_card as _write_card
 from hecli.identity.files import write_identity as _write_identity
+from hecli.inspection.inspect import inspect as _inspect
+from hecli.inspection.verify import verify as _verify
 from hecli.plan.files import read_plan as _read_plan
 from hecli.plan.files import write_plan as _write_plan
 from hecli.plan.making import make_plan as _make_plan
@@ -34,9 +36,9 @@ from hecli.rounds.decrypt import decrypt as _decrypt
 from hecli.rounds.encode import encode as _encode
 from hecli.rounds.encrypt import encrypt as _encrypt
 from hecli.rounds.enroll import enroll as _enroll
-from hecli.rounds.inspect import inspect as _inspect
+from hecli.rounds.next_plan import next_plan as _next_plan
+from hecli.rounds.next_plan import open_example
 from hecli.rounds.partial import partial as _partial
-from hecli.rounds.verify import verify as _verify
 from hecli.rounds.verify_aggregate import verify_aggregate as _verify_aggregate
 from hecli.rounds.verify_sum import verify_sum as _verify_sum
 from hecli.schemes.paillier.jwk import read_jwk as _read_jwk
@@ -94,10 +96,10 @@ def _tensors(stack: ExitStack, name: str, value: Any) -> Any:
     return _file(stack, name, value)
 
 
-def _tensor_file(stack: ExitStack, name: str, value: Any) -> Any:
-    """The same, opened."""
+def _example(stack: ExitStack, name: str, value: Any) -> Any:
+    """The same, opened; or the sum of a round, a path or a stream."""
     found = _tensors(stack, name, value)
-    return found if isinstance(value, Mapping) else open_tensors(found, name_of(found))
+    return found if isinstance(value, Mapping) else open_example(found)
 
 
 def _output(stack: ExitStack, name: str, value: Any) -> Any:
@@ -112,6 +114,14 @@ def _secret_output(stack: ExitStack, name: str, value: Any) -> Any:
     if isinstance(value, str | os.PathLike):
         return stack.enter_context(LOCAL.create(os.fspath(value), secret=True))
     return _stream(name, value)
+
+
+def _patterns(stack: ExitStack, name: str, value: Any) -> Any:
+    """Patterns of names, as they are."""
+    del stack
+    if isinstance(value, str):
+        raise TypeError(f"{name} takes a list of patterns, not str")
+    return value
 
 
 def _record(use: str) -> Take:
@@ -210,7 +220,8 @@ verify_sum = _public(
     _verify_sum, total=_file, aggregate=_file, partials=_files, enrollments=_files, answers=_files
 )
 apply = _public(_apply, total=_file, out=_output, model=_tensors)
-make_plan = _public(_make_plan, like=_tensor_file)
+make_plan = _public(_make_plan, like=_example, skip=_patterns)
+next_plan = _public(_next_plan, total=_file)
 read_plan = _public(_read_plan, reader=_reader)
 write_plan = _public(_write_plan, out=_output)
 read_card = _public(_read_card, reader=_reader)
@@ -254,7 +265,7 @@ def next_model(total: Any, model: Any, *, plan: Any = None, rule: str = "sgd", l
         model: The model: a path, a binary stream or a mapping of names to arrays.
         plan: The plan that the sum must follow; without it, its own is believed.
         rule: `sgd` subtracts lr times the mean, `add` adds it, `replace` takes it.
-        lr: The learning rate of `sgd`.
+        lr: The learning rate.
 
     Returns:
         The next model, as a mapping of names to arrays.

@@ -128,11 +128,47 @@ def test_quiet_says_nothing(grads, run):
 
 def test_clipping_is_reported_by_whom_it_concerns(grads, run):
     np.save(grads / "far.npy", np.array([1e9, 0], np.float32))
-    assert "warning: 1 value out of range clipped (50%): arr_0 1" in run("encrypt", "far.npy")[2]
+    assert "warning: 1 value (50 %) clipped: arr_0 1 (50 %)" in run("encrypt", "far.npy")[2]
     assert run("encrypt", "far.npy", "--strict", "-o", "x")[0] == 1
     run("encrypt", "a.npy")
     run("aggregate", "far.enc", "a.enc")
-    assert "warning: 1 value clipped by the parties together" in run("decrypt", "round.agg")[2]
+    says = "warning: 1 value (25 %) clipped by the parties together"
+    assert says in run("decrypt", "round.agg")[2]
+    assert says in run("apply", "round.sum")[2]
+    status, output, errors = run("apply", "round.sum", "-o", "x.npy", "--json")
+    assert (status, json.loads(output)["clipped"]) == (0, 1)
+    assert says in errors
+
+
+@pytest.mark.parametrize(
+    ("size", "in_large", "in_small", "says"),
+    [
+        (10, 0, 10, "warning: 10 values (0.99 %) clipped: small 10 (100 %)"),
+        (1000, 5, 0, "5 values (0.25 %) clipped: large 5 (0.5 %)"),
+        (1000, 10, 0, "warning: 10 values (0.5 %) clipped: large 10 (1 %)"),
+        (1000, 9, 9, "18 values (0.9 %) clipped: large 9 (0.9 %), small 9 (0.9 %)"),
+    ],
+)
+def test_clipping_is_a_warning_from_one_percent_of_a_tensor(place, run, size, in_large, in_small, says):
+    values = {"large": np.zeros(1000), "small": np.zeros(size)}
+    values["large"][:in_large] = 1000
+    values["small"][:in_small] = -1000
+    np.savez(place / "a.npz", **values)
+    run("plan", "--like", "a.npz", "--parties", 2, "--range", 1)
+    for command_ in ("encode", "encrypt"):
+        status, _, errors = run(command_, "a.npz", "--plan", "round.plan")
+        assert (status, errors.splitlines()[0]) == (0, says)
+    # Of an encoded file the total alone is known.
+    total = in_large + in_small
+    warns = "warning: " if total / (1000 + size) >= 0.01 else ""
+    assert run("encrypt", "a.int", "--force")[2].startswith(f"{warns}{total} values (")
+
+
+def test_a_share_of_next_to_nothing_is_no_number_with_an_exponent(place, run):
+    values = np.zeros(1 << 18)
+    values[7] = 1e6
+    np.save(place / "a.npy", values)
+    assert "1 value (less than 0.001 %) clipped" in run("encode", "a.npy")[2]
 
 
 def test_an_encoded_file_is_private(grads, ok):

@@ -103,6 +103,7 @@ IMPLEMENTATIONS = (
     "schemes/masks/scheme.py",
     "schemes/paillier/s",
     "local.py",
+    "confined.py",
 )
 """Where methods do what an interface explains."""
 

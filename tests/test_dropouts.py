@@ -224,7 +224,7 @@ def test_nobody_answers_about_two_sets(ten, place):
     first = aggregate([ten.updates[name] for name in without("party-0")])
     second = aggregate([ten.updates[name] for name in without("party-1")])
     answered(first, ["party-3"], ten.enrollments, record=record)
-    with pytest.raises(RefusedError, match="other parties of this plan were answered about before"):
+    with pytest.raises(RefusedError, match="other parties of this plan or model were answered about before"):
         answered(second, ["party-3"], ten.enrollments, record=record)
     assert answered(first, ["party-3"], ten.enrollments, record=record)
     assert 2 * ten.plan.scheme.masking.needed(len(NAMES)) > len(NAMES)

@@ -222,7 +222,7 @@ def test_the_commands(place, ok, fails):
         ok("encrypt", f"{name}.npy", "--plan", "round.plan", "--identity", f"{name}.id")
     assert (place / "alice.id.masked").stat().st_mode & 0o777 == 0o600
     again = ("encrypt", "bob.npy", "--plan", "round.plan", "--identity", "bob.id", "-o", "again.enc")
-    fails(*again, says="another update of this plan was masked before", hint="show how they differ")
+    fails(*again, says="another update of this plan or model was masked before", hint="show how they differ")
     assert not (place / "again.enc").exists()
     ok(*again, "--again")
     ok("aggregate", "alice.enc", "bob.enc", "--identity", "alice.id")

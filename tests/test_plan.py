@@ -18,7 +18,19 @@ from hecli.plan.costs import costs, error_bound
 from hecli.plan.files import read_plan
 from hecli.plan.making import default_plan
 from hecli.schemes.registry import scheme_of
-from tests.support import PUBLIC, load_key, npz, quantised_with, reader, small_plan, steps_of
+from tests.support import (
+    PUBLIC,
+    aggregated,
+    decrypted,
+    encrypted,
+    load_key,
+    mean_of,
+    npz,
+    quantised_with,
+    reader,
+    small_plan,
+    steps_of,
+)
 
 LIKE = {"b": np.array([0.5, -2.0], np.float32), "w": np.full((2, 3), 0.25, np.float64)}
 
@@ -76,6 +88,172 @@ def test_ranges_are_taken_from_the_example_with_headroom():
     assert [step * 127 for step in steps_of(plan(bits=8))] == pytest.approx([8.0, 1.0])
     fixed = plan(value_range=0.5)
     assert [step * 32767 for step in steps_of(fixed)] == pytest.approx([0.5, 0.5])
+
+
+def ranges_of(made):
+    return {
+        spec.name: pytest.approx(step * made.codec.quantise.qmax)
+        for spec, step in zip(made.tensors, steps_of(made), strict=True)
+    }
+
+
+def test_ranges_are_given_by_patterns_of_names():
+    like = {
+        name: np.full(2, value) for name, value in (("conv1.b", 1), ("conv1.w", 2), ("fc[0]", 3), ("z", 0))
+    }
+
+    def ranges(given):
+        return ranges_of(small_plan(npz(**like), value_range=given))
+
+    assert ranges({"conv*": 0.5, "*": 0.25}) == {"conv1.b": 0.5, "conv1.w": 0.5, "fc[0]": 0.25, "z": 0.25}
+    # The first that matches counts; what none matches finds its own range, zeros among the like.
+    assert ranges({"*.w": 0.5, "conv*": 7.0}) == {"conv1.b": 7.0, "conv1.w": 0.5, "fc[0]": 12.0, "z": 12.0}
+    assert ranges({"fc[0]": 0.5}) == {"conv1.b": 4.0, "conv1.w": 8.0, "fc[0]": 0.5, "z": 8.0}
+    assert ranges({"conv1.b": None, "conv*": 1.0})["conv1.b"] == 4.0
+    assert ranges({}) == ranges(None)
+    assert ranges({"[cfz]*": 1.0, "*": 2.0}) == dict.fromkeys(like, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "says", "hint"),
+    [
+        ({"Conv*": 1.0}, "no tensor matches 'Conv*'", "the tensors are b, w"),
+        ({"b": -1.0}, "range of -1.0", "positive"),
+        ({"*": 1.0, "b": 2.0}, "the range of 'b' counts nowhere", "before"),
+    ],
+)
+def test_ranges_that_mean_nothing_are_refused(given, says, hint):
+    with pytest.raises(HecliError) as error:
+        plan(value_range=given)
+    assert says in error.value.message
+    assert hint in error.value.hint
+
+
+def test_ranges_on_the_command_line(place, ok, fails):
+    np.savez(place / "a.npz", **LIKE, **{"x=y": np.ones(2)})
+    make = ("plan", "--like", "a.npz", "--parties", 3, "--force")
+    ok(*make, "--range", "w=auto", "--range", "x=y=0.5", "--range", 0.1)
+    assert ranges_of(hecli.read_plan(place / "round.plan")) == {"b": 0.1, "w": 1.0, "x=y": 0.5}
+    ok(*make, "--range", "auto")
+    assert ranges_of(hecli.read_plan(place / "round.plan")) == {"b": 8.0, "w": 1.0, "x=y": 4.0}
+    fails(*make, "--range", "v*=1", says="no tensor matches 'v*'", hint="the tensors are b, w, x=y")
+    fails(*make, "--range", "1", "--range", "2", says="the same tensors twice", hint="--help", status=2)
+    fails(*make, "--range", "w=wide", says="'wide' is neither", hint="--help", status=2)
+
+
+BATCH_NORM = {
+    "bn.count": np.array(2**60),
+    "bn.mean": np.full(2, np.nan),
+    "w": np.full(3, 0.25, np.float32),
+}
+
+
+def test_tensors_can_be_skipped():
+    # Their values, which no round could take, are not even looked at.
+    made = small_plan(npz(**BATCH_NORM), skip=["bn.*", "bn.count"])
+    assert made.skipped == ("bn.count", "bn.mean")
+    assert [spec.name for spec in made.tensors] == ["w"]
+    assert ranges_of(made) == {"w": 1.0}
+    assert made.geometry.values == 3
+    assert "skipped" not in small_plan(npz(**LIKE)).to_map()
+    out = io.BytesIO()
+    hecli.write_plan(made, out)
+    assert hecli.read_plan(out) == made
+    assert hecli.inspect(out)["plan"]["skipped"] == ["bn.count", "bn.mean"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"skip": ["bn*", "x*"]}, r"no tensor matches 'x\*'"),
+        ({"skip": ["*"]}, "all tensors are skipped"),
+        ({"skip": ["bn*"], "value_range": {"bn*": 1.0}}, r"no tensor matches 'bn\*'"),
+    ],
+)
+def test_skipping_nothing_or_all_is_refused(options, says):
+    with pytest.raises(HecliError, match=says):
+        small_plan(npz(**BATCH_NORM), **options)
+
+
+def test_patterns_are_no_single_text():
+    with pytest.raises(TypeError, match="skip takes a list of patterns"):
+        small_plan(npz(**BATCH_NORM), skip="bn*")
+
+
+def test_skipped_tensors_are_counted_with_the_others():
+    made = plan()
+    most = tuple(f"{number:05}" for number in range((1 << 16) - 2))
+    check_plan(replace(made, skipped=most))
+    with pytest.raises(HecliError, match="more than 65,536 tensors"):
+        check_plan(replace(made, skipped=(*most, "a")))
+
+
+def test_a_round_goes_around_skipped_tensors():
+    key = load_key("small")
+    made = small_plan(npz(**BATCH_NORM), 2, skip=["bn.*"])
+    updates = [BATCH_NORM, {"w": np.full(3, 0.75, np.float32)}, {"w": BATCH_NORM["w"], "bn.mean": np.ones(9)}]
+    files = [encrypted(npz(**each), made) for each in updates[:2]]
+    assert hecli.encode(npz(**updates[2]), io.BytesIO(), plan=made).clipped == 0
+    total = decrypted(aggregated(*files), key)
+    assert mean_of(total).keys() == {"w"}
+    model = BATCH_NORM | {"bn.count": np.array([7, 8], ">i4"), "w": np.zeros(3, np.float32)}
+    moved = mean_of(total, model=npz(**model), rule="add")
+    assert moved.keys() == model.keys()
+    assert moved["bn.count"].tolist() == [7, 8]
+    assert np.isnan(moved["bn.mean"]).all()
+    assert moved["w"] == pytest.approx([0.5] * 3, abs=1e-3)
+    # A model need not have them; what is not skipped is refused as ever.
+    assert mean_of(total, model=npz(w=model["w"])).keys() == {"w"}
+    with pytest.raises(MismatchError, match="has a tensor v"):
+        mean_of(total, model=npz(w=model["w"], v=np.ones(1)))
+    with pytest.raises(MismatchError, match="has a tensor v"):
+        encrypted(npz(v=np.ones(1), **BATCH_NORM), made)
+
+
+def test_plans_like_a_sum_skip_what_it_skipped():
+    made = small_plan(npz(v=np.ones(2), **BATCH_NORM), 2, skip=["bn.*"])
+    arrays = {"v": np.ones(2), "w": np.ones(3, np.float32)}
+    total = decrypted(aggregated(*[encrypted(npz(**arrays), made) for _ in range(2)]))
+    assert hecli.next_plan(made, total).skipped == made.skipped
+    like = hecli.make_plan(total, PUBLIC, 2, skip=["bn.mean", "v"])
+    assert like.skipped == ("bn.count", "bn.mean", "v")
+    assert [spec.name for spec in like.tensors] == ["w"]
+
+
+def test_skipping_on_the_command_line(place, ok, fails):
+    np.savez(place / "a.npz", **BATCH_NORM)
+    make = ("plan", "--like", "a.npz", "--parties", 3)
+    fails(*make, "--skip", "x*", says="no tensor matches 'x*'", hint="bn.count, bn.mean, w")
+    fails(*make, "--skip", "*", says="all tensors are skipped", hint="leave some")
+    said = ok(*make, "--skip", "bn.count", "--skip", "*.mean")
+    assert "skipped      bn.count, bn.mean" in said
+    assert "1 tensor, 3 values" in said
+    said = ok("inspect", "round.plan")
+    assert "skipped      bn.count\n               bn.mean\n" in said
+    ok("encrypt", "a.npz", "--plan", "round.plan")
+
+
+def test_rosters_are_taken_from_many_files_and_patterns(place, ok, fails):
+    np.savez(place / "a.npz", **LIKE)
+    (place / "cards").mkdir()
+    for name in ("anna", "bob", "carol", "dora", "emil"):
+        ok("keygen", "--identity", name)
+        (place / f"{name}.card").rename(place / "cards" / f"{name}.card")
+    make = ("plan", "--like", "a.npz", "--identity", "anna.id", "--force")
+    bob, carol, dora, emil = (f"cards/{name}.card" for name in ("bob", "carol", "dora", "emil"))
+
+    def made(*arguments):
+        ok(*make, *arguments)
+        return hecli.read_plan(place / "round.plan").roster
+
+    roster = made("--party", bob, carol, "--keyholder", dora, "--aggregator", dora, emil)
+    assert roster.parties == ("bob", "carol")
+    assert (roster.keyholders, roster.aggregators) == (("dora",), ("dora", "emil"))
+    assert made("--party", "cards/*.card").parties == ("anna", "bob", "carol", "dora", "emil")
+    assert made("--party", bob, "--party", "cards/[cd]*.card", "--masks").parties == ("bob", "carol", "dora")
+    fails(*make, "--party", "cards/*.crd", says="no file matches cards/*.crd", hint="pattern")
+    fails(*make, "--party", "--masks", says="option '--party' needs files", hint="--help", status=2)
+    fails(*make, "--party", bob, "cards/[bc]*.card", says="given twice", hint="once")
 
 
 def test_a_tensor_of_zeros_gets_the_widest_range():

@@ -214,10 +214,27 @@ def test_models_are_made_again_byte_for_byte(model, options, kept):
     assert out.getvalue() == load(kept).getvalue()
 
 
-def test_the_mean_of_integers_is_made_again_byte_for_byte():
+def test_skipped_tensors_stay_as_they_are():
     out = io.BytesIO()
-    hecli.apply(load("integers.sum"), out)
-    assert out.getvalue() == load("integers.tensors").getvalue()
+    hecli.apply(load("skipping.sum"), out, load("more.tensors"), rule="add")
+    assert out.getvalue() == load("more-add.tensors").getvalue()
+    plan = hecli.read_plan(load("skipping.plan"))
+    assert plan.skipped == ("m", "z")
+    assert written(lambda out: hecli.write_plan(plan, out)).getvalue() == load("skipping.plan").getvalue()
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "kept"),
+    [
+        (None, {}, "integers.tensors"),
+        ("counters.tensors", {"lr": 0.25}, "counters-sgd.tensors"),
+        ("counters.tensors", {"rule": "add"}, "counters-add.tensors"),
+    ],
+)
+def test_integers_are_made_again_byte_for_byte(model, options, kept):
+    out = io.BytesIO()
+    hecli.apply(load("integers.sum"), out, None if model is None else load(model), **options)
+    assert out.getvalue() == load(kept).getvalue()
 
 
 def test_the_signed_round_is_made_again_byte_for_byte():

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from hecli.cli import options
+from hecli.cli.clipping import say_clipped_in_sum
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
 from hecli.errors import HecliError
@@ -24,9 +25,9 @@ from hecli.rounds.apply import apply as apply_sum
     "--rule",
     type=click.Choice(list(RULES)),
     default="sgd",
-    help="Subtract lr times the mean, add the mean, or take the mean. [default: sgd]",
+    help="Subtract lr times the mean, add it, or take the mean. [default: sgd]",
 )
-@click.option("--lr", type=float, metavar="X", help="Learning rate of sgd. [default: 1]")
+@click.option("--lr", type=float, metavar="X", help="Learning rate. [default: 1]")
 @options.plan
 @options.identity
 @options.ledger
@@ -46,17 +47,17 @@ def apply(
 ) -> None:
     """Move a model by the mean of a sum.
 
-    Without MODEL, writes the mean itself. The output has the model's dtypes,
-    and its format unless the suffix of -o (.npy, .npz, .safetensors, .pt, .tensors)
-    says otherwise.
+    Without MODEL, writes the mean itself. The output has the model's dtypes
+    (integers are rounded), and its format unless the suffix of -o (.npy, .npz,
+    .safetensors, .pt, .tensors) says otherwise.
 
     \b
       hecli apply round.sum model.npz --lr 0.1
       hecli apply round.sum model.safetensors --rule add -o next.safetensors
       hecli apply round.sum -o mean.npz
     """
-    if lr is not None and rule != "sgd":
-        raise click.UsageError(f"--lr is for --rule sgd, not {rule}")
+    if lr is not None and rule == "replace":
+        raise click.UsageError("--lr is for --rule sgd and add: replace takes the mean as it is")
     if model is None and (rule != "sgd" or lr is not None):
         raise click.UsageError("--rule and --lr need a MODEL; without one the mean is written")
     if ledger is None:
@@ -77,12 +78,14 @@ def apply(
             base.seek(0)
             files.insert(1, (model, file_digest(base)))
         entry("applied", plan=result.total.plan.digest, files=files)
+    say_clipped_in_sum(result.total, console)
     contributors = len(result.total.contributors)
     summary = {
         "file": target,
         "format": result.format,
         "contributors": contributors,
         "weight": result.total.weight,
+        "clipped": result.total.clipped,
         "largest_step": result.largest_step,
     }
     what = "largest value" if model is None else "largest step"

@@ -100,6 +100,34 @@ class Console:
         with RichConsole(stderr=True).status(what):
             yield
 
+    @contextmanager
+    def live(self) -> Iterator[Callable[[str], None]]:
+        """A line that changes on a terminal, under those that stay; elsewhere each text is a line, once."""
+        if self.quiet or self.json or sys.stderr is None:
+            yield lambda _text: None
+            return
+        if not sys.stderr.isatty():
+            yield _Changes()
+            return
+        from rich.console import Console as RichConsole  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        with RichConsole(stderr=True).status("") as status:
+            yield lambda text: status.update(Text(shown(text)))
+
+
+class _Changes:
+    """Say a text when it is another than before, but for how long it has been so."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, text: str) -> None:
+        what = text.partition(" (")[0]
+        if what != self._last:
+            self._last = what
+            say(text, err=True)
+
 
 def say(text: str, *, err: bool = False) -> None:
     """Print lines that steer no terminal and break where it ends.

@@ -7,6 +7,7 @@ from typing import BinaryIO
 import click
 
 from hecli.cli import options
+from hecli.cli.clipping import say_clipped
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, check_output, default_output, label, open_output, open_stream
 from hecli.formats.tensors.files import START_SIZE, streams
@@ -100,22 +101,3 @@ def describe_update(update: Update) -> dict[str, object]:
         "clipped": update.clipped,
         "clipped_in": update.clipped_in,
     }
-
-
-def say_clipped(update: Update, console: Console) -> None:
-    """Warn where values were clipped: how many, and in which tensors.
-
-    Args:
-        update: The update, read to its end.
-        console: Where to.
-    """
-    if update.clipped:
-        worst = sorted(update.clipped_in.items(), key=lambda item: -item[1])
-        where = ", ".join(f"{name} {number:,}" for name, number in worst[:3])
-        more = f" and {count(len(worst) - 3, 'more tensor')}" if len(worst) > 3 else ""
-        share = 100 * update.clipped / update.plan.geometry.values
-        percent = f"{share:.0f}%" if share > 99 else f"{share:.2g}%"
-        console.warn(
-            f"{count(update.clipped, 'value')} out of range clipped ({percent})"
-            + (f": {where}{more}" if where else "")
-        )

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 import click
 
 from hecli.cli import options
+from hecli.cli.clipping import say_clipped
 from hecli.cli.console import Console, count_bytes
-from hecli.cli.encode import describe_update, open_update, say_clipped
+from hecli.cli.encode import describe_update, open_update
 from hecli.cli.files import STANDARD, check_output, default_output, keep_apart, label, open_output, size_of
 from hecli.cli.options import FilesCommand
 from hecli.executors.processes import processes

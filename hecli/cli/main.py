@@ -25,6 +25,11 @@ GROUPS = {
         "decrypt": "Open an aggregate: the sum, and only the sum.",
         "apply": "Move a model by the mean of a sum.",
     },
+    "A whole training": {
+        "start": "Begin a training of many rounds in a shared folder.",
+        "run": "Take part in a training: do whatever your roles call for, round after round.",
+        "status": "Show how far a training is, and what happened in it.",
+    },
     "Without a single keyholder": {
         "partial": "Make what one share of a key contributes to opening an aggregate.",
         "combine": "Open an aggregate with partials of enough shares.",

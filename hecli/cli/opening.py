@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 import click
 
 from hecli.cli import options
+from hecli.cli.clipping import say_clipped_in_sum
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, label
 from hecli.errors import HecliError
@@ -194,8 +195,7 @@ def say_opened(opened: Opened, target: str, seconds: float, console: Console) ->
     total = opened.total
     for said in opened.refused:
         console.warn(f"{said}; it was left out")
-    if total.clipped:
-        console.warn(f"{count(total.clipped, 'value')} clipped by the parties together")
+    say_clipped_in_sum(total, console)
     summary: dict[str, Any] = {
         "file": target,
         "contributors": describe_contributors(total.contributors),

@@ -4,20 +4,22 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, count_bytes
-from hecli.cli.files import STANDARD, check_output, label, open_input, open_output
+from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
+from hecli.cli.options import FilesCommand, FilesOption
 from hecli.codec.quantise import MAX_BITS, ROUNDINGS
 from hecli.errors import RefusedError
 from hecli.executors.processes import default_jobs
-from hecli.formats.reader import name_of, open_reader
-from hecli.formats.tensors.files import open_tensors
+from hecli.formats.reader import open_reader
 from hecli.formats.text import count
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
+from hecli.ledger.recorder import Recorder
 from hecli.plan.costs import Costs, costs, error_bound
 from hecli.plan.data import Plan
-from hecli.plan.files import write_plan
+from hecli.plan.files import read_plan, write_plan
 from hecli.plan.making import make_plan
 from hecli.rounds.describe import describe_plan
+from hecli.rounds.next_plan import name_after, next_plan, open_example
 from hecli.schemes.interface import Scheme
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.masks.scheme import Masks
@@ -26,45 +28,88 @@ from hecli.schemes.paillier.keys import RANDOMNESS
 from hecli.schemes.paillier.scheme import Paillier
 
 SHOWN = 6
+DEFAULT_BITS, DEFAULT_NAME = 16, "round"
+
+IN_PLAN = (
+    "parties",
+    "party_cards",
+    "aggregator",
+    "keyholder",
+    "value_range",
+    "skip",
+    "rounding",
+    "min_parties",
+    "max_weight",
+    "randomness",
+    "masks",
+    "dropouts",
+    "scheme",
+    "key",
+)
+"""Options that say what stands in the last plan."""
 
 
-class Range(click.ParamType[float | None]):
-    """A positive number, or the word auto."""
+class Range(click.ParamType[tuple[str, float | None]]):
+    """A positive number or the word auto, of the tensors that a pattern before it means, or of all."""
 
     name = "range"
 
     def convert(
-        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | None:
-        """None for auto."""
-        if value == "auto":
-            return None
+        self, value: str | tuple[str, float | None], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float | None]:
+        """The pattern, and None for auto."""
+        if isinstance(value, tuple):
+            return value
+        pattern, equals, number = value.rpartition("=")
+        if number == "auto":
+            return (pattern if equals else "*"), None
         try:
-            return float(value)
+            return (pattern if equals else "*"), float(number)
         except ValueError:
-            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
+            self.fail(f"{number!r} is neither a number nor auto", param, ctx)
 
 
-@click.command()
-@click.option("--like", metavar="TENSORS", required=True, help="Tensors with the round's names and shapes.")
+@click.command(cls=FilesCommand)
+@click.option(
+    "--like",
+    metavar="FILE",
+    required=True,
+    help="Tensors with the round's names and shapes, or the sum of a round of such.",
+)
+@click.option(
+    "--next", "last", metavar="PLAN", help="Go on after PLAN, with ranges of its sum, which --like names."
+)
 @click.option("--parties", type=int, metavar="N", help="The most parties there may be.")
 @click.option(
-    "--party", "party_cards", multiple=True, metavar="CARD", help="A party on the roster; repeatable."
+    "--party", "party_cards", cls=FilesOption, metavar="CARDS...", help="The parties on the roster."
 )
 @click.option(
-    "--aggregator", multiple=True, metavar="CARD", help="Who may aggregate. [default: anyone on the roster]"
+    "--aggregator",
+    cls=FilesOption,
+    metavar="CARDS...",
+    help="Who may aggregate. [default: anyone on the roster]",
 )
 @click.option(
-    "--keyholder", multiple=True, metavar="CARD", help="Who may open sums. [default: anyone on the roster]"
+    "--keyholder",
+    cls=FilesOption,
+    metavar="CARDS...",
+    help="Who may open sums. [default: anyone on the roster]",
 )
-@click.option("--bits", type=click.IntRange(2, MAX_BITS), default=16, help="Bits of a value. [default: 16]")
+@click.option("--bits", type=click.IntRange(2, MAX_BITS), help="Bits of a value. [default: 16]")
 @click.option(
     "--range",
     "value_range",
     type=Range(),
-    default="auto",
-    metavar="R",
-    help="Largest size of a value; auto is per tensor, four times the largest in TENSORS. [default: auto]",
+    multiple=True,
+    metavar="[PATTERN=]R",
+    help="Largest size of a value, in tensors whose names match PATTERN; repeatable, the first match counts. "
+    "auto is per tensor, four times the largest in the tensors, or by the sum. [default: auto]",
+)
+@click.option(
+    "--skip",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out tensors whose names match, which stay as each model has them; repeatable.",
 )
 @click.option(
     "--rounding",
@@ -89,20 +134,22 @@ class Range(click.ParamType[float | None]):
     default="paillier",
     help="masks: no key at all, anyone opens the sum. [default: paillier]",
 )
-@click.option("--name", default="round", metavar="TEXT", help="What to call the round. [default: round]")
+@click.option("--name", metavar="TEXT", help="What to call the round. [default: round, round-2, ...]")
 @options.key(".pub")
 @options.identity
 @options.ledger
-@options.output("round.plan")
+@options.output("round.plan; with --next PLAN-2.plan, PLAN-3.plan, ...")
 @options.talkative
 def plan(
     like: str,
+    last: str | None,
     parties: int | None,
     party_cards: tuple[str, ...],
     aggregator: tuple[str, ...],
     keyholder: tuple[str, ...],
-    bits: int,
-    value_range: float | None,
+    bits: int | None,
+    value_range: tuple[tuple[str, float | None], ...],
+    skip: tuple[str, ...],
     rounding: str | None,
     min_parties: int,
     max_weight: int,
@@ -110,7 +157,7 @@ def plan(
     masks: bool,
     dropouts: int | None,
     scheme: str,
-    name: str,
+    name: str | None,
     key: str | None,
     identity: str | None,
     ledger: str | None,
@@ -122,17 +169,36 @@ def plan(
 
     Writes the plan, proves that no lane can overflow, and says what the round
     will cost. Every party encrypts with the same plan. A tensor of zeros in
-    TENSORS gets the widest range among the others.
+    TENSORS gets the widest range among the others. With --next, all is as in
+    the last plan but its id, its name and the ranges.
 
     \b
       hecli plan --like grads.npz --parties 5
       hecli plan --like grads.npz --parties 20 --bits 8 --range 0.5
+      hecli plan --like grads.npz --parties 5 --range 'conv*=0.5' --range 0.1
+      hecli plan --like grads.npz --parties 5 --skip '*.num_batches_tracked'
       hecli plan --like grads.npz --parties 5 --max-weight 10000
-      hecli plan --like grads.npz --party a.card --party b.card --identity a.id
-      hecli plan --like grads.npz --party a.card ... --identity a.id --masks
-      hecli plan --like grads.npz --party a.card ... --identity a.id --masks \\
-        --dropouts 2
+      hecli plan --like grads.npz --party a.card b.card --identity a.id
+      hecli plan --like grads.npz --party cards/*.card --identity a.id --masks
+      hecli plan --like grads.npz --party 'cards/*.card' --identity a.id \\
+        --masks --dropouts 2
+      hecli plan --next round.plan --like round.sum
     """
+    if last is not None:
+        options.refuse(IN_PLAN, "stands in the last plan already: leave out --next to choose it anew")
+        target = output or (STANDARD if STANDARD in (last, like) else _after(last))
+        check_output(target, force=force)
+        signer = options.load_identity(identity, console)
+        entry = options.recorder(ledger, signer)
+        options.check_standard(last, like)
+        with open_input(last) as stream:
+            before = read_plan(open_reader(stream))
+        with open_input(like) as stream:
+            made = next_plan(before, stream, bits=bits, name=name)
+        _finish(made, target, signer, entry, console, force=force)
+        return
+    if len(dict(value_range)) < len(value_range):
+        raise click.UsageError("--range names the same tensors twice")
     if (parties is None) != bool(party_cards):
         raise click.UsageError("give either --parties, or a --party for each of them")
     if not party_cards and (aggregator or keyholder):
@@ -155,17 +221,25 @@ def plan(
     roster = _roster(party_cards, aggregator, keyholder, signer) if party_cards and signer else None
     with open_input(like) as stream:
         made = make_plan(
-            open_tensors(stream, name_of(stream)),
+            open_example(stream),
             chosen,
             parties,
-            bits=bits,
-            value_range=value_range,
+            bits=bits or DEFAULT_BITS,
+            value_range=dict(value_range),
             rounding=rounding,
             min_parties=min_parties,
             max_weight=max_weight,
-            name=name,
+            name=DEFAULT_NAME if name is None else name,
             roster=roster,
+            skip=skip,
         )
+    _finish(made, target, signer, entry, console, force=force)
+
+
+def _finish(
+    made: Plan, target: str, signer: Identity | None, entry: Recorder, console: Console, *, force: bool
+) -> None:
+    """Write a plan, and say what a round by it will cost."""
     with open_output(target, force=force) as stream:
         digest = write_plan(made, stream, signer)
         members = made.roster.members if made.roster else ()
@@ -173,6 +247,12 @@ def plan(
     foreseen = costs(made, default_jobs())
     summary = {"file": target} | describe_plan(made) | {"costs": vars(foreseen)}
     console.summary(summary, _text(target, made, foreseen), to_stdout=target != STANDARD)
+
+
+def _after(last: str) -> str:
+    """Where the plan after the last one goes: beside it."""
+    path = beside(last)
+    return str(path.with_name(f"{name_after(path.stem)}.plan"))
 
 
 def _roster(
@@ -209,6 +289,7 @@ def _text(target: str, plan: Plan, foreseen: Costs) -> str:
         *(f"{title:<12} {text}" for title, text in plan.scheme.lines(plan.capacity)),
         f"tensors      {count(len(plan.tensors), 'tensor')}, {count(sizes.values, 'value')}",
         f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
+        *([f"skipped      {_some(plan.skipped)}"] if plan.skipped else []),
         *_roster_lines(plan.roster),
         f"values       {quantise.bits} bits, range {shown}, rounded {quantise.rounding}",
         f"lanes        {sizes.packing.width} bits; at capacity the largest sum is {largest:,}, which fits",
@@ -218,10 +299,14 @@ def _text(target: str, plan: Plan, foreseen: Costs) -> str:
         f"error        unless values are clipped, the mean is off by at most {bound:.3g}",
     ]
     if plan.max_weight > 1:
-        heavy = max(error_bound(plan, at, plan.max_weight) for at in tensors)
-        lines.append(
-            f"             if all weigh 1, and by at most {heavy:.3g} if all weigh {plan.max_weight:,}"
-        )
+        # Nobody knows what parties will weigh: half of the largest is a fair guess.
+        mean = plan.max_weight / 2
+        likely = max(error_bound(plan, at, mean) for at in tensors)
+        lines += [
+            f"             if all weigh 1, and by at most {likely:.3g} if the mean weight is {mean:,.10g}",
+            f"weights      each halving of the mean weight below {plan.max_weight:,} costs one bit"
+            + (f"; --bits {quantise.bits + 1} makes up for one" if quantise.bits < MAX_BITS else ""),
+        ]
     return "\n".join(lines)
 
 
@@ -238,5 +323,8 @@ def _seconds(plan: Plan, foreseen: Costs) -> list[str]:
 def _roster_lines(roster: Roster | None) -> list[str]:
     if roster is None:
         return []
-    names = ", ".join(roster.parties[:SHOWN]) + (" ..." if len(roster.parties) > SHOWN else "")
-    return [f"roster       {names}; signed by {roster.coordinator}"]
+    return [f"roster       {_some(roster.parties)}; signed by {roster.coordinator}"]
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")

@@ -7,7 +7,8 @@ q + qmax, from 0 to 2*qmax. A sum of k lanes is therefore at most 2*qmax*k, and
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from fractions import Fraction
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 from hecli.codec.interface import Decoding, Encoding
 from hecli.errors import DataError, FormatError, HecliError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 ROUNDINGS = ("nearest", "stochastic")
 MAX_BITS = 32
 LEAST_STEP, STEP_LIMIT = 2.0**-512, 2.0**512
+
+Number = TypeVar("Number", float, Fraction)
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ class Quantise:
         largest weight over the mean weight, which in the worst case is 1. The
         small factor covers the float64 arithmetic around the rounding. To it
         comes what rounding the mean to the tensor's own dtype can change: half
-        an ulp at the end of the range, and of float16's smallest numbers.
+        an ulp at the end of the range, and of float16's smallest numbers, or
+        half of 1 for integers.
 
         Args:
             tensor: The number of the tensor.
@@ -133,7 +137,7 @@ class Quantise:
         return bound + HALF_ULPS.get(spec.dtype, 0.0) * largest + SMALLEST.get(spec.dtype, 0.0)
 
 
-def step_of(value_range: float, bits: int) -> float:
+def step_of(value_range: Number, bits: int) -> Number:
     """Choose the step with which a range just fits.
 
     Args:
@@ -141,6 +145,6 @@ def step_of(value_range: float, bits: int) -> float:
         bits: The bits of a quantised value, sign included.
 
     Returns:
-        The step.
+        The step, exact where the range is a fraction.
     """
     return value_range / max(1, (1 << (max(bits, 1) - 1)) - 1)

@@ -3,12 +3,27 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from hecli.errors import DataError
 from hecli.formats.tensors.arrays import Array, TensorFile
 from hecli.formats.tensors.specs import TensorSpec
 
 EXACT_INTEGERS = 1 << 53
+
+
+def inexact(integers: Array) -> npt.NDArray[np.bool_]:
+    """Tell which integers are beyond those that float64 holds exactly.
+
+    Args:
+        integers: The integers, of any dtype.
+
+    Returns:
+        Whether each is.
+    """
+    # Compared as Python integers would be: numpy keeps uint64 apart from negative bounds.
+    beyond: npt.NDArray[np.bool_] = np.greater(integers, EXACT_INTEGERS) | np.less(integers, -EXACT_INTEGERS)
+    return beyond
 
 
 def checked_values(file: TensorFile, spec: TensorSpec) -> Iterator[Array]:
@@ -27,8 +42,7 @@ def checked_values(file: TensorFile, spec: TensorSpec) -> Iterator[Array]:
     start = 0
     for piece in file.read(spec):
         if np.issubdtype(piece.dtype, np.integer):
-            # Compared as Python integers would be: numpy keeps uint64 apart from negative bounds.
-            bad = np.greater(piece, EXACT_INTEGERS) | np.less(piece, -EXACT_INTEGERS)
+            bad = inexact(piece)
             what = "integer overflow, above 2^53 in size"
         else:
             bad = ~np.isfinite(piece.astype(np.float64))

@@ -65,6 +65,12 @@ KINDS = {
             instead="a card goes with hecli plan --party, or with --coordinator",
         ),
         Kind(
+            "training",
+            signed=True,
+            missing="begin one with hecli start",
+            instead="terms of a training stay in its folder: hecli run, hecli status",
+        ),
+        Kind(
             "plan",
             signed=True,
             missing="pass a .plan file, which hecli plan makes",

@@ -13,14 +13,20 @@ from hecli.identity.cards import Card
 
 EVENTS = (
     "founded",
+    "training",
     "plan",
     "enrolled",
     "update",
+    "closed",
+    "abandoned",
     "aggregate",
     "answered",
     "partial",
     "opened",
+    "failed",
     "applied",
+    "refused",
+    "ended",
     "note",
 )
 TIME = "%Y-%m-%dT%H:%M:%SZ"

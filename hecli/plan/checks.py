@@ -2,7 +2,7 @@
 
 from hecli.codec import control
 from hecli.errors import HecliError, MismatchError
-from hecli.formats.tensors.specs import TensorSpec, by_name, check_specs
+from hecli.formats.tensors.specs import TENSOR_LIMIT, TensorSpec, by_name, check_specs, check_tensor_name
 from hecli.formats.text import check_name
 from hecli.plan.data import ID_SIZE, Plan
 
@@ -36,6 +36,7 @@ def check_plan(plan: Plan) -> None:
     check_specs(plan.tensors, "the plan")
     if plan.tensors != by_name(plan.tensors):
         raise HecliError("the tensors are not in order of their names")
+    _check_skipped(plan)
     plan.codec.check(plan.tensors)
     plan.scheme.check(plan.roster, plan.capacity, plan.min_parties)
     packing = plan.geometry.packing
@@ -91,14 +92,16 @@ def check_tensors(plan: Plan, specs: tuple[TensorSpec, ...], file: str, who: str
 
     Args:
         plan: The plan.
-        specs: The tensors.
+        specs: The tensors; those that it skips may be among them.
         file: Where they are from.
         who: What the plan is called.
 
     Raises:
         MismatchError: They differ; it says which, and how.
     """
-    mine, theirs = ({spec.name: spec for spec in each} for each in (plan.tensors, specs))
+    mine = {spec.name: spec for spec in plan.tensors}
+    skipped = frozenset(plan.skipped)
+    theirs = {spec.name: spec for spec in specs if spec.name not in skipped}
     for name in sorted(mine.keys() - theirs.keys()):
         raise MismatchError(f"{file} has no tensor {name}, which {who} calls for", _ONE_LAYOUT)
     for name in sorted(theirs.keys() - mine.keys()):
@@ -130,6 +133,17 @@ def possible_totals(plan: Plan, count: int, weight: int, clipped: int) -> bool:
         Whether they can.
     """
     return count <= weight <= count * plan.max_weight and 0 <= clipped <= count * plan.geometry.values
+
+
+def _check_skipped(plan: Plan) -> None:
+    for name in plan.skipped:
+        check_tensor_name(name, "the plan")
+    if list(plan.skipped) != sorted(set(plan.skipped)):
+        raise HecliError("the names of the skipped tensors are not in order, or one is there twice")
+    for name in sorted({spec.name for spec in plan.tensors}.intersection(plan.skipped)):
+        raise HecliError(f"tensor {name} is one of the round's, and skipped")
+    if len(plan.tensors) + len(plan.skipped) > TENSOR_LIMIT:
+        raise HecliError(f"there are more than {TENSOR_LIMIT:,} tensors, with those that are skipped")
 
 
 def _within(what: str, value: int, least: int, most: int) -> None:

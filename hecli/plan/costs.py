@@ -42,7 +42,7 @@ def costs(plan: Plan, workers: int) -> Costs:
     return Costs(sizes.bytes, sum(spec.nbytes for spec in plan.tensors), *seconds)
 
 
-def error_bound(plan: Plan, tensor: int, mean_weight: int = 1) -> float:
+def error_bound(plan: Plan, tensor: int, mean_weight: float = 1) -> float:
     """Give the most that a mean can differ from the true mean where nothing is clipped.
 
     Args:

@@ -8,6 +8,7 @@ from hecli.formats.canonical import Map, digest_of, pack
 from hecli.formats.tensors.specs import TensorSpec, pack_specs
 from hecli.identity.roster import Roster
 from hecli.plan.geometry import Geometry
+from hecli.plan.position import Position
 from hecli.schemes.interface import Scheme
 from hecli.schemes.round import Round
 
@@ -28,6 +29,9 @@ class Plan:
         min_parties: The fewest contributors of a sum that may be opened.
         max_weight: The weight that leaves values unscaled.
         roster: Who takes part; then every file is signed.
+        position: Where in a training the round stands, if it is of one.
+        metrics: The names of tensors that are no part of the model, but measures of it.
+        skipped: The names of tensors that are left out of the round, sorted.
     """
 
     name: str
@@ -39,6 +43,9 @@ class Plan:
     min_parties: int = 2
     max_weight: int = 1
     roster: Roster | None = None
+    position: Position | None = None
+    metrics: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -49,6 +56,15 @@ class Plan:
     def digest(self) -> bytes:
         """SHA-256 over the plan's canonical encoding."""
         return digest_of("plan", pack(self.to_map()))
+
+    @property
+    def subject(self) -> bytes:
+        """What a secret is used on once: two sums about one model together show what single parties sent.
+
+        The model, where the plan says it; else the round, of which nobody knows
+        whether its updates are about the model of another.
+        """
+        return self.digest if self.position is None else self.position.model
 
     @property
     def round(self) -> Round:
@@ -75,4 +91,10 @@ class Plan:
         # What a round does without does not stand in its plan.
         if self.roster is not None:
             value["roster"] = self.roster.to_map()
+        if self.position is not None:
+            value["position"] = self.position.to_map()
+        if self.metrics:
+            value["metrics"] = list(self.metrics)
+        if self.skipped:
+            value["skipped"] = list(self.skipped)
         return value

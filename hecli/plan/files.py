@@ -13,6 +13,7 @@ from hecli.identity.roster import Roster
 from hecli.identity.signatures import FORGED, Identity, signer, signer_of
 from hecli.plan.checks import check_plan
 from hecli.plan.data import Plan
+from hecli.plan.position import Position
 from hecli.schemes.registry import parse_scheme
 
 FIELDS: Types = {
@@ -25,7 +26,7 @@ FIELDS: Types = {
     "min_parties": int,
     "max_weight": int,
 }
-OPTIONAL: Types = {"roster": dict}
+OPTIONAL: Types = {"roster": dict, "skipped": list, "position": dict, "metrics": list}
 
 
 def parse_plan(value: Map, file: str) -> Plan:
@@ -46,6 +47,10 @@ def parse_plan(value: Map, file: str) -> Plan:
         tensors = parse_specs(value["tensors"], file, "the list of tensors in its plan")
     except DataError as error:
         raise FormatError(error.message, error.hint) from error
+    skipped = tuple(value.get("skipped", ()))
+    # What a round does without does not stand in its plan.
+    if ("skipped" in value and not skipped) or not all(isinstance(name, str) for name in skipped):
+        raise FormatError(f"{file}: the list of skipped tensors in its plan is malformed")
     plan = Plan(
         name=value["name"],
         id=value["id"],
@@ -56,6 +61,9 @@ def parse_plan(value: Map, file: str) -> Plan:
         min_parties=value["min_parties"],
         max_weight=value["max_weight"],
         roster=Roster.from_map(value["roster"], file) if "roster" in value else None,
+        position=Position.parse(value["position"], file) if "position" in value else None,
+        metrics=_metrics(value, file),
+        skipped=skipped,
     )
     try:
         check_plan(plan)
@@ -91,9 +99,10 @@ def write_plan(plan: Plan, out: BinaryIO, identity: Identity | None = None) -> b
     Raises:
         RefusedError: The coordinator does not sign.
     """
-    if plan.roster is not None and (identity is None or identity.card.name != plan.roster.coordinator):
+    roster = plan.roster
+    if roster is not None and (identity is None or identity.card != roster.cards[roster.coordinator]):
         raise RefusedError(
-            f"the plan has a roster: its coordinator {plan.roster.coordinator} has to sign it",
+            f"the plan has a roster: its coordinator {roster.coordinator} has to sign it",
             "pass --identity, the coordinator's .id file",
         )
     sign = signer(identity, "plan", plan.digest)
@@ -129,3 +138,12 @@ def read_plan(reader: Reader, coordinator: Card | None = None) -> Plan:
             f"{reader.name} is signed by {who}, not by {coordinator.fingerprint} {coordinator.name}", FORGED
         )
     return plan
+
+
+def _metrics(value: Map, file: str) -> tuple[str, ...]:
+    names = value.get("metrics", [])
+    known = {tensor[0] for tensor in value["tensors"]}
+    sound = all(isinstance(name, str) for name in names) and names == sorted(set(names))
+    if not sound or not set(names) < known or ("metrics" in value) != bool(names):
+        raise FormatError(f"{file}: the list of metrics in its plan is malformed")
+    return tuple(names)

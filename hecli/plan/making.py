@@ -2,6 +2,9 @@
 
 import math
 import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 
@@ -28,38 +31,66 @@ HEADROOM = 4.0
 STOCHASTIC_BITS = 10
 """Up to so many bits rounding is stochastic unless told otherwise: few bits make nearest biased."""
 
+ALL = "*"
+"""The pattern that every name matches."""
+
+SHOWN = 6
+"""The most names of tensors in an error."""
+
 DEFAULT_BITS = 32
 DEFAULT_STEP = 2.0**-24
 DEFAULT_CAPACITY = 256
 
 
+@dataclass(frozen=True)
+class Example:
+    """What a plan is made for.
+
+    Args:
+        specs: The tensors.
+        steps: Gives steps that suit some of them, for so many bits of a value.
+        skipped: The names of tensors that are left out already, sorted.
+        max_weight: The largest weight that these steps are good for; None for any.
+    """
+
+    specs: tuple[TensorSpec, ...]
+    steps: Callable[[Sequence[TensorSpec], int], Sequence[float]]
+    skipped: tuple[str, ...] = ()
+    max_weight: int | None = None
+
+
 def make_plan(
-    like: TensorFile,
+    like: TensorFile | Example,
     scheme: Scheme | PublicKey,
     parties: int | None = None,
     *,
     bits: int = 16,
-    value_range: float | None = None,
+    value_range: float | Mapping[str, float | None] | None = None,
     rounding: str | None = None,
     min_parties: int = 2,
     max_weight: int = 1,
     name: str = "round",
     roster: Roster | None = None,
+    skip: Iterable[str] = (),
 ) -> Plan:
     """Make a plan for rounds of tensors like those at hand.
 
     Args:
-        like: Tensors with the round's names, dtypes and shapes.
+        like: Tensors with the round's names, dtypes and shapes, or the sum of
+            a round of such.
         scheme: How updates are hidden; a public key stands for Paillier under it.
         parties: The most parties there may be; with a roster, leave it out.
         bits: The bits of a value, sign included, from 2 to 32.
-        value_range: The largest size of a value, the same for all tensors; by
-            default each tensor's own, four times the largest in `like`.
+        value_range: The largest size of a value, the same for all tensors, or
+            by patterns of their names, of which the first that matches counts;
+            else, or where it is None, each tensor's own: four times the
+            largest in `like`, or what a sum calls for.
         rounding: `nearest` or `stochastic`; by default stochastic up to 10 bits.
         min_parties: The fewest contributors of a sum that may be opened.
         max_weight: The largest weight of a party.
         name: What to call the round.
         roster: Who takes part; then every file is signed.
+        skip: Patterns of the names of tensors that are left out of the round.
 
     Returns:
         The plan.
@@ -70,25 +101,58 @@ def make_plan(
     """
     if (parties is None) == (roster is None):
         raise HecliError("a round has either a number of parties or a roster", "give one of them")
-    if value_range is not None and not (math.isfinite(value_range) and value_range > 0):
-        raise HecliError(f"a range of {value_range} holds nothing", "give a positive number, or auto")
-    ranges = _ranges(like) if value_range is None else [value_range] * len(like.specs)
-    steps = tuple(step_of(each, bits) for each in ranges)
+    example = _example(like) if isinstance(like, TensorFile) else like
+    skipped = _skipped(example, skip)
+    specs = tuple(spec for spec in example.specs if spec.name not in skipped)
+    if not specs:
+        raise HecliError("all tensors are skipped, and nothing is left", "leave some to the round")
+    given = _given_ranges(specs, value_range)
+    rest = [spec for spec in specs if given.get(spec.name) is None]
+    if rest and example.max_weight not in (None, max_weight):
+        raise HecliError(
+            f"the sum is of weights up to {example.max_weight:,}, and so are its ranges, not {max_weight:,}",
+            f"let the largest weight be {example.max_weight:,}, or give ranges or tensors",
+        )
+    own = iter(example.steps(rest, bits) if rest else ())
+    ranges = (given.get(spec.name) for spec in specs)
+    steps = tuple(next(own) if each is None else step_of(each, bits) for each in ranges)
     quantise = Quantise(bits, rounding or ("stochastic" if bits <= STOCHASTIC_BITS else "nearest"), steps)
     plan = Plan(
         name=name,
-        id=secrets.token_bytes(ID_SIZE),
-        tensors=like.specs,
+        id=new_id(),
+        tensors=specs,
         codec=Codec((quantise,), Pack()),
         scheme=scheme_of(scheme) if isinstance(scheme, PublicKey) else scheme,
         capacity=len(roster.parties) if roster is not None else parties or 0,
         min_parties=min_parties,
         max_weight=max_weight,
         roster=roster,
+        skipped=tuple(sorted(skipped)),
     )
+    check_new(plan)
+    return plan
+
+
+def new_id() -> bytes:
+    """Draw the id of a plan.
+
+    Returns:
+        It.
+    """
+    return secrets.token_bytes(ID_SIZE)
+
+
+def check_new(plan: Plan) -> None:
+    """Prove that a plan can be kept, and that an aggregate at capacity could be written.
+
+    Args:
+        plan: The plan.
+
+    Raises:
+        HecliError: It cannot.
+    """
     check_plan(plan)
     _check_header(plan)
-    return plan
 
 
 def default_plan(scheme: Scheme, specs: tuple[TensorSpec, ...]) -> Plan:
@@ -125,12 +189,51 @@ def _check_header(plan: Plan) -> None:
         )
 
 
-def _ranges(like: TensorFile) -> list[float]:
-    """A range for each tensor: the largest size of its values, with headroom."""
-    largest = [_largest(like, spec) for spec in like.specs]
-    # A tensor of zeros tells nothing: give it the widest range among the others.
-    widest = max(largest) or 1.0
-    return [HEADROOM * (each or widest) for each in largest]
+def _given_ranges(
+    specs: tuple[TensorSpec, ...], value_range: float | Mapping[str, float | None] | None
+) -> dict[str, float | None]:
+    """The ranges that were given, by the tensors' names."""
+    patterns = value_range if isinstance(value_range, Mapping) else {ALL: value_range}
+    found: dict[str, float | None] = {}
+    for pattern, each in patterns.items():
+        if each is not None and not (math.isfinite(each) and each > 0):
+            raise HecliError(f"a range of {each} holds nothing", "give a positive number, or auto")
+        names = [name for name in _matching(pattern, [spec.name for spec in specs]) if name not in found]
+        # For all the others a range may be given, and there be none.
+        if not names and pattern != ALL:
+            raise HecliError(
+                f"the range of {pattern!r} counts nowhere: other patterns before it match the same tensors",
+                "put it before them",
+            )
+        found |= dict.fromkeys(names, each)
+    return found
+
+
+def _matching(pattern: str, names: Sequence[str]) -> list[str]:
+    """The names that a pattern means, or that it is; raises HecliError where there are none."""
+    found = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+    if not found:
+        some = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+        raise HecliError(f"no tensor matches {pattern!r}", f"the tensors are {some}")
+    return found
+
+
+def _skipped(example: Example, patterns: Iterable[str]) -> set[str]:
+    """The names of the tensors that are left out."""
+    names = [*(spec.name for spec in example.specs), *example.skipped]
+    return {*example.skipped, *(name for pattern in patterns for name in _matching(pattern, names))}
+
+
+def _example(like: TensorFile) -> Example:
+    """Tensors as an example, with ranges of their own."""
+
+    def steps(specs: Sequence[TensorSpec], bits: int) -> list[float]:
+        largest = [_largest(like, spec) for spec in specs]
+        # A tensor of zeros tells nothing: give it the widest range among the others.
+        widest = max(largest) or 1.0
+        return [step_of(HEADROOM * (each or widest), bits) for each in largest]
+
+    return Example(like.specs, steps)
 
 
 def _largest(like: TensorFile, spec: TensorSpec) -> float:

@@ -86,7 +86,7 @@ def answer(
     present = {each.party or "" for each in opening.contributors}
     if record is not None:
         # Not the file: whoever hands out a false one must not use up everybody's answers.
-        record(plan.digest, digest_of("answered", pack([sorted(present), list(map(list, enrolled.listed))])))
+        record(plan.subject, digest_of("answered", pack([sorted(present), list(map(list, enrolled.listed))])))
     dealing = masking.dealing(plan.round)
     made = dropouts.answer(dealing, plan.to_map(), identity, enrolled, present)
     sign = signer(identity, "answer", plan.digest)

@@ -116,7 +116,7 @@ def encrypt(
         )
     with plan.scheme.encrypting(plan.round, sender, work) as run:
         if plan.scheme.masking is not None and record is not None:
-            record(plan.digest, secrets.token_bytes(DIGEST_SIZE))
+            record(plan.subject, secrets.token_bytes(DIGEST_SIZE))
         blocks = _proofs_last(run(_plaintexts(update)), plan, progress)
         digest = envelope.write(
             out,

@@ -9,6 +9,7 @@ from hecli.arithmetic.sizes import InvalidCiphertextError
 from hecli.codec.control import Control
 from hecli.errors import FormatError, RefusedError
 from hecli.formats import envelope
+from hecli.formats.canonical import digest_of, pack
 from hecli.formats.contributors import Contributor
 from hecli.formats.reader import Reader, open_reader
 from hecli.formats.text import count
@@ -25,6 +26,17 @@ from hecli.schemes.round import Open, Opener, Opens, PrivateKey
 from hecli.storage.store import Record
 
 UNSOUND = "somebody altered an update or the aggregate, or a party did not follow the plan"
+
+
+class UnsoundError(FormatError):
+    """An aggregate opens to what no sum of updates can be, whoever is to blame.
+
+    Args:
+        message: What is wrong.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, UNSOUND)
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,17 @@ class Opening:
     def contributors(self) -> tuple[Contributor, ...]:
         """Who is in it."""
         return self.blocks.contributors
+
+    @property
+    def used_on(self) -> bytes:
+        """What a secret is used on, of all that could be opened about the same.
+
+        Where parties send one update about a model, that is the set of them;
+        else only this file.
+        """
+        if self.plan.position is None:
+            return self.reader.digest
+        return digest_of("opened", pack([each.party for each in self.contributors]))
 
     def blocks_to_open(self) -> tuple[bytes, Iterator[bytes]]:
         """Read what is opened, from its start.
@@ -170,7 +193,7 @@ def write_sum(
     reader, plan = opening.reader, opening.plan
     totals, sums = open_lanes(opening, opens.open, control, lanes, progress)
     if record is not None:
-        record(plan.digest, reader.digest)
+        record(plan.subject, opening.used_on)
     total = Sum(plan, opening.contributors, reader.digest, totals.weight, totals.clipped)
     digest = envelope.write(
         out,
@@ -238,13 +261,12 @@ def _named(plaintexts: Iterable[bytes], reader: Reader, plan: Plan, done: int) -
 def _control(plaintext: bytes, reader: Reader, plan: Plan, parties: int) -> Control:
     control = Control.unpack(plaintext)
     if control.count != parties:
-        raise FormatError(
+        raise UnsoundError(
             f"{reader.name}: its header lists {count(parties, 'contributor')}, "
-            "its control block does not agree",
-            UNSOUND,
+            "its control block does not agree"
         )
     if not possible_totals(plan, parties, control.weight, control.clipped):
-        raise FormatError(f"{reader.name}: its control block is out of range", UNSOUND)
+        raise UnsoundError(f"{reader.name}: its control block is out of range")
     return control
 
 
@@ -260,10 +282,9 @@ def _lane_sums(
         values = packing.unpack(batch, parties, left)
         blocks = len(batch) // packing.size
         if values is None or values.max() > largest:
-            raise FormatError(
+            raise UnsoundError(
                 f"{reader.name}: a ciphertext from {done} to {done + blocks - 1} "
-                "opens to what no sum of updates can be",
-                UNSOUND,
+                "opens to what no sum of updates can be"
             )
         done += blocks
         left -= len(values)

@@ -90,7 +90,7 @@ def partial(
     )
     plan = opening.plan
     if record is not None:
-        record(plan.digest, reader.digest)
+        record(plan.subject, opening.used_on)
     made = Partial(plan, opening.contributors, reader.digest, share.index)
     sections = plan.geometry.partial(sharing)
     groups = plan.geometry.partial_groups(sharing)

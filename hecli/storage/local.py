@@ -89,6 +89,14 @@ class LocalStore:
         """Tell whether there is a file."""
         return os.path.isfile(path)
 
+    def remove(self, path: str) -> None:
+        """Remove a file; do nothing where there is none."""
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+        except OSError as error:
+            raise cannot("remove", path, error) from error
+
 
 LOCAL: Store = LocalStore()
 """The one there is."""

@@ -86,3 +86,14 @@ class Store(Protocol):
             Whether there is.
         """
         ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file; do nothing where there is none.
+
+        Args:
+            path: Where it is.
+
+        Raises:
+            HecliError: It cannot be removed.
+        """
+        ...

@@ -28,17 +28,22 @@ class Use(NamedTuple):
 
 USES = {
     "opened": Use(
-        "another aggregate of this plan was opened before",
+        "another aggregate of this plan or model was opened before",
         "the difference of two sums of one round shows what single parties sent: make a plan for each "
         "round, or pass --again if every party agrees",
     ),
     "masked": Use(
-        "another update of this plan was masked before",
+        "another update of this plan or model was masked before",
         "two updates under the same masks show how they differ: make a new plan, "
         "or pass --again if the first never left this machine",
     ),
+    "sent": Use(
+        "another update about this model was made before",
+        "two updates about one model show more than each alone: go on from where the first one was made, or "
+        "pass --again if it never left this machine",
+    ),
     "answered": Use(
-        "other parties of this plan were answered about before",
+        "other parties of this plan or model were answered about before",
         "answers about two sets of parties together may uncover one: there is no second answer",
     ),
 }
@@ -83,6 +88,20 @@ def remember(secret: str, use: str, *, again: bool = False) -> Record:
                     envelope.write(out, KIND, record_header(uses | {(plan, file)}))
 
     return record
+
+
+def was_used(secret: str, use: str, subject: bytes) -> bool:
+    """Tell whether a secret was used on something before.
+
+    Args:
+        secret: The path of the secret's file.
+        use: What for, a key of USES.
+        subject: The digest of the plan, or of the model that the use is about.
+
+    Returns:
+        Whether it was.
+    """
+    return any(known == subject for known, _ in _read(f"{os.path.realpath(secret)}.{use}"))
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def test_an_aggregator_leaves_a_party_out_and_says_so(scene):
 
     def record(plan, file):
         if told.setdefault(plan, file) != file:
-            raise RefusedError("another aggregate of this plan was opened before")
+            raise RefusedError("another aggregate of this plan or model was opened before")
 
     files = list(scene.updates.values())
     decrypt(aggregate(files), files, record=record)

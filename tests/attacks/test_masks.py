@@ -153,7 +153,7 @@ def test_a_party_masks_two_updates_alike_through_an_encoded_file(place, ok, fail
     ok("encrypt", "1.int", "--identity", "alice.id", "--key", "hecli.pub")
     assert (place / "alice.id.masked").exists()
     second = ("encrypt", "2.int", "--identity", "alice.id", "--key", "hecli.pub")
-    fails(*second, says="another update of this plan was masked before")
+    fails(*second, says="another update of this plan or model was masked before")
     fails("encrypt", "2.npz", "--plan", "round.plan", *second[2:], says="was masked before")
     assert not (place / "2.enc").exists()
 
@@ -240,7 +240,7 @@ def test_a_party_that_answers_about_two_sets_uncovers_nobody_alone(enrolled, dro
         answer(name, made["alice"], sets["alice"], enrolled, kept[name]) for name in ("bob", "carol")
     ]
     for name in ("bob", "carol"):
-        with pytest.raises(RefusedError, match="other parties of this plan were answered about before"):
+        with pytest.raises(RefusedError, match="other parties of this plan or model"):
             answer(name, made["bob"], sets["bob"], enrolled, kept[name])
     answers["bob"].append(answer("alice", made["bob"], sets["bob"], enrolled, kept["alice"]))
     masks = {"enrollments": rewound(enrolled.values())}

@@ -572,6 +572,16 @@ def plan_faults() -> Group:
     }
     for name, step in steps.items():
         group.add(f"plan-step-{name}", tensors_of(["w", "int8", [1]], step=step), "impossible step")
+    for name, names, says in (
+        ("empty", [], "list of skipped tensors in its plan is malformed"),
+        ("malformed", [1], "list of skipped tensors in its plan is malformed"),
+        ("unsorted", ["c", "a"], "skipped tensors are not in order"),
+        ("twice", ["a", "a"], "skipped tensors are not in order"),
+        ("of-the-round", ["bias"], "tensor bias is one of the round's, and skipped"),
+        ("unprintable", ["a\nb"], "cannot name a tensor"),
+    ):
+        group.add(f"plan-skipped-{name}", plan_with(skipped=names), says)
+    group.add("plan-skipped-text", plan_with(skipped="a"), "'skipped' of the wrong type")
     group.add("plan-step-integer", quantise_with(steps=[0.25, 1]), "malformed")
     group.add("plan-steps-too-few", quantise_with(steps=[0.25]), "steps")
     group.add("plan-steps-too-many", quantise_with(steps=[0.25, 0.5, 0.5]), "steps")

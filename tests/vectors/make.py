@@ -9,6 +9,7 @@ import json
 import math
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,7 @@ from rounds import PLAN, N, follows, plan_digest, plan_file
 
 HERE = Path(__file__).parent
 MODEL = [0.5, 1.0, 1.0, 2.0, 3.0, 4.0]
+COUNTERS = [1, 3, 253]
 
 
 class Good(NamedTuple):
@@ -110,6 +112,7 @@ def open_round() -> dict[str, Good]:
         "tensors": [["n", "int16", [3]]],
         "codec": [{**r.QUANTISE, "steps": [1.0]}, r.PACK],
     }
+    skipping: Map = {**whole, "skipped": ["m", "z"]}
     header: Map = {
         "contributors": [["a", bytes(32)], ["b", bytes([1] * 32)]],
         "aggregate": bytes(32),
@@ -121,6 +124,16 @@ def open_round() -> dict[str, Good]:
     def packed(values: list[float]) -> bytes:
         return tensors(items, little("ff", *values[:2]) + little("4d", *values[2:]))
 
+    def integers(dtype: str, layout: str, values: Sequence[float]) -> bytes:
+        # Python rounds ties to even, too.
+        return tensors([["n", dtype, [3]]], little(layout, *(round(value) for value in values)))
+
+    def more(values: list[int]) -> bytes:
+        """Make a model with a tensor that the round skips."""
+        found = little("d", math.nan) + little("3B", *values)
+        return tensors([["m", "float64", [1]], ["n", "uint8", [3]]], found)
+
+    halves = [0.5, 0.0, -2.0]
     later = "\U00011131\U00011127"
     return {
         "round.plan": Good(plan_file(PLAN), "3 plan", "the plan of the open round"),
@@ -170,8 +183,27 @@ def open_round() -> dict[str, Good]:
             "a sum of integers",
         ),
         "integers.tensors": Good(
-            tensors([["n", "float64", [3]]], little("3d", 0.5, 0.0, -2.0)), "5", "its mean"
+            integers("int16", "3h", halves), "5", "its mean, of which 0.5 is rounded to 0"
         ),
+        "counters.tensors": Good(integers("uint8", "3B", COUNTERS), "3 tensors", "a model of integers"),
+        "counters-sgd.tensors": Good(
+            integers("uint8", "3B", [old - 0.25 * step for old, step in zip(COUNTERS, halves, strict=True)]),
+            "5",
+            "the model after `sgd` with a rate of 0.25",
+        ),
+        "counters-add.tensors": Good(
+            integers("uint8", "3B", [old + step for old, step in zip(COUNTERS, halves, strict=True)]),
+            "5",
+            "the model after `add`",
+        ),
+        "skipping.plan": Good(plan_file(skipping), "3 plan", "one that skips two tensors"),
+        "skipping.sum": Good(
+            follows(skipping, "sum", header, r.sum_body(skipping, [255, 254, 250], header, (1001, 2001))),
+            "3 sum",
+            "a sum by it",
+        ),
+        "more.tensors": Good(more(COUNTERS), "3 tensors", "a model with one of them, which is not a number"),
+        "more-add.tensors": Good(more([2, 3, 251]), "5", "the model after `add`"),
         "some.tensors": Good(
             tensors([["b", "float16", [1]], ["w", "int32", [2, 1]]], little("eii", 1.5, -1, 7)),
             "3 tensors",

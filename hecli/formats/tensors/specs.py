@@ -24,10 +24,10 @@ DTYPES = {
 """The dtypes that can be encoded, with their size in bytes."""
 
 HALF_ULPS = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24}
-"""Relative error of rounding to a dtype; nothing beside it for float64, and integers have float64 means."""
+"""Relative error of rounding to a dtype; nothing beside it for float64."""
 
-SMALLEST = {"float16": 2.0**-25}
-"""Half the distance of the smallest numbers of a dtype, where a step may come near it."""
+SMALLEST = {"float16": 2.0**-25} | {name: 0.5 for name in DTYPES if "int" in name}
+"""Half the distance of the smallest numbers of a dtype, where a step may come near it; of integers always."""
 
 TENSOR_NAME_LIMIT = 256
 TENSOR_LIMIT = 1 << 16
@@ -77,11 +77,7 @@ class TensorSpec:
             DataError: Its dtype cannot be encoded.
             FormatError: Its name or shape is impossible.
         """
-        if not 0 < len(self.name) <= TENSOR_NAME_LIMIT or not is_printable(self.name):
-            raise FormatError(
-                f"{file}: {self.name[:TENSOR_NAME_LIMIT]!r} cannot name a tensor",
-                f"use 1 to {TENSOR_NAME_LIMIT} printable characters",
-            )
+        check_tensor_name(self.name, file)
         if self.dtype not in DTYPES:
             raise DataError(
                 f"{file}: tensor {self.name} has dtype {self.dtype[:64]}, which cannot be encoded",
@@ -91,6 +87,23 @@ class TensorSpec:
             raise FormatError(f"{file}: tensor {self.name} has an impossible shape")
         if self.size > VALUE_LIMIT:
             raise FormatError(f"{file}: tensor {self.name} has too many values")
+
+
+def check_tensor_name(name: str, file: str) -> None:
+    """Refuse what cannot name a tensor.
+
+    Args:
+        name: The name.
+        file: The file it stands in, for errors.
+
+    Raises:
+        FormatError: It is none.
+    """
+    if not 0 < len(name) <= TENSOR_NAME_LIMIT or not is_printable(name):
+        raise FormatError(
+            f"{file}: {name[:TENSOR_NAME_LIMIT]!r} cannot name a tensor",
+            f"use 1 to {TENSOR_NAME_LIMIT} printable characters",
+        )
 
 
 def check_specs(specs: tuple[TensorSpec, ...], file: str) -> None:

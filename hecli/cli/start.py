@@ -1,0 +1,327 @@
+"""hecli start."""
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import click
+
+from hecli.cli import options
+from hecli.cli.console import Console, count_bytes
+from hecli.cli.files import open_input, open_output
+from hecli.cli.options import FilesCommand
+from hecli.codec.quantise import MAX_BITS
+from hecli.errors import HecliError, RefusedError
+from hecli.executors.processes import default_jobs
+from hecli.formats.reader import name_of, open_reader
+from hecli.formats.tensors.files import open_tensors
+from hecli.formats.text import count
+from hecli.identity.cards import Card
+from hecli.identity.files import write_card, write_identity
+from hecli.identity.roster import Roster
+from hecli.identity.signatures import Identity
+from hecli.plan.costs import costs
+from hecli.rounds.apply import RULES
+from hecli.schemes.interface import Scheme
+from hecli.schemes.masks.masking import Masking
+from hecli.schemes.masks.scheme import Masks
+from hecli.schemes.paillier.key_files import read_public_key
+from hecli.schemes.paillier.scheme import Paillier
+from hecli.storage.confined import Confined
+from hecli.training.describe import describe_training, training_lines
+from hecli.training.starting import Started, rounding_for
+from hecli.training.starting import start as begin
+from hecli.training.terms import Goal, Metric
+
+
+class MetricType(click.ParamType[Metric]):
+    """NAME=RANGE."""
+
+    name = "metric"
+
+    def convert(
+        self, value: str | Metric, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Metric:
+        """The metric."""
+        if isinstance(value, Metric):
+            return value
+        name, _, size = value.partition("=")
+        try:
+            return Metric(name, float(size))
+        except ValueError:
+            self.fail(f"{value!r} is not NAME=RANGE, such as loss=10", param, ctx)
+
+
+class Duration(click.ParamType[int]):
+    """Seconds, or a number with s, m, h or d."""
+
+    name = "duration"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The seconds."""
+        if isinstance(value, int):
+            return value
+        units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+        number, unit = (value[:-1], value[-1]) if value[-1:] in units else (value, "s")
+        try:
+            return max(1, round(float(number) * units[unit]))
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time, such as 90s, 10m, 2h or 1d", param, ctx)
+
+
+@click.command(cls=FilesCommand)
+@click.argument("folder")
+@click.option("--model", metavar="TENSORS", required=True, help="The first model.")
+@click.option("--party", "party_cards", cls=options.FilesOption, metavar="CARDS...", help="Who trains.")
+@click.option(
+    "--aggregator",
+    cls=options.FilesOption,
+    metavar="CARDS...",
+    help="Who closes rounds and aggregates. [default: you]",
+)
+@click.option(
+    "--keyholder",
+    cls=options.FilesOption,
+    metavar="CARDS...",
+    help="Who opens sums, or holds shares. [default: you]",
+)
+@click.option("--key", metavar="FILE", help="The .pub file of the key. [default: none, masks alone]")
+@click.option(
+    "--rounds", type=click.IntRange(1), default=10, metavar="N", help="At most so many. [default: 10]"
+)
+@click.option("--bits", type=click.IntRange(2, MAX_BITS), default=16, help="Bits of a value. [default: 16]")
+@click.option(
+    "--range",
+    "value_range",
+    type=float,
+    metavar="R",
+    help="Largest size of a value in round 1. [default: 128, at 32 bits; later rounds follow from sums]",
+)
+@click.option(
+    "--rule",
+    type=click.Choice(list(RULES)),
+    default="add",
+    help="What parties make: new weights, whose mean difference is added (add) or whose mean is taken "
+    "(replace), or gradients (sgd). [default: add]",
+)
+@click.option(
+    "--lr", type=float, default=1.0, metavar="X", help="What the mean is multiplied with. [default: 1]"
+)
+@click.option(
+    "--max-weight", type=int, default=1, metavar="W", help="The largest weight, such as samples. [default: 1]"
+)
+@click.option("--min-parties", type=int, metavar="M", help="Fewest in a round. [default: more than half]")
+@click.option(
+    "--dropouts",
+    type=int,
+    metavar="K",
+    help="With masks, how many may be missing. [default: 1 from 4 parties on]",
+)
+@click.option("--masks", is_flag=True, help="With a key, hide updates from its holder too.")
+@click.option(
+    "--deadline",
+    type=Duration(),
+    default="1d",
+    metavar="TIME",
+    help="When a round goes on without the late. [default: 1d]",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    type=MetricType(),
+    multiple=True,
+    metavar="NAME=RANGE",
+    help="Open the mean of this one; repeatable.",
+)
+@click.option("--minimize", metavar="METRIC", help="The metric that says which model is best.")
+@click.option("--maximize", metavar="METRIC", help="The same, where more is better.")
+@click.option("--target", type=float, metavar="X", help="End when that metric is as good as this.")
+@click.option(
+    "--patience", type=click.IntRange(1), metavar="N", help="End when it did not get better in N rounds."
+)
+@click.option("--skip", multiple=True, metavar="PATTERN", help="Tensors that stay as they are; repeatable.")
+@click.option(
+    "--keep",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Keep large files of the last N rounds. [default: all]",
+)
+@click.option("--name", default="training", metavar="TEXT", help="What to call it. [default: training]")
+@click.option(
+    "--make-identities",
+    metavar="DIR",
+    help="For a trial on one machine: make N parties here, with --parties.",
+)
+@click.option(
+    "--parties", type=click.IntRange(2), metavar="N", help="How many parties --make-identities makes."
+)
+@options.identity
+@options.talkative
+def start(
+    folder: str,
+    model: str,
+    party_cards: tuple[str, ...],
+    aggregator: tuple[str, ...],
+    keyholder: tuple[str, ...],
+    key: str | None,
+    rounds: int,
+    bits: int,
+    value_range: float | None,
+    rule: str,
+    lr: float,
+    max_weight: int,
+    min_parties: int | None,
+    dropouts: int | None,
+    masks: bool,
+    deadline: int,
+    metrics: tuple[Metric, ...],
+    minimize: str | None,
+    maximize: str | None,
+    target: float | None,
+    patience: int | None,
+    skip: tuple[str, ...],
+    keep: int,
+    name: str,
+    make_identities: str | None,
+    parties: int | None,
+    identity: str | None,
+    console: Console,
+) -> None:
+    """Begin a training of many rounds in a shared folder.
+
+    Writes the terms, signed by you, the coordinator, with the first model and a
+    ledger beside them. Each member then accepts the terms once, with hecli run.
+    Without --key the training uses masks alone: the fast way for large models,
+    and the one without a keyholder.
+
+    \b
+      hecli start shared/ --model model.npz --party cards/*.card \\
+        --key hecli.pub --identity registry.id --rounds 50 --bits 12
+      hecli start shared/ --model model.npz --party *.card --identity a.id
+      hecli start trial/ --model model.npz --make-identities people --parties 4
+    """
+    if (make_identities is None) != (parties is None):
+        raise click.UsageError("--make-identities and --parties go together")
+    if (make_identities is None) == (not party_cards):
+        raise click.UsageError("give each party's card with --party, or --make-identities for a trial")
+    if minimize is not None and maximize is not None:
+        raise click.UsageError("--minimize and --maximize exclude each other")
+    counting = minimize or maximize
+    if counting is None and (target is not None or patience is not None):
+        raise click.UsageError("--target and --patience need --minimize or --maximize")
+    made = (
+        _make_identities(make_identities, parties, identity, console) if make_identities and parties else None
+    )
+    signer = made[0] if made else options.load_identity(identity, console)
+    if signer is None:
+        raise RefusedError("a training is signed by its coordinator", "pass --identity, your .id file")
+    cards = made[1] if made else options.load_cards(party_cards)
+    roster = _roster(cards, aggregator, keyholder, signer)
+    scheme = _scheme(key, masks=masks, dropouts=dropouts, parties=len(cards))
+    goal = Goal(counting, maximize is not None, target, patience or 0) if counting else None
+    try:
+        Path(folder).mkdir(exist_ok=True)
+    except OSError as error:
+        raise HecliError(
+            f"cannot make {folder}: {(error.strerror or '').lower()}", "check its path"
+        ) from error
+    with open_input(model) as stream:
+        opened = open_tensors(stream, name_of(stream))
+        terms = {
+            "name": name,
+            "roster": roster,
+            "skipped": _skipped(skip, [spec.name for spec in opened.specs]),
+            "rule": rule,
+            "lr": lr,
+            "rounds": rounds,
+            "bits": bits,
+            "rounding": rounding_for(bits),
+            "range": value_range,
+            "max_weight": max_weight,
+            "min_parties": min_parties or max(2, len(cards) // 2 + 1),
+            "deadline": deadline,
+            "keep": keep,
+        }
+        if key is None:
+            begun = begin(
+                Confined(folder), opened, signer, scheme, key=None, metrics=metrics, goal=goal, **terms
+            )
+        else:
+            with open_input(key) as public:
+                begun = begin(
+                    Confined(folder), opened, signer, scheme, key=public, metrics=metrics, goal=goal, **terms
+                )
+    _say(begun, folder, console)
+
+
+def _make_identities(
+    folder: str, parties: int, identity: str | None, console: Console
+) -> tuple[Identity, list[Card]]:
+    """Make a coordinator, unless there is one, and so many parties."""
+    place = Path(folder)
+    try:
+        place.mkdir(exist_ok=True)
+    except OSError as error:
+        raise HecliError(
+            f"cannot make {folder}: {(error.strerror or '').lower()}", "check its path"
+        ) from error
+    names = [f"party-{at}" for at in range(1, parties + 1)]
+    cards = []
+    given = options.load_identity(identity, console)
+    for name in [*names, *(() if given else ("coordinator",))]:
+        made = Identity.generate(name)
+        with open_output(str(place / f"{name}.id"), secret=True) as out:
+            write_identity(made, out)
+        with open_output(str(place / f"{name}.card")) as out:
+            write_card(made, out)
+        if name in names:
+            cards.append(made.card)
+        else:
+            given = made
+    assert given is not None
+    console.note(f"{place}: {count(parties, 'party', 'parties')}, each with an .id and a .card; for trials")
+    return given, cards
+
+
+def _roster(
+    parties: list[Card], aggregator: tuple[str, ...], keyholder: tuple[str, ...], signer: Identity
+) -> Roster:
+    return Roster.of(
+        parties,
+        options.load_cards(aggregator) or [signer.card],
+        options.load_cards(keyholder) or [signer.card],
+        coordinator=signer.card,
+    )
+
+
+def _scheme(key: str | None, *, masks: bool, dropouts: int | None, parties: int) -> Scheme:
+    """The scheme that the options ask for; without a key masks alone, from which some may drop out."""
+    if key is not None and not masks:
+        options.refuse("dropouts", "is for masks: add --masks, or leave out --key")
+    allowed = min(1, max(0, parties - 2) // 2) if dropouts is None else dropouts
+    if key is None:
+        return Masks(Masking(allowed))
+    with open_input(key) as stream:
+        return Paillier.of(read_public_key(open_reader(stream)), masking=Masking(allowed) if masks else None)
+
+
+def _skipped(patterns: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise HecliError(
+                f"no tensor of the model matches {pattern}", "check the names with hecli inspect"
+            )
+    return tuple(sorted(name for name in names if any(fnmatchcase(name, each) for each in patterns)))
+
+
+def _say(begun: Started, folder: str, console: Console) -> None:
+    foreseen = costs(begun.plan, default_jobs())
+    summary = {"folder": folder, "digest": begun.digest.hex(), "head": begun.head}
+    summary |= describe_training(begun.training)
+    lines = [
+        f"{folder}: {begun.training.name!r}, digest {begun.digest.hex()}",
+        *training_lines(begun.training),
+        f"an update    {count_bytes(foreseen.file_bytes)} in the first round",
+        "each member accepts these terms once, with hecli run",
+    ]
+    console.summary(summary, "\n".join(lines))

@@ -1,0 +1,211 @@
+"""hecli status."""
+
+import csv
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+import click
+
+from hecli.cli.console import count_bytes, say, show_error, show_table
+from hecli.cli.files import open_output
+from hecli.errors import HecliError
+from hecli.formats.text import count
+from hecli.ledger.chain import Ledger, follow, read_ledger
+from hecli.storage.confined import Confined
+from hecli.training.joining import read_terms
+from hecli.training.session import LEDGER
+from hecli.training.status import curves, read_status
+
+BARS = "▁▂▃▄▅▆▇█"
+SHOWN_ROUNDS = 10
+WIDEST = 40
+PAUSE = 1.0
+
+
+@click.command()
+@click.argument("folder")
+@click.option("--follow", "following", is_flag=True, help="Show it again whenever something happens.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole history as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print a line for each round.")
+@click.option("--html", metavar="FILE", help="Write a page with a chart of the metrics.")
+@click.option("--force", is_flag=True, help="Replace the page if it exists.")
+def status(folder: str, following: bool, as_json: bool, as_csv: bool, html: str | None, force: bool) -> int:
+    """Show how far a training is, and what happened in it.
+
+    Takes no key and no identity: it reads the terms and the ledger. Times are
+    what their makers' clocks said. Status 1 where the training failed, or
+    somebody refuses the model or has another.
+
+    \b
+      hecli status shared/
+      hecli status shared/ --follow
+      hecli status shared/ --csv > rounds.csv
+      hecli status shared/ --html rounds.html
+    """
+    if [following, as_json, as_csv].count(True) > 1:
+        raise click.UsageError("--follow, --json and --csv exclude each other")
+    shared = Confined(folder)
+    terms = read_terms(shared)
+    ledger = read_ledger(shared, LEDGER)
+    found = read_status(shared, terms, ledger, datetime.now(UTC))
+    if html is not None:
+        _write_page(found, html, force=force)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    elif as_csv:
+        _print_csv(found)
+    else:
+        _show(found, folder, ledger)
+    while following and found["over"] is None and found["awaited"] is not None:
+        time.sleep(PAUSE)
+        entries = len(ledger.links)
+        ledger = follow(shared, LEDGER, ledger)
+        if len(ledger.links) != entries:
+            found = read_status(shared, terms, ledger, datetime.now(UTC))
+            say("")
+            _show(found, folder, ledger)
+    return _problems(found, ledger)
+
+
+def _show(found: dict[str, Any], folder: str, ledger: Ledger) -> None:
+    rounds = found["rounds"]
+    say(
+        f"{folder}: {found['training']!r}, round {found['rounds_done']} of {found['rounds_planned']} done, "
+        f"{count(len(found['parties']), 'party', 'parties')}, coordinated by {found['coordinator']}"
+    )
+    if rounds:
+        show_table(_COLUMNS, [_row(each) for each in rounds[-SHOWN_ROUNDS:]])
+    for name, points in curves(found).items():
+        say(f"{name:<12} {_line([value for _, value in points])}")
+    last = rounds[-1] if rounds else None
+    if last and last["missing"] and last["closed"]:
+        say(f"without      {', '.join(last['missing'])} in round {last['round']}")
+    if found["over"]:
+        say(f"over         {found['over']}")
+    elif found["awaited"] is None:
+        say(f"over         {count(found['rounds_done'], 'round')} done, and applied by all")
+    else:
+        say(f"awaited      {_awaited(found['awaited'])}")
+    say(f"checks       {_checks(found, ledger)}")
+    say(f"head         {found['head']}")
+
+
+_COLUMNS = ["round", "parties", "update", "collect", "open", "clipped", "applied", "metrics"]
+
+
+def _row(each: dict[str, Any]) -> list[str]:
+    seconds = each["seconds"]
+    share = each["clipped_share"]
+    again = f" ({each['attempt']})" if each["attempt"] > 1 else ""
+    return [
+        f"{each['round']}{again}",
+        str(len(each["contributors"])) if each["closed"] else "abandoned" if each["abandoned"] else "",
+        count_bytes(each["bytes"]["update"]) if "update" in each["bytes"] else "",
+        "" if seconds["collect"] is None else _time(seconds["collect"]),
+        "" if seconds["open"] is None else _time(seconds["open"]),
+        "" if share is None else f"{share:.2%}",
+        str(len(each["applied"])) if each["applied"] else "",
+        " ".join(f"{name} {value:.3g}" for name, value in each["metrics"].items()),
+    ]
+
+
+def _line(values: list[float]) -> str:
+    """A curve of small bars, with the first and the last value beside it."""
+    shown = values if len(values) <= WIDEST else [values[at * len(values) // WIDEST] for at in range(WIDEST)]
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    bars = "".join(BARS[min(7, int(8 * (value - low) / span))] for value in shown)
+    return f"{values[0]:.4g} {bars} {values[-1]:.4g}"
+
+
+def _awaited(awaited: dict[str, Any]) -> str:
+    names = ", ".join(awaited["names"])
+    since = "" if awaited["seconds"] is None else f", for {_time(awaited['seconds'])}"
+    return f"round {awaited['round']}: {awaited['what']} of {names}{since}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 or seconds == int(seconds) else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+def _checks(found: dict[str, Any], ledger: Ledger) -> str:
+    if ledger.problems:
+        return f"the ledger is broken: {ledger.problems[0]}"
+    refused = sum(len(each["refused"]) for each in found["rounds"])
+    differing = sum(len(each["differing"]) for each in found["rounds"])
+    if refused or differing:
+        return f"{refused} refusals, {differing} other models; see below"
+    chain = f"{count(found['entries'], 'entry', 'entries')} in one chain"
+    return f"{chain}; every model the same for all who applied it"
+
+
+def _problems(found: dict[str, Any], ledger: Ledger) -> int:
+    problems = list(ledger.problems)
+    for each in found["rounds"]:
+        problems += [
+            f"round {each['round']}: {name} refuses the model: {why}" for name, why in each["refused"].items()
+        ]
+        problems += [f"round {each['round']}: {name} has another model" for name in each["differing"]]
+    if found["failed"]:
+        problems.append(f"the training failed: {found['over']}")
+    for each in problems:
+        show_error(each)
+    return 1 if problems else 0
+
+
+def _print_csv(found: dict[str, Any]) -> None:
+    metrics = sorted(curves(found))
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    fields = ["round", "attempt", "planned", "closed", "opened", "parties", "weight", "clipped"]
+    steps = ["collect", "aggregate", "open", "apply"]
+    out.writerow([*fields, *(f"{each}_seconds" for each in steps), "update_bytes", "applied", *metrics])
+    for each in found["rounds"]:
+        row = {**each, "parties": len(each["contributors"])}
+        out.writerow(
+            [
+                *(row[name] for name in fields),
+                *(each["seconds"][step] for step in steps),
+                each["bytes"].get("update"),
+                len(each["applied"]),
+                *(each["metrics"].get(name) for name in metrics),
+            ]
+        )
+
+
+def _write_page(found: dict[str, Any], path: str, *, force: bool) -> None:
+    """Write a page with a chart for each metric, whose scales have nothing in common."""
+    try:
+        import pygal  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise HecliError(
+            "charts need a package that is not installed", "pip install 'hecli[charts]'"
+        ) from error
+    charts = []
+    for name, points in curves(found).items():
+        # Without scripts: the page fetches nothing.
+        chart = pygal.Line(js=[], show_legend=False, height=320, title=name, disable_xml_declaration=True)
+        chart.x_labels = [str(number) for number, _ in points]
+        chart.add(name, [value for _, value in points])
+        charts.append(chart.render(is_unicode=True))
+    title = escape(f"{found['training']}: round {found['rounds_done']} of {found['rounds_planned']}")
+    rows = "".join(f"<tr>{_cells(_row(each), 'td')}</tr>" for each in found["rounds"])
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f"<h1>{title}</h1>{''.join(charts)}<table><tr>{_cells(_COLUMNS, 'th')}</tr>{rows}</table>"
+        f"<p>{escape(found['head'])}</p></html>\n"
+    )
+    with open_output(path, force=force) as out:
+        out.write(page.encode())
+
+
+_STYLE = "body{font:15px sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em .8em;text-align:right}"
+
+
+def _cells(texts: list[str], tag: str) -> str:
+    return "".join(f"<{tag}>{escape(each)}</{tag}>" for each in texts)

@@ -1,0 +1,111 @@
+"""Plans made from the sum of a round: for another round like it, or for the next one."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import BinaryIO
+
+from hecli.codec.chain import Codec
+from hecli.errors import FormatError
+from hecli.formats.reader import START_SIZE, is_own, name_of, open_reader
+from hecli.formats.tensors.arrays import TensorFile
+from hecli.formats.tensors.files import open_tensors
+from hecli.formats.tensors.specs import TensorSpec
+from hecli.plan.data import Plan
+from hecli.plan.making import Example, check_new, new_id
+from hecli.rounds.headers import open_sum
+from hecli.rounds.ranges import steps_after
+
+_NUMBERED = re.compile("(.*-)([0-9]+)", re.DOTALL)
+
+
+def open_example(source: BinaryIO) -> TensorFile | Example:
+    """Open what a plan is made for.
+
+    Args:
+        source: Tensors, or the sum of a round.
+
+    Returns:
+        The opened tensors; or of a sum the tensors of its plan, and the steps
+        that it calls for.
+
+    Raises:
+        DataError: The tensors cannot be encoded.
+        FormatError: The file is not sound.
+        RefusedError: The signatures of a sum's roster are missing.
+    """
+    if source.seekable() and _is_own(source):
+        reader = open_reader(source)
+        reader.require("tensors", "sum")
+        if reader.kind == "sum":
+            return _example(source, open_sum(reader).plan)
+    return open_tensors(source, name_of(source))
+
+
+def next_plan(plan: Plan, total: BinaryIO, *, bits: int | None = None, name: str | None = None) -> Plan:
+    """Make the plan of the next round.
+
+    It is the last one, but for its id and its name, and ranges that the sum
+    calls for.
+
+    Args:
+        plan: The plan of the last round.
+        total: The sum of the last round.
+        bits: The bits of a value, sign included; by default as in the last round.
+        name: What to call the round; by default the last one's name goes on:
+            `round-2` behind `round`, `round-010` behind `round-009`.
+
+    Returns:
+        The plan.
+
+    Raises:
+        FormatError: The file is not sound.
+        HecliError: No such plan can be kept.
+        MismatchError: The sum follows another plan.
+        RefusedError: The roster's signatures are missing.
+    """
+    if not _is_own(total):
+        raise FormatError(f"{name_of(total)} is not a sum file", "give the sum of the last plan's round")
+    last = plan.codec.quantise
+    bits = last.bits if bits is None else bits
+    quantise = replace(last, bits=bits, steps=steps_after(total, bits, plan=plan))
+    steps = tuple(quantise if each is last else each for each in plan.codec.steps)
+    made = replace(
+        plan,
+        name=name_after(plan.name) if name is None else name,
+        id=new_id(),
+        codec=Codec(steps, plan.codec.pack),
+    )
+    check_new(made)
+    return made
+
+
+def name_after(name: str) -> str:
+    """Let the name of a round go on.
+
+    Args:
+        name: The name, with or without a number behind a hyphen.
+
+    Returns:
+        The name with the next number, as wide as the last; 2 where there is none.
+    """
+    numbered = _NUMBERED.fullmatch(name)
+    if numbered is None:
+        return f"{name}-2"
+    stem, digits = numbered.groups()
+    return f"{stem}{int(digits) + 1:0{len(digits)}}"
+
+
+def _is_own(source: BinaryIO) -> bool:
+    source.seek(0)
+    own = is_own(source.read(START_SIZE))
+    source.seek(0)
+    return own
+
+
+def _example(total: BinaryIO, plan: Plan) -> Example:
+    def steps(specs: Sequence[TensorSpec], bits: int) -> list[float]:
+        found = dict(zip((spec.name for spec in plan.tensors), steps_after(total, bits), strict=True))
+        return [found[spec.name] for spec in specs]
+
+    return Example(plan.tensors, steps, plan.skipped, plan.max_weight)

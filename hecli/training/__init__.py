@@ -1,0 +1,1 @@
+"""Many rounds over a shared folder, until they are done."""

@@ -1,0 +1,261 @@
+"""From the sum of a round to the next model: checked, within the member's own limits, and compared."""
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from hecli.errors import FormatError, HecliError, RefusedError
+from hecli.formats.reader import open_reader
+from hecli.formats.tensors.files import open_tensors
+from hecli.ledger.chain import Link
+from hecli.rounds.apply import apply
+from hecli.rounds.headers import open_sum
+from hecli.rounds.ranges import steps_after
+from hecli.rounds.verify_sum import verify_sum
+from hecli.training.closing import listed_in
+from hecli.training.commands import run_command
+from hecli.training.contributing import handed_in
+from hecli.training.history import Round, round_folder
+from hecli.training.models import model_digest
+from hecli.training.opening import (
+    Closed,
+    answers_needed,
+    answers_of,
+    check_aggregate,
+    partials_of,
+    summary_of,
+)
+from hecli.training.own import APPLIED, SUM
+from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, plan_key
+
+MODEL = "model"
+"""What an entry calls the model after a round, of which it has the digest."""
+
+BAD_SUM = "whoever opened it published something else: ask them, and the others, before you go on"
+
+
+def apply_round(session: Session, found: Closed, opened: Link) -> str:
+    """Check the sum of a round, move the model, and record the digest of the next one.
+
+    Args:
+        session: The run.
+        found: The round.
+        opened: The entry about its sum.
+
+    Returns:
+        What was done.
+
+    Raises:
+        HecliError: The sum is false, or the model is not accepted; then that is
+            recorded, once.
+    """
+    try:
+        kept = _checked_sum(session, found, opened)
+        return _moved(session, found, kept)
+    except (FormatError, RefusedError) as error:
+        if session.name not in found.round.refused and session.shared.exists(_path(found, SUM_FILE)):
+            session.record("refused", plan=found.plan.digest, text=error.message)
+        raise
+
+
+def record_applied(session: Session, round_: Round, applied: dict[str, Any]) -> None:
+    """Record the digest of the model after a round.
+
+    Args:
+        session: The run.
+        round_: The round.
+        applied: What came of it.
+    """
+    files = [(SUM_FILE, bytes.fromhex(applied["sum"])), (MODEL, bytes.fromhex(applied["model"]))]
+    session.record("applied", plan=round_.digest, files=files)
+
+
+def others_differ(round_: Round, applied: dict[str, Any]) -> list[str]:
+    """Name those whose model after a round is another.
+
+    Args:
+        round_: The round.
+        applied: What came of it here.
+
+    Returns:
+        Their names.
+    """
+    mine = bytes.fromhex(applied["model"])
+    return sorted(
+        name for name, link in round_.applied.items() if dict(link.entry.files).get(MODEL, mine) != mine
+    )
+
+
+def stop_reason(session: Session, applied: Sequence[dict[str, Any]]) -> str | None:
+    """Say why a training is over, by its own rules.
+
+    Args:
+        session: The run.
+        applied: What came of the rounds.
+
+    Returns:
+        Why; None where it goes on.
+    """
+    training = session.training
+    goal = training.goal
+    if goal is not None:
+        best = best_round(session, applied)
+        value = applied[-1]["metrics"].get(goal.metric) if applied else None
+        if value is not None and goal.reached(value):
+            return f"{goal.metric} reached {value:.4g}"
+        if goal.patience and best is not None and len(applied) - best >= goal.patience:
+            return f"{goal.metric} did not get better in {goal.patience} rounds"
+    if len(applied) >= training.rounds:
+        return f"{len(applied)} rounds are done"
+    return None
+
+
+def best_round(session: Session, applied: Sequence[dict[str, Any]]) -> int | None:
+    """Find the round with the best metric, which is of the model before it.
+
+    Args:
+        session: The run.
+        applied: What came of the rounds.
+
+    Returns:
+        The round's number, the first of several; None where nothing was measured.
+    """
+    goal = session.training.goal
+    if goal is None:
+        return None
+    best: tuple[int, float] | None = None
+    for number, each in enumerate(applied, 1):
+        value = each["metrics"].get(goal.metric)
+        if value is not None and (best is None or goal.better(value, best[1])):
+            best = number, value
+    return None if best is None else best[0]
+
+
+def _path(found: Closed, name: str) -> str:
+    return f"{found.round.folder}/{name}"
+
+
+def _checked_sum(session: Session, found: Closed, opened: Link) -> Path:
+    """One's own copy of the sum, which is what the parties sent."""
+    number, plan = found.round.number, found.plan
+    listed = dict(opened.entry.files).get(SUM_FILE)
+    kept = session.own.path(number, SUM)
+    mine = session.own.path(number, f"{plan_key(plan)}.sum")
+    source = mine if mine.exists() and digest_in(mine) == listed else None
+    with ExitStack() as stack:
+        total = stack.enter_context(
+            session.opened(found.round, SUM_FILE) if source is None else source.open("rb")
+        )
+        reader = open_reader(total)
+        if reader.digest != listed:
+            raise HecliError(
+                f"{_path(found, SUM_FILE)} is not the one in the ledger", "whoever opened it puts it back"
+            )
+        header = open_sum(reader, plan)
+        counted = {each.party: each.digest for each in header.contributors}
+        if counted != listed_in(session, found.closing, ".enc"):
+            raise FormatError(f"{reader.name}: is of others than the round was closed with", BAD_SUM)
+        sent = handed_in(session, found.round)
+        if session.name in counted and sent is not None and counted[session.name] != sent:
+            raise FormatError(f"{reader.name}: counts another update of {session.name}", BAD_SUM)
+        if source is None:
+            # Whoever opened it has checked all of this before.
+            check_aggregate(session, found)
+            _check_opened(session, found, total, stack)
+        total.seek(0)
+        with session.own.store.create(str(kept), replace=True, secret=True) as out:
+            while piece := total.read(1 << 20):
+                out.write(piece)
+    return kept
+
+
+def _check_opened(session: Session, found: Closed, total: Any, stack: ExitStack) -> None:
+    """Refuse a sum that is not what the aggregate holds."""
+    scheme = found.plan.scheme
+    aggregated = stack.enter_context(session.opened(found.round, AGGREGATE_FILE))
+    partials: Sequence[Any] = []
+    key = None
+    if scheme.sharing is not None:
+        names = [session.file(name, ".part") for name in partials_of(session, found)]
+        partials, key = session.open_round(stack, found.round, names), session.public_key()
+    answers: Sequence[Any] = []
+    if answers_needed(found):
+        names = [session.file(name, ".ans") for name in answers_of(session, found)]
+        answers = session.open_round(stack, found.round, names)
+    verify_sum(
+        total,
+        aggregated,
+        partials,
+        key=key,
+        enrollments=found.enrollments(session, stack),
+        answers=answers,
+        plan=found.plan,
+        work=session.settings.work,
+    )
+
+
+def _moved(session: Session, found: Closed, kept: Path) -> str:
+    """Make the next model, and keep it where it is within the limits."""
+    own, training = session.own, session.training
+    number, suffix = found.round.number, session.suffix
+    before, after = own.model(number - 1, suffix), own.model(number, suffix)
+    with kept.open("rb") as total, before.open("rb") as model:
+        with own.store.create(str(after), replace=True, secret=True) as out:
+            base = open_tensors(model, str(before))
+            made = apply(total, out, base, plan=found.plan, rule=training.rule, lr=training.lr)
+        with after.open("rb") as stream:
+            digest = model_digest(open_tensors(stream, str(after)))
+        steps = steps_after(total, training.bits, plan=found.plan)
+    try:
+        _check_limits(session, found, after, made.largest_step)
+    except RefusedError:
+        os.unlink(after)
+        raise
+    said = summary_of(session, kept, found.plan)
+    contributors = [each.party for each in made.total.contributors]
+    applied = {
+        "model": digest.hex(),
+        "sum": made.sum_digest.hex(),
+        "steps": list(steps),
+        "contributors": contributors,
+        "largest_step": made.largest_step,
+        **said,
+    }
+    own.write(own.path(number, APPLIED), applied)
+    own.copy(after, own.model("last", suffix))
+    done = own.applied()
+    if best_round(session, done) == number:
+        own.copy(before, own.model("best", suffix))
+    if training.keep:
+        own.tidy(number - training.keep, suffix)
+    record_applied(session, found.round, applied)
+    return f"round {number}: {_summary(found, applied)}"
+
+
+def _summary(found: Closed, applied: dict[str, Any]) -> str:
+    parts = [f"{len(applied['contributors'])} contributors"]
+    parts += [f"{name} {value:.4g}" for name, value in sorted(applied["metrics"].items())]
+    share = applied["clipped"] / (found.plan.geometry.values * len(applied["contributors"]))
+    if share >= 0.0001:
+        parts.append(f"{share:.2%} clipped")
+    return ", ".join([*parts, f"largest step {applied['largest_step']:.3g}"])
+
+
+def _check_limits(session: Session, found: Closed, model: Path, largest_step: float) -> None:
+    settings, number = session.settings, found.round.number
+    if settings.max_step is not None and largest_step > settings.max_step:
+        raise RefusedError(
+            f"the model of round {number} moved by {largest_step:.4g}, more than --max-step allows",
+            f"look at the sum in {session.own.path(number, SUM)}, and speak with the others",
+        )
+    if settings.check is None:
+        return
+    log = session.own.root / "log" / f"{round_folder(number, 1)}.log"
+    variables = {"HECLI_MODEL": str(model.absolute()), "HECLI_ROUND": str(number)}
+    ended = run_command(settings.check, session.own.root, variables, log, settings.limit)
+    if ended.status != 0:
+        raise RefusedError(
+            f"the model of round {number} was refused: the check {ended.said}", f"its output is in {log}"
+        )

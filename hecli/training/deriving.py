@@ -1,0 +1,123 @@
+"""The plan of a round, which follows from the training and from the round before, for everybody alike."""
+
+from hecli.codec.chain import Codec
+from hecli.codec.pack import Pack
+from hecli.codec.quantise import Quantise, step_of
+from hecli.errors import MismatchError
+from hecli.formats.tensors.specs import TensorSpec, by_name
+from hecli.plan.checks import check_plan
+from hecli.plan.data import Plan
+from hecli.plan.position import Position
+from hecli.training.metrics import specs_of
+from hecli.training.terms import Training
+
+FIRST_BITS, FIRST_RANGE = 32, 128.0
+"""Of the first round's values where nobody knows their range: more than any other round needs."""
+
+DIFFERS = (
+    "the coordinator has to make the plan that follows from the training: ask, and do not send an update"
+)
+
+
+def update_specs(training: Training) -> tuple[TensorSpec, ...]:
+    """Say what tensors an update has.
+
+    Those of the model but the skipped ones, of which integers travel as
+    float64, for their differences are below zero too; and the metrics.
+
+    Args:
+        training: The terms.
+
+    Returns:
+        The tensors, sorted by name.
+    """
+    moved = (spec for spec in training.tensors if spec.name not in training.skipped)
+    floats = (TensorSpec(each.name, "float64", each.shape) if each.is_integer else each for each in moved)
+    return by_name([*floats, *specs_of(training.metrics)])
+
+
+def derive_plan(training: Training, position: Position, steps: tuple[float, ...] | None, id: bytes) -> Plan:
+    """Derive the plan of a round.
+
+    Args:
+        training: The terms.
+        position: Which round it is, and what it builds on.
+        steps: The quantisation steps that follow from the sum before; None in the first round.
+        id: The plan's random id.
+
+    Returns:
+        The plan.
+
+    Raises:
+        HecliError: No such plan can be kept.
+    """
+    specs = update_specs(training)
+    bits, rounding = training.bits, training.rounding
+    if steps is None:
+        if training.range is None:
+            bits, rounding = FIRST_BITS, "nearest"
+        steps = (step_of(training.range or FIRST_RANGE, bits),) * len(specs)
+    of_metrics = {
+        spec.name: step_of(each.range, bits)
+        for each, spec in zip(training.metrics, specs_of(training.metrics), strict=True)
+    }
+    steps = tuple(of_metrics.get(spec.name, step) for spec, step in zip(specs, steps, strict=True))
+    plan = Plan(
+        name=round_name(training, position),
+        id=id,
+        tensors=specs,
+        codec=Codec((Quantise(bits, rounding, steps),), Pack()),
+        scheme=training.scheme,
+        capacity=len(training.roster.parties),
+        min_parties=training.min_parties,
+        max_weight=training.max_weight,
+        roster=training.roster,
+        skipped=training.skipped,
+        position=position,
+        metrics=tuple(sorted(of_metrics)),
+    )
+    check_plan(plan)
+    return plan
+
+
+def round_name(training: Training, position: Position) -> str:
+    """Name a round as its plan does.
+
+    Args:
+        training: The terms.
+        position: Which round it is.
+
+    Returns:
+        The name.
+    """
+    again = "" if position.attempt == 1 else f"-{position.attempt}"
+    return f"{training.name[:48]}-{position.round:04}{again}"
+
+
+def check_derived(found: Plan, expected: Plan, file: str) -> None:
+    """Refuse a plan that is not the one that follows, but for its id.
+
+    A list of what must not change would not do: whoever shows one party another
+    model gets that party's update alone out of the mean (D. Pasquini, D. Francati
+    and G. Ateniese, CCS 2022).
+
+    Args:
+        found: The plan.
+        expected: The one that was derived, with the same id.
+        file: The plan's file, for errors.
+
+    Raises:
+        MismatchError: It differs; it says in what.
+    """
+    if found == expected:
+        return
+    mine, theirs = expected.to_map(), found.to_map()
+    names = [key for key in mine | theirs if mine.get(key) != theirs.get(key)]
+    if "position" in names and found.position and expected.position:
+        pairs = zip(expected.position._fields, expected.position, found.position, strict=True)
+        names.remove("position")
+        names += [field for field, one, other in pairs if one != other]
+    raise MismatchError(
+        f"{file}: is not the plan that follows from the training here: another {', '.join(sorted(names))}",
+        DIFFERS,
+    )

@@ -1,0 +1,107 @@
+"""What there is to say of a training's terms, for scripts and for people."""
+
+from typing import Any
+
+from hecli.formats.text import count
+from hecli.rounds.describe import describe_roster
+from hecli.training.deriving import FIRST_BITS, FIRST_RANGE
+from hecli.training.terms import Training
+
+RULES = {
+    "add": "parties make new weights; the mean difference, times {lr:g}, is added",
+    "sgd": "parties make gradients; their mean, times {lr:g}, is subtracted",
+    "replace": "parties make new weights; their mean is taken",
+}
+
+
+def describe_training(training: Training) -> dict[str, Any]:
+    """Say what the terms are.
+
+    Args:
+        training: The terms.
+
+    Returns:
+        A map that JSON can hold, under the key `training`.
+    """
+    goal = training.goal
+    return {
+        "training": {
+            "name": training.name,
+            "id": training.id.hex(),
+            "roster": describe_roster(training.roster),
+            **training.scheme.describe(),
+            "tensors": [
+                {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}
+                for spec in training.tensors
+            ],
+            "skipped": list(training.skipped),
+            "model": training.model.hex(),
+            "rule": training.rule,
+            "lr": training.lr,
+            "rounds": training.rounds,
+            "bits": training.bits,
+            "rounding": training.rounding,
+            "range": training.range,
+            "max_weight": training.max_weight,
+            "min_parties": training.min_parties,
+            "deadline": training.deadline,
+            "metrics": [each._asdict() for each in training.metrics],
+            "goal": None if goal is None else goal._asdict(),
+            "keep": training.keep,
+            "lines": training_lines(training),
+        }
+    }
+
+
+def training_lines(training: Training) -> list[str]:
+    """Say what the terms are, for people: who coordinates first.
+
+    Args:
+        training: The terms.
+
+    Returns:
+        Lines, each with its title.
+    """
+    roster, parties = training.roster, len(training.roster.parties)
+    values = sum(spec.size for spec in training.tensors)
+    coordinator = roster.cards[roster.coordinator]
+    lines = [
+        ("coordinator", f"{coordinator.fingerprint} {coordinator.name}"),
+        ("parties", ", ".join(roster.parties)),
+        ("aggregate", ", ".join(roster.aggregators)),
+        ("open sums", ", ".join(roster.keyholders)),
+        *training.scheme.lines(parties),
+        ("model", f"{count(len(training.tensors), 'tensor')}, {values:,} values"),
+        ("rule", RULES[training.rule].format(lr=training.lr)),
+        ("rounds", f"{training.rounds:,} at most, of {training.min_parties} to {parties} parties"),
+        ("values", _values(training)),
+        ("deadline", f"a round goes on without those who take longer than {_time(training.deadline)}"),
+    ]
+    if training.skipped:
+        lines.append(("skipped", ", ".join(training.skipped)))
+    if training.max_weight > 1:
+        lines.append(("weights", f"up to {training.max_weight:,}"))
+    if training.metrics:
+        lines.append(("metrics", ", ".join(f"{each.name} up to {each.range:g}" for each in training.metrics)))
+    if training.goal is not None:
+        goal = training.goal
+        said = f"{'largest' if goal.maximize else 'smallest'} {goal.metric}"
+        said += "" if goal.target is None else f"; ends at {goal.target:g}"
+        said += f"; ends after {goal.patience} rounds without a better one" if goal.patience else ""
+        lines.append(("best model", said))
+    return [f"{title:<12} {text}" for title, text in lines]
+
+
+def _values(training: Training) -> str:
+    if training.range is None:
+        first = f"{FIRST_BITS} bits within ±{FIRST_RANGE:g} in round 1, then {training.bits} bits"
+    else:
+        first = f"{training.bits} bits, within ±{training.range:g} in round 1"
+    return f"{first}; ranges follow from the sum before"
+
+
+def _time(seconds: int) -> str:
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size and seconds % size == 0:
+            return count(seconds // size, unit)
+    return count(seconds, "second")

@@ -1,0 +1,139 @@
+"""The plan of a round: made by the coordinator, derived and compared by everybody."""
+
+import io
+import posixpath
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from hecli.errors import FormatError, HecliError
+from hecli.formats.reader import open_reader
+from hecli.plan.data import ID_SIZE, Plan
+from hecli.plan.files import read_plan, write_plan
+from hecli.plan.position import Position
+from hecli.training.deriving import check_derived, derive_plan
+from hecli.training.history import Round, round_folder
+from hecli.training.session import PLAN_FILE, Session
+
+
+def derived(session: Session, applied: Sequence[dict[str, Any]], attempt: int, id: bytes) -> Plan:
+    """Derive the plan of the round that comes next for this member.
+
+    Args:
+        session: The run.
+        applied: What came of the rounds before.
+        attempt: The number of the attempt.
+        id: The plan's id.
+
+    Returns:
+        The plan.
+    """
+    last = applied[-1] if applied else None
+    position = Position(
+        training=session.terms,
+        round=len(applied) + 1,
+        attempt=attempt,
+        model=session.training.model if last is None else bytes.fromhex(last["model"]),
+        previous=b"" if last is None else bytes.fromhex(last["sum"]),
+    )
+    return derive_plan(session.training, position, None if last is None else tuple(last["steps"]), id)
+
+
+def make_plan(session: Session, applied: Sequence[dict[str, Any]], attempt: int) -> str:
+    """Make the plan of the next round, and record it.
+
+    Args:
+        session: The coordinator's run.
+        applied: What came of the rounds before.
+        attempt: The number of the attempt.
+
+    Returns:
+        What was done.
+    """
+    path = posixpath.join(round_folder(len(applied) + 1, attempt), PLAN_FILE)
+    plan = _made_before(session, applied, attempt, path)
+    if plan is None:
+        plan = derived(session, applied, attempt, secrets.token_bytes(ID_SIZE))
+        with session.shared.create(path, replace=True) as out:
+            write_plan(plan, out, session.identity)
+    with session.shared.open(path) as stream:
+        digest = open_reader(stream).digest
+    session.record("plan", plan=plan.digest, files=[(PLAN_FILE, digest)], text=plan.name)
+    bits = plan.codec.quantise.bits
+    return f"round {len(applied) + 1}: planned, {plan.geometry.values:,} values of {bits} bits"
+
+
+def plan_of(session: Session, applied: Sequence[dict[str, Any]], round_: Round) -> Plan:
+    """Read the plan of a round, and see that it is the one that follows.
+
+    Args:
+        session: The run.
+        applied: What came of the rounds before.
+        round_: The round.
+
+    Returns:
+        The plan.
+
+    Raises:
+        FormatError: It is not there, or not the one in the ledger.
+        MismatchError: It is not the one that follows from the training.
+    """
+    if round_.digest in session.plans:
+        return session.plans[round_.digest]
+    kept = session.own.path(round_.number, f"{round_.digest.hex()[:16]}.plan")
+    if kept.exists():
+        data = kept.read_bytes()
+    else:
+        with session.opened(round_, PLAN_FILE) as stream:
+            data = stream.read()
+    name = posixpath.join(round_.folder, PLAN_FILE)
+    coordinator = session.training.roster.cards[session.training.roster.coordinator]
+    plan = read_plan(open_reader(_stream(data, name)), coordinator)
+    if plan.digest != round_.digest:
+        raise FormatError(f"{name}: is not the plan that the ledger has", "the coordinator puts it back")
+    check_derived(plan, derived(session, applied, round_.attempt, plan.id), name)
+    if not kept.exists():
+        # Also kept to know, by one's own clock, since when the round has been there.
+        with session.own.store.create(str(kept), secret=True) as out:
+            out.write(data)
+    session.plans[round_.digest] = plan
+    return plan
+
+
+def seconds_since_plan(session: Session, round_: Round, now: float) -> float:
+    """Say how long this member has known the plan of a round.
+
+    Args:
+        session: The run.
+        round_: The round, whose plan was read.
+        now: What the member's clock says.
+
+    Returns:
+        Seconds.
+    """
+    kept = session.own.path(round_.number, f"{round_.digest.hex()[:16]}.plan")
+    return now - kept.stat().st_mtime
+
+
+def _made_before(session: Session, applied: Sequence[dict[str, Any]], attempt: int, path: str) -> Plan | None:
+    """The plan that is there since this run was stopped before it recorded it."""
+    coordinator = session.identity.card
+    try:
+        with session.shared.open(path) as stream:
+            plan = read_plan(open_reader(stream), coordinator)
+        check_derived(plan, derived(session, applied, attempt, plan.id), path)
+    except HecliError:
+        return None
+    return plan
+
+
+class _Bytes(io.BytesIO):
+    """Bytes that errors call by a file's name."""
+
+    name = ""
+
+
+def _stream(data: bytes, name: str) -> io.BytesIO:
+    stream = _Bytes(data)
+    stream.name = name
+    return stream

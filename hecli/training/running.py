@@ -1,0 +1,99 @@
+"""The loop of a member's run: one step after the other, and waiting in between."""
+
+import time
+from collections.abc import Callable
+
+from hecli.errors import RefusedError
+from hecli.training.history import History, Round
+from hecli.training.session import Session
+from hecli.training.stepping import Awaits, Did, Over, step
+
+SHORTEST, LONGEST = 0.05, 5.0
+"""Seconds between two looks: soon after something happened, later less often."""
+
+Shown = Callable[[Awaits, float], None]
+"""Shows what is awaited, and for how many seconds."""
+
+
+def run(session: Session, *, once: bool, waiting: Shown) -> Awaits | Over:
+    """Do whatever the member's roles call for, until the training is over.
+
+    Args:
+        session: The run.
+        once: Whether to end as soon as others are awaited.
+        waiting: Told what is awaited, again and again.
+
+    Returns:
+        Why it ended.
+
+    Raises:
+        HecliError: Something cannot be done, or must not be.
+    """
+    pause, since, last = SHORTEST, time.monotonic(), None
+    while True:
+        with session.own.locked():
+            outcome = step(session)
+        if isinstance(outcome, Did):
+            session.say(outcome.text)
+            pause, since, last = SHORTEST, time.monotonic(), None
+            continue
+        if once or isinstance(outcome, Over):
+            return outcome
+        if outcome != last:
+            pause, since, last = SHORTEST, time.monotonic(), outcome
+        waiting(outcome, time.monotonic() - since)
+        time.sleep(pause)
+        pause = min(pause * 1.2, LONGEST)
+
+
+def end(session: Session, reason: str) -> str:
+    """End the training, before its time.
+
+    Args:
+        session: The coordinator's run.
+        reason: Why.
+
+    Returns:
+        What was done.
+
+    Raises:
+        RefusedError: Somebody else may not.
+    """
+    _require_coordinator(session, "end a training")
+    session.look()
+    session.record("ended", text=reason)
+    return f"the training was ended: {reason}"
+
+
+def abandon(session: Session, reason: str) -> str:
+    """Give up a round that nothing was closed in, for a new plan.
+
+    Args:
+        session: The coordinator's run.
+        reason: Why.
+
+    Returns:
+        What was done.
+
+    Raises:
+        RefusedError: Somebody else may not, or it is too late.
+    """
+    _require_coordinator(session, "abandon a round")
+    found = _current(session.look())
+    if found is None or found.closed or found.opened:
+        raise RefusedError(
+            "there is no round to abandon: none was begun, or it was closed",
+            "who is in a closed round stays in it; wait for its sum, or end the training with --end",
+        )
+    session.record("abandoned", plan=found.digest, text=reason)
+    return f"round {found.number}: abandoned: {reason}"
+
+
+def _current(history: History) -> Round | None:
+    return history.rounds[-1] if history.rounds and not history.rounds[-1].abandoned else None
+
+
+def _require_coordinator(session: Session, what: str) -> None:
+    if not session.coordinates:
+        coordinator = session.training.roster.coordinator
+        raise RefusedError(f"only the coordinator may {what}", f"that is {coordinator}")

@@ -1,0 +1,118 @@
+"""The beginning of a training: its terms, signed, with the first model and the ledger beside them."""
+
+import io
+import secrets
+from collections.abc import Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+from hecli.errors import HecliError, RefusedError
+from hecli.formats.tensors.arrays import TensorFile
+from hecli.identity.signatures import Identity
+from hecli.ledger import chain
+from hecli.plan.data import ID_SIZE, Plan
+from hecli.plan.making import check_new
+from hecli.plan.position import Position
+from hecli.schemes.interface import Scheme
+from hecli.storage.store import Store
+from hecli.training.deriving import derive_plan
+from hecli.training.metrics import PREFIX
+from hecli.training.models import model_digest, write_model
+from hecli.training.session import KEY_FILE, LEDGER, MODEL_FILE, TERMS_FILE
+from hecli.training.terms import Goal, Metric, Training, write_training
+
+STOCHASTIC_BITS = 10
+"""Up to so many bits rounding is stochastic: few bits make nearest biased."""
+
+
+class Started(NamedTuple):
+    """A training that was begun.
+
+    Args:
+        training: Its terms.
+        digest: The digest of their file.
+        plan: What the plan of the first round will be.
+        head: The ledger's head.
+    """
+
+    training: Training
+    digest: bytes
+    plan: Plan
+    head: str
+
+
+def start(
+    shared: Store,
+    model: TensorFile,
+    identity: Identity,
+    scheme: Scheme,
+    *,
+    key: BinaryIO | None,
+    metrics: Sequence[Metric] = (),
+    goal: Goal | None = None,
+    **terms: Any,
+) -> Started:
+    """Begin a training in a shared folder.
+
+    Args:
+        shared: The folder.
+        model: The first model.
+        identity: The coordinator.
+        scheme: How updates are hidden, added, and opened.
+        key: The public key's file, where there is a key.
+        metrics: What is measured.
+        goal: Which metric counts, if any.
+        terms: The other terms, by name.
+
+    Returns:
+        What was begun.
+
+    Raises:
+        HecliError: No such training can be.
+        RefusedError: There is one in the folder already.
+    """
+    if shared.exists(TERMS_FILE):
+        raise RefusedError("there is a training in this folder already", "name another folder")
+    for spec in model.specs:
+        if spec.name.startswith(PREFIX):
+            raise HecliError(f"{model.name}: no tensor may be named {spec.name}", f"{PREFIX} is for metrics")
+    training = Training(
+        id=secrets.token_bytes(ID_SIZE),
+        scheme=scheme,
+        tensors=model.specs,
+        model=model_digest(model),
+        metrics=tuple(sorted(metrics)),
+        goal=goal,
+        **terms,
+    )
+    training.check()
+    # Of another training than this, whose digest is not known yet: only to see that it can be kept.
+    position = Position(bytes(32), 1, 1, training.model, b"")
+    plan = derive_plan(training, position, None, bytes(ID_SIZE))
+    check_new(plan)
+    written = io.BytesIO()
+    digest = write_training(training, written, identity)
+    with shared.create(MODEL_FILE) as out:
+        write_model(model, out, "tensors")
+    if key is not None:
+        with shared.create(KEY_FILE) as out:
+            out.write(key.read())
+    chain.begin(shared, LEDGER, identity, training.roster.members)
+    ledger = chain.read_ledger(shared, LEDGER)
+    files = [(TERMS_FILE, digest), (MODEL_FILE, training.model)]
+    ledger = chain.append(shared, LEDGER, ledger, identity, "training", files=files, text=training.name)
+    # Last: where it is, all is there.
+    with shared.create(TERMS_FILE) as out:
+        out.write(written.getvalue())
+    return Started(training, digest, plan, ledger.last.head)
+
+
+def rounding_for(bits: int) -> str:
+    """Choose how values are rounded.
+
+    Args:
+        bits: The bits of a value.
+
+    Returns:
+        One of ROUNDINGS.
+    """
+    return "stochastic" if bits <= STOCHASTIC_BITS else "nearest"
