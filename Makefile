@@ -4,10 +4,13 @@ BIN := .venv/bin
 
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: demo demo-threshold test test-torch lint bench docs vectors samples clean
+.PHONY: demo demo-round demo-threshold test test-torch lint bench docs vectors samples clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo.sh
+
+demo-round: .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo-round.sh
 
 demo-threshold: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo-threshold.sh
