@@ -20,7 +20,7 @@ test: lint
 
 # PyTorch is large: its files are tested where it is asked for. The build for processors alone, where that is reached.
 test-torch: .venv/torch
-	$(BIN)/python -m pytest tests/test_torch.py
+	$(BIN)/python -m pytest tests/test_torch.py tests/test_docs.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .
