@@ -22,6 +22,8 @@ from hecli.identity.files import read_card as _read_card
 from hecli.identity.files import read_identity as _read_identity
 from hecli.identity.files import write_card as _write_card
 from hecli.identity.files import write_identity as _write_identity
+from hecli.inspection.inspect import inspect as _inspect
+from hecli.inspection.verify import verify as _verify
 from hecli.plan.files import read_plan as _read_plan
 from hecli.plan.files import write_plan as _write_plan
 from hecli.plan.making import make_plan as _make_plan
@@ -34,11 +36,9 @@ from hecli.rounds.decrypt import decrypt as _decrypt
 from hecli.rounds.encode import encode as _encode
 from hecli.rounds.encrypt import encrypt as _encrypt
 from hecli.rounds.enroll import enroll as _enroll
-from hecli.rounds.inspect import inspect as _inspect
 from hecli.rounds.next_plan import next_plan as _next_plan
 from hecli.rounds.next_plan import open_example
 from hecli.rounds.partial import partial as _partial
-from hecli.rounds.verify import verify as _verify
 from hecli.rounds.verify_aggregate import verify_aggregate as _verify_aggregate
 from hecli.rounds.verify_sum import verify_sum as _verify_sum
 from hecli.schemes.paillier.jwk import read_jwk as _read_jwk

@@ -105,6 +105,7 @@ IMPLEMENTATIONS = (
     "schemes/masks/scheme.py",
     "schemes/paillier/s",
     "local.py",
+    "confined.py",
 )
 """Where methods do what an interface explains."""
 

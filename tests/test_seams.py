@@ -17,8 +17,8 @@ from hecli.codec.quantise import Quantise
 from hecli.errors import FormatError, MismatchError
 from hecli.formats.canonical import fields
 from hecli.formats.kinds import KINDS
+from hecli.inspection import inspect
 from hecli.plan.data import Plan
-from hecli.rounds import inspect
 from hecli.schemes import registry
 from tests.support import PUBLIC, body, decrypted, encrypted, reader, rewritten
 from tests.toy import Toy, ToyKey, write_toy_key

@@ -9,8 +9,8 @@ import click
 from hecli.cli.console import count_bytes, say, show_error, shown
 from hecli.cli.files import open_input
 from hecli.errors import HecliError
+from hecli.inspection.inspect import inspect as inspect_file
 from hecli.rounds.describe import Description
-from hecli.rounds.inspect import inspect as inspect_file
 from hecli.schemes.paillier.sharing import holds_against
 
 SHOWN = 12
@@ -67,12 +67,23 @@ def _line(title: str) -> Callable[[Any], list[str]]:
 def _plan_lines(plan: dict[str, Any]) -> list[str]:
     return [
         f"  plan         {plan['name']!r}, digest {plan['digest'][:16]}",
+        *_position_lines(plan["position"]),
         *(f"  {title:<12} {text}" for title, text in plan["scheme_lines"]),
         f"  parties      {plan['min_parties']} to {plan['parties']}, weights up to {plan['max_weight']:,}",
         f"  values       {plan['values']:,} of {plan['bits']} bits, rounded {plan['rounding']}",
         f"  ciphertexts  {plan['ciphertexts']:,}, {plan['values_per_ciphertext']} values in each",
         f"  lanes        {plan['lane_bits']} bits",
         *_roster_lines(plan["roster"]),
+    ]
+
+
+def _position_lines(position: dict[str, Any] | None) -> list[str]:
+    if position is None:
+        return []
+    again = "" if position["attempt"] == 1 else f", attempt {position['attempt']}"
+    return [
+        f"  training     {position['training'][:16]}, round {position['round']:,}{again}",
+        f"  model        {position['model'][:16]}",
     ]
 
 
@@ -141,6 +152,7 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "ledgers": lambda ledgers: _listed(
         "ledgers", [f"{each['first'][:16]} seen up to {each['head'][:25]}" for each in ledgers]
     ),
+    "training": lambda training: _listed("training", [repr(training["name"]), *training["lines"]]),
     "plan": _plan_lines,
     "party": _line("party"),
     "present": lambda names: _listed("present", names),

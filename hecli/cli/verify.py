@@ -92,7 +92,7 @@ def verify(
         return 0
     options.refuse({*of_sum, "attest"}, "is for what --from checks")
     # Imported here: looking at any kind of file needs numpy, recomputing does not.
-    from hecli.rounds.verify import verify as verify_file  # noqa: PLC0415
+    from hecli.inspection.verify import verify as verify_file  # noqa: PLC0415
 
     found = []
     status = 0

@@ -10,6 +10,7 @@ from hecli.identity.signatures import signature_of
 from hecli.ledger.entry import Entry
 from hecli.plan.costs import error_bound
 from hecli.plan.data import Plan
+from hecli.plan.position import Position
 
 Description = dict[str, Any]
 
@@ -55,6 +56,8 @@ def describe_plan(plan: Plan) -> Description:
             "ciphertexts": sizes.blocks,
             "tensors": tensors,
             "skipped": list(plan.skipped),
+            "metrics": list(plan.metrics),
+            "position": None if plan.position is None else _position(plan.position),
         }
     }
 
@@ -123,3 +126,9 @@ def describe_contributors(contributors: tuple[Contributor, ...]) -> list[Descrip
         Name and digest of each.
     """
     return [{"party": each.party, "digest": each.digest.hex()} for each in contributors]
+
+
+def _position(position: Position) -> Description:
+    return {
+        name: value.hex() if isinstance(value, bytes) else value for name, value in position._asdict().items()
+    }

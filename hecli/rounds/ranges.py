@@ -58,7 +58,8 @@ def steps_after(total: BinaryIO, bits: int, *, plan: Plan | None = None) -> tupl
     ]
     old = [quantise.qmax * Fraction(step) for step in quantise.steps]
     clipped = header.clipped > CLIPPED * parties * header.plan.geometry.values
-    return tuple(_rounded(step_of(each, bits)) for each in _filled(ranges, old, clipped=clipped))
+    measures = [spec.name in header.plan.metrics for spec in header.plan.tensors]
+    return tuple(_rounded(step_of(each, bits)) for each in _filled(ranges, old, measures, clipped=clipped))
 
 
 def _largest(reader: Reader, header: Sum) -> list[int]:
@@ -72,9 +73,12 @@ def _largest(reader: Reader, header: Sum) -> list[int]:
     return found
 
 
-def _filled(ranges: Sequence[Fraction], old: Sequence[Fraction], *, clipped: bool) -> list[Fraction]:
+def _filled(
+    ranges: Sequence[Fraction], old: Sequence[Fraction], measures: Sequence[bool], *, clipped: bool
+) -> list[Fraction]:
     """The ranges, with one for tensors of zeros, and none too narrow where much was clipped."""
-    widest = max(ranges)
+    # Metrics say nothing of how large values are.
+    widest = max(each for each, measure in zip(ranges, measures, strict=True) if not measure)
     filled = [each or widest or before for each, before in zip(ranges, old, strict=True)]
     if not clipped:
         return filled

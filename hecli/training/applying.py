@@ -28,7 +28,7 @@ from hecli.training.opening import (
     summary_of,
 )
 from hecli.training.own import APPLIED, SUM
-from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, plan_key
+from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, plan_key
 
 MODEL = "model"
 """What an entry calls the model after a round, of which it has the digest."""
@@ -143,7 +143,7 @@ def _checked_sum(session: Session, found: Closed, opened: Link) -> Path:
     listed = dict(opened.entry.files).get(SUM_FILE)
     kept = session.own.path(number, SUM)
     mine = session.own.path(number, f"{plan_key(plan)}.sum")
-    source = mine if mine.exists() else None
+    source = mine if mine.exists() and digest_in(mine) == listed else None
     with ExitStack() as stack:
         total = stack.enter_context(
             session.opened(found.round, SUM_FILE) if source is None else source.open("rb")

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from hecli.errors import HecliError, RefusedError
 from hecli.formats.canonical import digest_of
-from hecli.formats.reader import open_reader
 from hecli.formats.tensors.files import open_tensors
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
@@ -22,7 +21,7 @@ from hecli.training.history import Round, round_folder
 from hecli.training.metrics import read_measured, to_tensors
 from hecli.training.models import model_digest, update_of, write_model
 from hecli.training.own import FIXED, UPDATE
-from hecli.training.session import Session, open_listed, plan_key
+from hecli.training.session import Session, digest_in, open_listed, plan_key
 from hecli.training.terms import Training
 
 METRICS_LIMIT = 1 << 16
@@ -96,8 +95,7 @@ def handed_in(session: Session, round_: Round) -> bytes | None:
     """
     kept = session.own.root / round_folder(round_.number, 1) / f"{round_.digest.hex()[:16]}.enc"
     try:
-        with kept.open("rb") as stream:
-            return open_reader(stream).digest
+        return digest_in(kept)
     except FileNotFoundError:
         return None
 

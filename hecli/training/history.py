@@ -24,7 +24,7 @@ class Round:
         closed: Entries that say whose updates are in it, likewise.
         abandoned: The entry that ends it before it was closed.
         aggregated: Entries about its aggregate.
-        opened: Entries about its sum; the first whose sum is sound counts.
+        opened: Entries about its sum; the first counts.
         applied: Each member's first entry about the model after it.
         refused: Each member's refusal of that model.
     """

@@ -24,7 +24,7 @@ from hecli.schemes.interface import ANSWERS, KEY
 from hecli.training.closing import enrolled_in, gather, listed_in, updating
 from hecli.training.history import Round
 from hecli.training.metrics import tensor_name, to_means
-from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, open_listed, plan_key
+from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, open_listed, plan_key
 
 
 class Closed(NamedTuple):
@@ -43,11 +43,27 @@ class Closed(NamedTuple):
     enrolled: Link | None
 
     def updates(self, session: Session, stack: ExitStack) -> list[Any]:
-        """Open the updates that are in it."""
+        """Open the updates that are in it.
+
+        Args:
+            session: The run.
+            stack: For as long as it lasts.
+
+        Returns:
+            Their streams.
+        """
         return open_listed(session, stack, self.round, self.closing.entry.files)
 
     def enrollments(self, session: Session, stack: ExitStack) -> list[Any]:
-        """Open the enrollments, where there are any."""
+        """Open the enrollments, where there are any.
+
+        Args:
+            session: The run.
+            stack: For as long as it lasts.
+
+        Returns:
+            Their streams.
+        """
         if self.enrolled is None:
             return []
         return open_listed(session, stack, self.round, self.enrolled.entry.files)
@@ -72,8 +88,7 @@ def aggregate_round(session: Session, found: Closed) -> str:
                 aggregate(
                     updates, out, plan=found.plan, identity=session.identity, work=session.settings.work
                 )
-    with kept.open("rb") as stream:
-        digest = open_reader(stream).digest
+    digest = digest_in(kept)
     session.publish(found.round, AGGREGATE_FILE, kept)
     if digest not in _recorded(found.round.aggregated, AGGREGATE_FILE):
         seconds = round(time.monotonic() - start, 1)
@@ -250,8 +265,7 @@ def open_round(session: Session, found: Closed) -> str:
                 return f"round {found.round.number}: was closed with an unsound update, which is void"
             raise
     session.publish(found.round, SUM_FILE, kept)
-    with kept.open("rb") as stream:
-        digest = open_reader(stream).digest
+    digest = digest_in(kept)
     if digest not in _recorded(found.round.opened, SUM_FILE):
         aggregated = session.digest_of(found.round, AGGREGATE_FILE)
         files = [(AGGREGATE_FILE, aggregated or b""), (SUM_FILE, digest)]

@@ -309,6 +309,19 @@ def plain(text: str) -> str:
     return "".join(each if is_printable(each) else " " for each in text)[:400]
 
 
+def digest_in(path: Path) -> bytes:
+    """Give the digest that a file of one's own says it has.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The digest.
+    """
+    with path.open("rb") as stream:
+        return open_reader(stream).digest
+
+
 def plan_key(plan: Plan) -> str:
     """Give what one's own files about a plan are called by.
 

@@ -10,6 +10,7 @@ from hecli.formats.tensors.arrays import TensorFile
 from hecli.identity.signatures import Identity
 from hecli.ledger import chain
 from hecli.plan.data import ID_SIZE, Plan
+from hecli.plan.making import check_new
 from hecli.plan.position import Position
 from hecli.schemes.interface import Scheme
 from hecli.storage.store import Store
@@ -87,6 +88,7 @@ def start(
     # Of another training than this, whose digest is not known yet: only to see that it can be kept.
     position = Position(bytes(32), 1, 1, training.model, b"")
     plan = derive_plan(training, position, None, bytes(ID_SIZE))
+    check_new(plan)
     written = io.BytesIO()
     digest = write_training(training, written, identity)
     with shared.create(MODEL_FILE) as out:

@@ -25,7 +25,7 @@ from hecli.training.opening import (
     partials_of,
 )
 from hecli.training.planning import make_plan, plan_of
-from hecli.training.session import SUM_FILE, Session
+from hecli.training.session import SUM_FILE, Session, digest_in, plan_key
 
 LARGE = (".enc", ".agg", ".part", ".ans", ".enroll", ".sum")
 """The suffixes of what is removed of old rounds."""
@@ -200,7 +200,7 @@ def _in_closed(session: Session, found: Closed) -> Outcome:
 
 def _is_there(session: Session, found: Closed, suffix: str) -> bool:
     """Whether one's own file is in the round's folder, as it was made."""
-    kept = session.own.path(found.round.number, f"{found.plan.digest.hex()[:16]}{suffix}")
+    kept = session.own.path(found.round.number, f"{plan_key(found.plan)}{suffix}")
     if not kept.exists():
         return False
     name = session.file(session.name, suffix)
@@ -232,15 +232,16 @@ def _apply(session: Session, applied: Sequence[dict[str, Any]], found: Round) ->
     if closing is not None:
         closed = Closed(found, plan, closing, enrolled)
         if session.may("sum"):
-            _put_back(session, closed)
+            _put_back(session, closed, found.opened[0])
         return Did(apply_round(session, closed, found.opened[0]))
     return Awaits("a sound closing", _makers(session, "aggregate"), found.number)
 
 
-def _put_back(session: Session, found: Closed) -> None:
-    """Put one's own sum back into the folder, where it was removed or altered."""
-    kept = session.own.path(found.round.number, f"{found.plan.digest.hex()[:16]}.sum")
-    if kept.exists() and not session.shared.exists(posixpath.join(found.round.folder, SUM_FILE)):
+def _put_back(session: Session, found: Closed, opened: Link) -> None:
+    """Put one's own sum back, where it is the one that counts, and is not in the folder."""
+    kept = session.own.path(found.round.number, f"{plan_key(found.plan)}.sum")
+    listed = dict(opened.entry.files).get(SUM_FILE)
+    if kept.exists() and digest_in(kept) == listed != session.digest_of(found.round, SUM_FILE):
         session.publish(found.round, SUM_FILE, kept)
 
 

@@ -4,10 +4,10 @@ from typing import BinaryIO
 
 from hecli.executors.interface import SERIAL, Executor
 from hecli.formats.reader import open_reader
+from hecli.inspection.inspect import inspect
 from hecli.plan.data import Plan
 from hecli.rounds.describe import Description
 from hecli.rounds.headers import open_blocks, plan_of
-from hecli.rounds.inspect import inspect
 from hecli.rounds.progress import Progress, no_progress
 from hecli.rounds.proofs import check_proofs
 

@@ -28,6 +28,8 @@ from hecli.rounds.lanes import read_lanes
 from hecli.schemes.paillier.key_files import parse_private_key, parse_share, read_public_key
 from hecli.schemes.paillier.keys import PublicKey
 from hecli.storage.use_record_file import parse_record
+from hecli.training.describe import describe_training
+from hecli.training.terms import read_training
 
 _IN_THE_CLEAR = "holds one party's update in the clear: keep it to yourself"
 _SECRET = "a secret: keep it to yourself"  # noqa: S105 - a sentence, not a secret
@@ -98,6 +100,10 @@ def _identity(reader: Reader) -> Description:
 
 def _plan(reader: Reader) -> Description:
     return describe_plan(read_plan(reader)) | describe_signature(reader)
+
+
+def _training(reader: Reader) -> Description:
+    return describe_training(read_training(reader)) | describe_signature(reader)
 
 
 def _encoded(reader: Reader) -> Description:
@@ -216,6 +222,7 @@ _DESCRIBE: dict[str, Callable[[Reader], Description]] = {
     "share": _share,
     "identity": _identity,
     "card": _card,
+    "training": _training,
     "plan": _plan,
     "encoded": _encoded,
     "enrollment": _enrollment,
