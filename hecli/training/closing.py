@@ -109,10 +109,22 @@ def fixed_by(session: Session, round_: Round, stage: Stage) -> Link | None:
     for link in stage.links:
         names = [_owner(session, name, stage.suffix) for name, _ in link.entry.files]
         sound = None not in names and len(set(names)) == len(names) >= stage.needed
-        listed = {digest for _, digest in link.entry.files}
-        if sound and {*names} <= {*stage.expected} and not listed & session.unsound.keys():
+        if sound and {*names} <= {*stage.expected} and not lists_unsound(session, link):
             return link
     return None
+
+
+def lists_unsound(session: Session, link: Link) -> bool:
+    """Tell whether an entry lists an update that was found unsound, which makes it void.
+
+    Args:
+        session: The run.
+        link: The entry.
+
+    Returns:
+        Whether it does.
+    """
+    return not session.unsound.isdisjoint((link.entry.plan, digest) for _, digest in link.entry.files)
 
 
 def listed_in(session: Session, link: Link, suffix: str) -> dict[str, bytes]:
@@ -251,27 +263,27 @@ def _check_update(
     file = posixpath.join(round_.folder, session.file(name, ".enc"))
     with session.shared.open(file) as stream:
         reader = open_reader(stream)
+        reader.require("update")
+        # First: whoever copies a sound update to another's name neither makes it unsound nor has it counted.
+        if reader.header.get("party") != name:
+            raise FormatError(f"{file}: is no update of {name}, under whose name it is")
         digest = reader.digest
         try:
-            reader.require("update")
             sources = open_sources([stream], plan)
-            (contributor,) = sources.blocks.contributors
-            if contributor.party != name:
-                raise FormatError(f"{file}: is {contributor.party}'s, under another's name")
             if sources.blocks.enrolled != enrolled:
                 raise FormatError(f"{file}: is masked with others than those who enrolled")
-            if digest in session.checked:
+            if (plan.digest, digest) in session.checked:
                 return digest
             sources.check_proofs(session.settings.work, no_progress)
             reader.rewind()
             reader.verify()
-        except HecliError as error:
+        except HecliError:
             # Whatever lies there in its place, only a party's own whole file speaks against it.
             if _is_made_by(session, file, plan, name):
-                session.unsound[digest] = error.message
+                session.unsound.add((plan.digest, digest))
             raise
-        session.unsound.pop(digest, None)
-        session.checked.add(digest)
+        session.unsound.discard((plan.digest, digest))
+        session.checked.add((plan.digest, digest))
         return digest
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
 from hecli.formats.reader import open_reader
-from hecli.formats.text import count
+from hecli.formats.text import count, duration
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.aggregate import aggregate
@@ -22,7 +22,7 @@ from hecli.rounds.partial import partial
 from hecli.rounds.progress import no_progress
 from hecli.rounds.verify_aggregate import check_recomputed
 from hecli.schemes.interface import ANSWERS, KEY
-from hecli.training.closing import enrolled_in, gather, listed_in, updating
+from hecli.training.closing import enrolled_in, gather, listed_in, lists_unsound, updating
 from hecli.training.history import Round
 from hecli.training.metrics import tensor_name, to_means
 from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, open_listed, plan_key
@@ -98,7 +98,7 @@ def aggregate_round(session: Session, found: Closed) -> str:
                 raise
     digest = digest_in(kept)
     session.publish(found.round, AGGREGATE_FILE, kept)
-    if digest not in _recorded(found.round.aggregated, AGGREGATE_FILE):
+    if digest not in recorded(found.round.aggregated, AGGREGATE_FILE):
         seconds = round(time.monotonic() - start, 1)
         session.record("aggregate", plan=found.plan.digest, files=[(AGGREGATE_FILE, digest)], seconds=seconds)
     return f"round {found.round.number}: aggregated {count(len(found.closing.entry.files), 'update')}"
@@ -114,8 +114,42 @@ def is_aggregated(session: Session, found: Closed) -> bool:
     Returns:
         Whether it is.
     """
+    if session.may("aggregate"):
+        kept = session.own.path(found.round.number, f"{plan_key(found.plan)}.agg")
+        if kept.exists() and not session.in_place(found.round, AGGREGATE_FILE, kept):
+            return False
     digest = session.digest_of(found.round, AGGREGATE_FILE)
-    return digest is not None and digest in _recorded(found.round.aggregated, AGGREGATE_FILE)
+    return digest is not None and digest in recorded(found.round.aggregated, AGGREGATE_FILE)
+
+
+def spoiled_in(session: Session, found: Closed) -> tuple[str, ...]:
+    """Find those whose files in a closed round are not what was listed, or not whole.
+
+    Args:
+        session: The run.
+        found: The round.
+
+    Returns:
+        The names of parties and, for the aggregate, of those who may make one.
+    """
+    listed = listed_in(session, found.closing, ".enc")
+    enrolled = {} if found.enrolled is None else listed_in(session, found.enrolled, ".enroll")
+    files = [({name}, session.file(name, ".enc"), {digest}) for name, digest in listed.items()]
+    files += [({name}, session.file(name, ".enroll"), {digest}) for name, digest in enrolled.items()]
+    if made := recorded(found.round.aggregated, AGGREGATE_FILE):
+        files.append((set(session.training.roster.makers("aggregate")), AGGREGATE_FILE, made))
+    names: set[str] = set()
+    for makers, file, digests in files:
+        try:
+            with session.opened(found.round, file) as stream:
+                reader = open_reader(stream)
+                reader.verify()
+                sound = reader.digest in digests
+        except HecliError:
+            sound = False
+        if not sound:
+            names |= makers
+    return tuple(sorted(names))
 
 
 def answer_round(session: Session, found: Closed) -> str:
@@ -241,7 +275,7 @@ def make_partial(session: Session, found: Closed) -> str:
                 work=session.settings.work,
             )
     session.publish(found.round, session.file(session.name, ".part"), kept)
-    return f"round {found.round.number}: made a partial in {time.monotonic() - start:.1f} s"
+    return f"round {found.round.number}: made a partial in {duration(time.monotonic() - start)}"
 
 
 def open_round(session: Session, found: Closed) -> str:
@@ -272,13 +306,13 @@ def open_round(session: Session, found: Closed) -> str:
             raise
     session.publish(found.round, SUM_FILE, kept)
     digest = digest_in(kept)
-    if digest not in _recorded(found.round.opened, SUM_FILE):
+    if digest not in recorded(found.round.opened, SUM_FILE):
         aggregated = session.digest_of(found.round, AGGREGATE_FILE)
         files = [(AGGREGATE_FILE, aggregated or b""), (SUM_FILE, digest)]
         said = summary_of(session, kept, found.plan)
         seconds = round(time.monotonic() - start, 1)
         session.record("opened", plan=found.plan.digest, files=files, seconds=seconds, **said)
-    return f"round {found.round.number}: opened in {time.monotonic() - start:.1f} s"
+    return f"round {found.round.number}: opened in {duration(time.monotonic() - start)}"
 
 
 def summary_of(session: Session, total: Any, plan: Plan) -> dict[str, Any]:
@@ -328,6 +362,19 @@ def check_aggregate(session: Session, found: Closed, digest: bytes) -> None:
         check_recomputed(reader, blocks, updates, session.settings.work, no_progress)
 
 
+def recorded(links: Sequence[Link], name: str) -> set[bytes]:
+    """Give the digests of a file that entries have.
+
+    Args:
+        links: The entries.
+        name: The file's name.
+
+    Returns:
+        The digests.
+    """
+    return {digest for link in links for file, digest in link.entry.files if file == name}
+
+
 def combines(session: Session) -> bool:
     """Tell whether this member combines partials, so that not all do: the coordinator, or the first.
 
@@ -345,7 +392,7 @@ def combines(session: Session) -> bool:
 def _is_void(session: Session, found: Closed) -> bool:
     """Whether an update's proof does not hold, which makes the entry void that listed it."""
     gather(session, found.round, updating(session, found.round, found.plan, found.enrolled))
-    return bool(session.unsound.keys() & {digest for _, digest in found.closing.entry.files})
+    return lists_unsound(session, found.closing)
 
 
 def _open(session: Session, found: Closed, stack: ExitStack, out: Any) -> None:
@@ -375,7 +422,3 @@ def _open(session: Session, found: Closed, stack: ExitStack, out: Any) -> None:
         opened = decrypt(aggregated, out, key, updates=updates, record=record, **common)
     for each in opened.refused:
         session.note(f"round {found.round.number}: {each}; it was left out")
-
-
-def _recorded(links: Sequence[Link], name: str) -> set[bytes]:
-    return {digest for link in links for file, digest in link.entry.files if file == name}
