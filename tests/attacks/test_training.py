@@ -107,6 +107,17 @@ def test_a_folder_takes_a_signature_off_for_a_while_to_have_an_update_void(tmp_p
     assert events(scene, "opened")
 
 
+def test_a_folder_takes_a_signature_off_that_the_party_has_looked_at(tmp_path):
+    """The party has compared the whole file before; what is missing now it puts back all the same."""
+    scene = handed_in(tmp_path)
+    party, file = scene.session("party-2"), scene.file("party-2", ".enc")
+    assert isinstance(step(party), Awaits)
+    whole = file.read_bytes()
+    file.write_bytes(changed_file(file))
+    assert isinstance(step(party), Did)
+    assert file.read_bytes() == whole
+
+
 @pytest.mark.parametrize("what", ["fifo", "link", "dangling", "device"])
 def test_a_folder_has_no_file_where_a_member_writes_or_reads_one(tmp_path, what):
     """Nothing is waited for, nothing outside is written; what is there is replaced by the file itself."""
