@@ -52,19 +52,20 @@ class Confined:
     @contextmanager
     def create(self, path: str, *, replace: bool = False, secret: bool = False) -> Iterator[BinaryIO]:
         """Open a new file to be written, and make its folder; it appears whole when the block ends well."""
-        target = self._target(path)
-        mode = os.lstat(target).st_mode if os.path.lexists(target) else stat.S_IFREG
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            if not replace:
-                raise _no_file(target)
-            # A link goes, not what it leads to; a named pipe would be waited for.
-            self.remove(path)
-        with LOCAL.create(target, replace=replace, secret=secret) as stream:
-            yield stream
+        with self._reached(path) as target:
+            mode = os.lstat(target).st_mode if os.path.lexists(target) else stat.S_IFREG
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                if not replace:
+                    raise _no_file(target)
+                # A link goes, not what it leads to; a named pipe would be waited for.
+                self.remove(path)
+            with LOCAL.create(target, replace=replace, secret=secret) as stream:
+                yield stream
 
     def claim(self, path: str, data: bytes) -> bool:
         """Make a small file that only one of many can make, and its folder where there is none."""
-        return LOCAL.claim(self._target(path), data)
+        with self._reached(path) as target:
+            return LOCAL.claim(target, data)
 
     def list(self, folder: str) -> Sequence[str]:
         """Give the names of the files in a folder; none where there is no such folder."""
@@ -96,8 +97,8 @@ class Confined:
             raise cannot("remove", shown, error) from error
 
     @contextmanager
-    def _folder(self, parts: Sequence[str], shown: str) -> Iterator[int]:
-        """A descriptor of a folder below the root, reached through no link."""
+    def _folder(self, parts: Sequence[str], shown: str, *, make: bool = False) -> Iterator[int]:
+        """A descriptor of a folder below the root, reached through no link, and made where it is to be."""
         try:
             descriptor = os.open(self._root, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         except OSError as error:
@@ -105,30 +106,35 @@ class Confined:
         try:
             for part in parts:
                 try:
+                    if make:
+                        with suppress(FileExistsError):
+                            os.mkdir(part, dir_fd=descriptor)
                     below = os.open(part, os.O_RDONLY | _FOLDER, dir_fd=descriptor)
                 except OSError as error:
                     if not isinstance(error, FileNotFoundError) and Path(shown).parent.is_symlink():
                         raise _link(str(Path(shown).parent)) from error
-                    raise cannot("read", shown, error) from error
+                    raise cannot("write" if make else "read", shown, error) from error
                 os.close(descriptor)
                 descriptor = below
             yield descriptor
         finally:
             os.close(descriptor)
 
-    def _target(self, path: str) -> str:
-        """Where a file is to be written, with its folders made, of which none is a link."""
+    @contextmanager
+    def _reached(self, path: str) -> Iterator[str]:
+        """A path to a file to be written in its folder, whatever that is exchanged for meanwhile."""
         *folders, name = _parts(path)
-        at = Path(self._root)
-        for part in folders:
-            at /= part
+        shown = Path(self._root, path)
+        with self._folder(folders, str(shown), make=True) as folder:
+            held = f"/proc/self/fd/{folder}"
+            # Elsewhere than on Linux a descriptor has no path.
+            place = held if os.path.isdir(held) else str(shown.parent)
             try:
-                at.mkdir(exist_ok=True)
-            except OSError as error:
-                raise cannot("write", str(at), error) from error
-            if at.is_symlink():
-                raise _link(str(at))
-        return str(at / name)
+                yield f"{place}/{name}"
+            except HecliError as error:
+                error.message = error.message.replace(place, str(shown.parent))
+                error.args = (error.message,)
+                raise
 
 
 def _parts(path: str) -> list[str]:

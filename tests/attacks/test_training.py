@@ -22,6 +22,8 @@ from hecli.formats.tensors.specs import TensorSpec
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity, signer
 from hecli.ledger.entry import Entry
+from hecli.storage.confined import Confined
+from hecli.storage.local import LocalStore
 from hecli.storage.use_record_file import parse_record
 from hecli.training import applying, opening
 from hecli.training.metrics import read_measured
@@ -146,6 +148,36 @@ def test_a_folder_has_no_file_where_terms_model_and_ledger_are(tmp_path, what, n
     with alarm(), pytest.raises(HecliError):
         steps(scene.session("party-1"))
     assert not has_sent(scene, "party-1")
+
+
+@pytest.mark.parametrize("operation", ["create", "claim"])
+def test_a_folder_is_exchanged_for_a_link_in_the_moment_of_writing(tmp_path, monkeypatch, operation):
+    """After all was looked at: what was opened is what is written to."""
+    shared, outside = Confined(str(tmp_path / "shared")), tmp_path / "outside"
+    (tmp_path / "shared" / "round-0001").mkdir(parents=True)
+    outside.mkdir()
+    original = getattr(LocalStore, operation)
+
+    def exchanged(*arguments, **options):
+        (tmp_path / "shared" / "round-0001").rename(tmp_path / "moved")
+        (tmp_path / "shared" / "round-0001").symlink_to(outside)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(LocalStore, operation, exchanged)
+    if operation == "claim":
+        assert shared.claim("round-0001/x", b"x")
+    else:
+        with shared.create("round-0001/x") as out:
+            out.write(b"x")
+    assert not list(outside.iterdir())
+    assert (tmp_path / "moved" / "x").read_bytes() == b"x"
+
+
+def test_an_error_names_the_folder_that_somebody_knows(tmp_path):
+    (tmp_path / "x").mkdir()
+    with pytest.raises(HecliError) as error, Confined(str(tmp_path)).create("x", replace=True):
+        pass
+    assert str(error.value) == error.value.message == f"cannot write {tmp_path}/x: it is a folder"
 
 
 @pytest.mark.parametrize("what", ["fifo", "link", "device"])
