@@ -305,6 +305,18 @@ def test_a_member_s_words_steer_no_terminal_and_stop_nobody_who_reads_them(tmp_p
     assert isinstance(steps(scene.session("party-1")), Awaits)
 
 
+def test_a_member_s_words_make_no_markup_of_a_page(tmp_path, run):
+    pytest.importorskip("pygal")
+    scene = planned(tmp_path, metrics=[Metric("<script>1</script>", 10.0)], name="<b>x</b>")
+    about = {"plan": history_of(scene).rounds[0].digest}
+    says(scene, COORDINATOR, "closed", **about)
+    says(scene, COORDINATOR, "opened", text='{"metrics":{"<script>1</script>":1}}', **about)
+    run("status", scene.shared, "--html", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "<script>" not in page
+    assert "<b>" not in page
+
+
 @pytest.mark.parametrize(
     "text",
     ["[" * 5000, '{"loss":NaN}', '{"loss":1e999}', f'{{"loss":1{"0" * 400}}}', '{"\x1b[2J":1}', "\x00"],
