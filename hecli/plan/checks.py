@@ -9,6 +9,9 @@ from hecli.plan.data import ID_SIZE, Plan
 MAX_CAPACITY = 1 << 14
 MAX_WEIGHT = (1 << 32) - 1
 
+THE_PLAN = "the plan"
+"""What errors call the plan that was given."""
+
 _ONE_LAYOUT = "all parties of a round have the same tensors: names, shapes and dtypes"
 
 
@@ -67,6 +70,16 @@ def check_same(plan: Plan, other: Plan, file: str, other_file: str) -> None:
                 f"{file} is under the key {mine}, {other_file} under {theirs}",
                 "files of one round share one key",
             )
+    if (plan.name, plan.id) != (other.name, other.id):
+        mine, theirs = repr(plan.name), repr(other.name)
+        if mine == theirs:
+            mine, theirs = (f"{mine} (digest {each.digest.hex()[:16]})" for each in (plan, other))
+            theirs = f"another {theirs}"
+        this = f"{file} is {mine}" if file == THE_PLAN else f"{file} follows {mine}"
+        raise MismatchError(
+            f"{other_file} follows {theirs}, {this}",
+            "files of one round carry one plan: leave out the others, or encrypt with the same --plan",
+        )
     if plan.tensors != other.tensors:
         check_tensors(plan, other.tensors, other_file, file)
     one, two = plan.to_map(), other.to_map()
@@ -77,7 +90,7 @@ def check_same(plan: Plan, other: Plan, file: str, other_file: str) -> None:
     )
 
 
-def check_tensors(plan: Plan, specs: tuple[TensorSpec, ...], file: str, who: str = "the plan") -> None:
+def check_tensors(plan: Plan, specs: tuple[TensorSpec, ...], file: str, who: str = THE_PLAN) -> None:
     """Refuse tensors that are not those of a plan.
 
     Args:

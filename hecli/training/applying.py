@@ -9,6 +9,7 @@ from typing import Any
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.files import open_tensors
+from hecli.formats.text import percent
 from hecli.ledger.chain import Link
 from hecli.rounds.apply import apply
 from hecli.rounds.headers import open_sum
@@ -239,7 +240,7 @@ def _summary(found: Closed, applied: dict[str, Any]) -> str:
     parts += [f"{name} {value:.4g}" for name, value in sorted(applied["metrics"].items())]
     share = applied["clipped"] / (found.plan.geometry.values * len(applied["contributors"]))
     if share >= 0.0001:
-        parts.append(f"{share:.2%} clipped")
+        parts.append(f"{percent(share)} clipped")
     return ", ".join([*parts, f"largest step {applied['largest_step']:.3g}"])
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from hecli.errors import HecliError, RefusedError
 from hecli.formats.canonical import digest_of
 from hecli.formats.tensors.files import open_tensors
+from hecli.formats.text import duration, percent
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.encrypt import encrypt
@@ -80,7 +81,7 @@ def contribute(session: Session, round_: Round, plan: Plan, enrolled: Link | Non
         _encrypt(session, round_, plan, enrolled, fixed, kept)
     session.publish(round_, session.file(session.name, ".enc"), kept)
     size = kept.stat().st_size
-    return f"round {round_.number}: trained in {trained:.1f} s, handed in {size:,} bytes"
+    return f"round {round_.number}: trained in {duration(trained)}, handed in {size:,} bytes"
 
 
 def handed_in(session: Session, round_: Round) -> bytes | None:
@@ -214,7 +215,7 @@ def _encrypt(
     for name, count in made.update.clipped_in.items():
         share = count / next(spec.size for spec in plan.tensors if spec.name == name)
         if share >= 0.01:
-            session.say(f"round {round_.number}: {share:.1%} of {name} was clipped here")
+            session.say(f"round {round_.number}: {percent(share)} of {name} was clipped here")
 
 
 def _FILES(suffix: str) -> tuple[tuple[str, str], ...]:  # noqa: N802

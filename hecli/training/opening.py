@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats.reader import open_reader
-from hecli.formats.text import count
+from hecli.formats.text import count, duration
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.aggregate import aggregate
@@ -233,7 +233,7 @@ def make_partial(session: Session, found: Closed) -> str:
                 work=session.settings.work,
             )
     session.publish(found.round, session.file(session.name, ".part"), kept)
-    return f"round {found.round.number}: made a partial in {time.monotonic() - start:.1f} s"
+    return f"round {found.round.number}: made a partial in {duration(time.monotonic() - start)}"
 
 
 def open_round(session: Session, found: Closed) -> str:
@@ -272,7 +272,7 @@ def open_round(session: Session, found: Closed) -> str:
         said = summary_of(session, kept, found.plan)
         seconds = round(time.monotonic() - start, 1)
         session.record("opened", plan=found.plan.digest, files=files, seconds=seconds, **said)
-    return f"round {found.round.number}: opened in {time.monotonic() - start:.1f} s"
+    return f"round {found.round.number}: opened in {duration(time.monotonic() - start)}"
 
 
 def summary_of(session: Session, total: Any, plan: Plan) -> dict[str, Any]:
