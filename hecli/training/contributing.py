@@ -49,11 +49,25 @@ def enroll(session: Session, round_: Round, plan: Plan) -> None:
         round_: The round.
         plan: Its plan.
     """
-    kept = session.own.path(round_.number, f"{plan_key(plan)}.enroll")
+    kept = kept_enrollment(session, round_, plan)
     if not kept.exists():
         with session.own.store.create(str(kept), secret=True) as out:
             write_enrollment(out, plan, session.identity)
     session.publish(round_, session.file(session.name, ".enroll"), kept)
+
+
+def kept_enrollment(session: Session, round_: Round, plan: Plan) -> Path:
+    """Say where a party keeps its own enrollment.
+
+    Args:
+        session: The party's run.
+        round_: The round.
+        plan: Its plan.
+
+    Returns:
+        The path; the file may not be there yet.
+    """
+    return session.own.path(round_.number, f"{plan_key(plan)}.enroll")
 
 
 def contribute(session: Session, round_: Round, plan: Plan, enrolled: Link | None) -> str:
