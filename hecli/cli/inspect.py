@@ -152,7 +152,10 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "ledgers": lambda ledgers: _listed(
         "ledgers", [f"{each['first'][:16]} seen up to {each['head'][:25]}" for each in ledgers]
     ),
-    "training": lambda training: _listed("training", [repr(training["name"]), *training["lines"]]),
+    "training": lambda training: [
+        f"  training     {training['name']!r}",
+        *(f"  {line}" for line in training["lines"]),
+    ],
     "plan": _plan_lines,
     "party": _line("party"),
     "present": lambda names: _listed("present", names),
