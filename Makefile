@@ -4,10 +4,13 @@ BIN := .venv/bin
 
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: demo demo-threshold test test-torch lint bench docs vectors samples clean
+.PHONY: demo demo-round demo-threshold test test-torch lint bench docs vectors samples clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo.sh
+
+demo-round: .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo-round.sh
 
 demo-threshold: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo-threshold.sh
@@ -17,7 +20,7 @@ test: lint
 
 # PyTorch is large: its files are tested where it is asked for. The build for processors alone, where that is reached.
 test-torch: .venv/torch
-	$(BIN)/python -m pytest tests/test_torch.py
+	$(BIN)/python -m pytest tests/test_torch.py tests/test_docs.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The round of demo.sh without a single keyholder: a key in shares, and masks that survive a dropout.
+# The round of demo-round.sh without a single keyholder: a key in shares, and masks that survive a dropout.
 # Run it with `make demo-threshold`.
 set -euo pipefail
 export LC_ALL=C

@@ -1,27 +1,25 @@
 #!/usr/bin/env bash
-# One encrypted round on the sample data, command by command. Run it with `make demo`.
+# A whole training on the sample data: four parties and the registry, a process each. Run it with `make demo`.
 set -euo pipefail
 export LC_ALL=C
 samples=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# Whatever happens: nothing goes on, and nothing stays.
+trap end EXIT
+trap 'exit 130' INT TERM HUP
 cd "$work"
-cp "$samples"/model.npz "$samples"/party-*.update.npz .
+cp "$samples"/model.npz "$samples"/train.py "$samples"/party-*.data.npz .
+# Every process is small: one thread each is the fastest where they share a few cores.
+export OPENBLAS_NUM_THREADS=1
+declare -A running # the process of each member
+
+end() {
+  kill "${running[@]}" 2>/dev/null || true
+  wait
+  rm -rf "$work"
+}
 
 say() { printf '\n# %s\n' "$*"; }
-
-# Show a command, run it, and note how long it took and how large its output (the first argument) is.
-step() {
-  local output=$1 start end
-  shift
-  printf '$ %s\n' "$*"
-  start=$EPOCHREALTIME
-  "$@"
-  end=$EPOCHREALTIME
-  local seconds=$(((${end/./} - ${start/./}) / 1000))
-  printf '{"step": "%s", "bytes": %d, "seconds": %d.%03d}\n' \
-    "$output" "$(stat -c %s "$output" 2>/dev/null || stat -f %z "$output")" $((seconds / 1000)) $((seconds % 1000)) >>steps.jsonl
-}
 
 # Show a command and run it.
 run() {
@@ -29,53 +27,77 @@ run() {
   "$@"
 }
 
-say "The registry coordinates and holds the key: a key pair, and an identity to sign with."
-step hecli.key hecli keygen
-run hecli keygen --identity registry
+# Show a member's command, and run it beside the others. Shown is what the registry says; the rest is in NAME.log.
+begin() {
+  printf '$ %s &\n' "$2"
+  if [ "$1" = registry ]; then
+    bash -c "exec $2" 2> >(grep -v 'waiting for' >&2) &
+  else
+    bash -c "exec $2" 2>>"$1.log" &
+  fi
+  running[$1]=$!
+}
 
-say "Every party makes an identity and gives everyone its card; fingerprints are read out over the telephone."
-for party in 1 2 3 4; do
-  run hecli keygen --identity "party-$party"
+party() {
+  begin "party-$1" "hecli run shared --identity party-$1.id --train 'python train.py party-$1.data.npz' --accept \$digest"
+}
+
+# Wait until a file is there, as long as the registry goes on, and not for ever.
+until_there() {
+  until [ -e "$1" ]; do
+    kill -0 "${running[registry]}" 2>/dev/null || [ -e "$1" ] || fail "the registry's process ended early"
+    [ "$SECONDS" -lt 300 ] || fail "$1 is not there after 300 s"
+    sleep 0.05
+  done
+}
+
+fail() {
+  echo "error: $1" >&2
+  tail -n 3 party-*.log >&2
+  exit 1
+}
+
+say "The registry coordinates and holds the key. Everybody has an identity, and gives everyone its card."
+run hecli keygen
+for name in registry party-1 party-2 party-3 party-4; do
+  run hecli keygen -q --identity "$name"
 done
 
-say "A ledger in the shared folder records what happens from here on."
-run hecli ledger init ledger --identity registry.id
-run export HECLI_LEDGER=ledger HECLI_COORDINATOR=registry.card HECLI_PLAN=round.plan
+say "The registry begins a training in the shared folder. Nothing but this folder connects the members."
+run hecli start shared --model model.npz --party party-*.card --key hecli.pub --identity registry.id \
+  --rounds 10 --max-weight 500 --metric loss=10 --metric accuracy=1 --deadline 6s 2>&1 | tee terms.txt
 
-say "The plan: 16-bit values, and who takes part, signed."
-step round.plan hecli plan --like party-1.update.npz --name digits \
-  --party party-1.card --party party-2.card --party party-3.card --party party-4.card \
-  --keyholder registry.card --identity registry.id
+say "Its process plans, aggregates and opens."
+begin registry "hecli run shared --identity registry.id --key hecli.key"
 
-say "Each party encrypts its own update, which it shows to nobody, and signs it."
-for party in 1 2 3 4; do
-  step "party-$party.enc" hecli encrypt "party-$party.update.npz" --identity "party-$party.id" -o "party-$party.enc"
+say "Three parties accept the terms, whose digest the registry read out over the telephone, and train."
+say "The fourth is away: after the deadline the first round goes on without it."
+export digest
+digest=$(sed -n 's/.*, digest //p' terms.txt)
+echo "$ digest=$digest"
+for number in 1 2 3; do
+  party "$number"
+done
+until_there shared/round-0002/round.plan
+
+say "The fourth comes, and takes part from now on."
+party 4
+until_there shared/round-0005/round.plan
+
+say "Somebody pulls the plug of the second party, in the middle of a round."
+disown "${running[party-2]}"
+run kill -9 "${running[party-2]}"
+sleep 1
+say "It is switched on again, and goes on where it was."
+party 2
+
+until_there registry.run/round-0010/applied.json
+for name in "${!running[@]}"; do
+  wait "${running[$name]}" || fail "the process of $name failed"
 done
 
-say "Somebody with access to the folder alters a byte of an update. It is noticed."
-cp party-3.enc party-3.kept
-printf 'x' | dd of=party-3.enc bs=1 seek=9000 conv=notrunc status=none
-run hecli aggregate party-*.enc --identity party-2.id || echo "[exit status $?]"
-mv party-3.kept party-3.enc
-
-say "Anyone on the roster multiplies the encrypted files, without any key."
-step round.agg hecli aggregate party-*.enc --identity party-2.id
-
-say "Anyone checks the parties' proofs, makes the aggregate again, and compares."
-run hecli verify round.agg --from party-*.enc
-
-say "The registry does, too, with the updates beside it, before it opens the sum, and only the sum."
-step round.sum hecli decrypt round.agg --identity registry.id
-
-say "Anyone checks, without the key, that the sum is what the aggregate holds."
-run hecli verify round.sum --from round.agg
-
-say "Everyone moves the model by the mean."
-step model.next.npz hecli apply round.sum model.npz --rule add --identity party-1.id
-
-say "The ledger has it all, and the files are the recorded ones."
-run hecli ledger show ledger
-run hecli ledger verify ledger --files .
+say "How it went. The metrics were encrypted too: only their means are known."
+run hecli status shared
 
 say "What came out."
 "${PYTHON:-python}" "$samples/score.py" .

@@ -3,15 +3,17 @@
 import ast
 import importlib.util
 import inspect
+import json
 import re
 import shutil
+import sys
 
 import click
 import numpy as np
 import pytest
 
 import hecli
-from hecli.cli.main import COMMANDS, cli
+from hecli.cli.main import COMMANDS, cli, run
 from tests.support import HERE, SAMPLES
 
 ROOT = HERE.parent
@@ -168,3 +170,45 @@ def test_the_tests_that_the_security_page_names_are_there():
         assert f"def {test}(" in path.read_text(), f"{file} has no {test}"
     for attacks in (ROOT / "tests" / "attacks").glob("test_*.py"):
         assert f"`{attacks.name}::" in page, f"{attacks.name} is not on the page"
+
+
+RECIPES = {
+    "NumPy": ("numpy", "model.npz", "npz"),
+    "scikit-learn": ("sklearn", "model.npz", "npz"),
+    "PyTorch": ("torch", "model.pt", "torch"),
+}
+
+
+def hecli_run(*words):
+    """The exit status of a command."""
+    return run([str(word) for word in words])
+
+
+@pytest.mark.parametrize("title", RECIPES)
+def test_the_recipes_train(title, tmp_path, monkeypatch, capsys):
+    module, model, form = RECIPES[title]
+    pytest.importorskip(module)
+    section = (ROOT / "docs" / "training.md").read_text().split(f"\n### {title}\n")[1].split("\n##")[0]
+    first, train = blocks(section, "python")
+    assert len(train.splitlines()) < 30
+    monkeypatch.chdir(tmp_path)
+    exec(compile(first, "docs/training.md", "exec"), {})
+    (tmp_path / "train.py").write_text(train)
+    begun = ("--make-identities", "people", "--parties", 2, "--rounds", 3)
+    measured = ("--max-weight", 500, "--metric", "loss=10", "--minimize", "loss")
+    assert hecli_run("start", "shared", "--model", model, *begun, *measured, "--json") == 0
+    accept = json.loads(capsys.readouterr().out)["digest"]
+    commands = [("--identity", "people/coordinator.id", "--format", form)]
+    for party in (1, 2):
+        data = SAMPLES / f"party-{party}.data.npz"
+        trained = ("--train", f"{sys.executable} train.py {data}", "--format", form, "--accept", accept)
+        commands.append(("--identity", f"people/party-{party}.id", *trained))
+    for _ in range(20):
+        statuses = {hecli_run("run", "shared", *each, "--once", "-q") for each in commands}
+        assert statuses <= {0, 3}, capsys.readouterr().err
+        if statuses == {0}:
+            break
+    rounds = sorted((tmp_path / "people" / "coordinator.run").glob("round-*/applied.json"))
+    losses = [json.loads(each.read_text())["metrics"]["loss"] for each in rounds]
+    assert len(losses) == 3
+    assert losses[0] > losses[1] > losses[2]

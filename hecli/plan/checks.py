@@ -33,6 +33,9 @@ def check_plan(plan: Plan) -> None:
     _within("the largest weight", plan.max_weight, 1, MAX_WEIGHT)
     if plan.roster is not None and len(plan.roster.parties) != plan.capacity:
         raise HecliError("the number of parties is not that of the roster")
+    # What is opened about a model once goes by names, which without a roster anybody may claim.
+    if plan.position is not None and plan.roster is None:
+        raise HecliError("a round of a training has no roster")
     check_specs(plan.tensors, "the plan")
     if plan.tensors != by_name(plan.tensors):
         raise HecliError("the tensors are not in order of their names")

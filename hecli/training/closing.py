@@ -250,15 +250,15 @@ def _check_update(
     file = posixpath.join(round_.folder, session.file(name, ".enc"))
     with session.shared.open(file) as stream:
         reader = open_reader(stream)
+        reader.require("update")
+        # First: whoever copies a sound update to another's name neither makes it unsound nor has it counted.
+        if reader.header.get("party") != name:
+            raise FormatError(f"{file}: is no update of {name}, under whose name it is")
         digest = reader.digest
         if digest in session.checked:
             return digest
         try:
-            reader.require("update")
             sources = open_sources([stream], plan)
-            (contributor,) = sources.blocks.contributors
-            if contributor.party != name:
-                raise FormatError(f"{file}: is {contributor.party}'s, under another's name")
             if sources.blocks.enrolled != enrolled:
                 raise FormatError(f"{file}: is masked with others than those who enrolled")
             sources.check_proofs(session.settings.work, no_progress)

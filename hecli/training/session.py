@@ -169,7 +169,8 @@ class Session:
             text: What else there is to say, for people, or
             said: for programs, such as seconds.
         """
-        text = json.dumps(said) if said else plain(text)
+        # Without escapes, so that the longest metrics fit.
+        text = json.dumps(said, ensure_ascii=False) if said else plain(text)
         self.ledger = append(
             self.shared, LEDGER, self.ledger, self.identity, event, plan=plan, files=files, text=text
         )
