@@ -193,7 +193,7 @@ def _in_closed(session: Session, found: Closed) -> Outcome:
     if sharing is not None and len(made := partials_of(session, found)) < sharing.threshold:
         makers = _makers(session, "partial")
         return Awaits("partials", tuple(name for name in makers if name not in made), number)
-    if session.may("sum") and (sharing is None or combines(session)):
+    if session.may("sum") and (sharing is None or combines(session, found)):
         return Did(open_round(session, found))
     return Awaits("the sum", _makers(session, "sum"), number)
 
@@ -231,18 +231,21 @@ def _apply(session: Session, applied: Sequence[dict[str, Any]], found: Round) ->
     closing = fixed_by(session, found, updating(session, found, plan, enrolled))
     if closing is not None:
         closed = Closed(found, plan, closing, enrolled)
-        if session.may("sum"):
-            _put_back(session, closed, found.opened[0])
+        if not _sum_is_there(session, closed, found.opened[0]):
+            return Awaits("the sum", (found.opened[0].signer.name,), found.number)
         return Did(apply_round(session, closed, found.opened[0]))
     return Awaits("a sound closing", _makers(session, "aggregate"), found.number)
 
 
-def _put_back(session: Session, found: Closed, opened: Link) -> None:
-    """Put one's own sum back, where it is the one that counts, and is not in the folder."""
+def _sum_is_there(session: Session, found: Closed, opened: Link) -> bool:
+    """Whether the sum that counts is in the folder, where only its maker puts it: the first in the ledger."""
     kept = session.own.path(found.round.number, f"{plan_key(found.plan)}.sum")
     listed = dict(opened.entry.files).get(SUM_FILE)
-    if kept.exists() and digest_in(kept) == listed != session.digest_of(found.round, SUM_FILE):
+    there = session.digest_of(found.round, SUM_FILE) == listed
+    if not there and kept.exists() and digest_in(kept) == listed:
         session.publish(found.round, SUM_FILE, kept)
+        return True
+    return there
 
 
 def _unrecorded(session: Session, history: History, applied: Sequence[dict[str, Any]]) -> Did | None:
