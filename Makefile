@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: demo demo-round demo-threshold test test-torch lint bench docs vectors samples clean
+.PHONY: demo demo-round demo-threshold test test-slow test-torch lint bench docs vectors samples clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo.sh
@@ -16,11 +16,15 @@ demo-threshold: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo-threshold.sh
 
 test: lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
 # PyTorch is large: its files are tested where it is asked for. The build for processors alone, where that is reached.
 test-torch: .venv/torch
 	$(BIN)/python -m pytest tests/test_torch.py tests/test_docs.py
+
+# What takes longer: runs killed at every file operation, fifty rounds of ten parties.
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -n auto -m slow
 
 lint: .venv/installed
 	$(BIN)/ruff check .

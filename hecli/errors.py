@@ -42,3 +42,7 @@ class MismatchError(HecliError):
 
 class RefusedError(HecliError):
     """Doing it would break a promise: to open too few, to count a party twice, to overwrite."""
+
+
+class PipelineError(HecliError):
+    """A command before this one wrote nothing, or one behind it went away: it is for that one to say why."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hecli.cli import console, main, options
 from hecli.cli.console import _wrapped, printable, say, show_error, show_list, shown
-from hecli.formats.text import is_printable
+from hecli.formats.text import duration, is_printable, percent
 
 LONG = "the update of this party follows another plan than the one that was given, which cannot be added up"
 
@@ -160,3 +160,41 @@ def test_options_that_do_nothing_are_refused_where_they_were_typed(monkeypatch, 
     probe.main([], standalone_mode=False)
     assert capfd.readouterr().out == "y None False\n"
     assert console.LINE_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (0.003, "less than 0.1 s"),
+        (0.25, "0.2 s"),
+        (3, "3 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (54.3, "54 s"),
+        (119.9, "120 s"),
+        (150, "2.5 min"),
+        (1500, "25 min"),
+        (3 * 3600, "3 h"),
+        (1e5, "28 h"),
+        (1e6, "12 days"),
+    ],
+)
+def test_times_are_written_as_people_read_them(seconds, words):
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0, "0 %"),
+        (1e-6, "less than 0.001 %"),
+        (1e-5, "0.001 %"),
+        (0.0031, "0.31 %"),
+        (0.003, "0.3 %"),
+        (0.125, "12 %"),
+        (1, "100 %"),
+    ],
+)
+def test_shares_are_written_as_people_read_them(share, words):
+    assert percent(share) == words

@@ -1,12 +1,15 @@
 """What goes wrong, and what users then see: two lines, exit status not 0, nothing written."""
 
+import json
 import os
 import shutil
 
 import numpy as np
 import pytest
 
-from tests.support import KEYS, SAMPLES, command
+from hecli.formats.kinds import KINDS
+from tests.support import HERE, KEYS, SAMPLES, command
+from tests.test_hostile import SOME
 
 
 def listing(folder):
@@ -219,10 +222,29 @@ def test_two_rounds_mixed_up(unchanged, elsewhere, ok, fails):
     ok("plan", "--like", "a.npz", "--parties", 3, "-o", elsewhere / "other.plan")
     ok("encrypt", "a.npz", "--plan", elsewhere / "other.plan", "-o", elsewhere / "other.enc")
     fails(
-        "aggregate", "b.enc", elsewhere / "other.enc", "-o", "x", says="follow different plans", hint="--plan"
+        "aggregate",
+        "b.enc",
+        elsewhere / "other.enc",
+        "-o",
+        "x",
+        says="other.enc follows another 'round'",
+        hint="--plan",
     )
+    ok("plan", "--like", "a.npz", "--parties", 3, "--name", "round-010", "-o", elsewhere / "ten.plan")
     ok("encode", "a.npz", "--plan", elsewhere / "other.plan", "-o", elsewhere / "a.int")
-    fails("encrypt", elsewhere / "a.int", "--plan", "round.plan", "-o", "x", says="follow different plans")
+    fails(
+        "encrypt",
+        elsewhere / "a.int",
+        "--plan",
+        elsewhere / "ten.plan",
+        "-o",
+        "x",
+        says="a.int follows 'round', the plan is 'round-010'",
+        hint="leave out",
+    )
+    fails(
+        "encrypt", elsewhere / "a.int", "--plan", "round.plan", "-o", "x", says="the plan is 'round' (digest "
+    )
 
 
 def test_two_parties_with_different_shapes(unchanged, elsewhere, ok, fails):
@@ -341,7 +363,7 @@ def test_a_private_key_that_others_can_read(round_, run):
         (("plan", "--like", "a.npz", "--parties", "3", "--bits", "99"), "invalid value for '--bits'"),
         (("aggregate", "-", "-"), "standard input can be read only once"),
         (("apply", "-", "-"), "standard input can be read only once"),
-        (("apply", "round.sum", "a.npz", "--rule", "add", "--lr", "1"), "--lr is for --rule sgd"),
+        (("apply", "round.sum", "a.npz", "--rule", "replace", "--lr", "1"), "--lr is for --rule sgd"),
         (("apply", "round.sum", "--rule", "add"), "need a MODEL"),
         (("keygen", "-y", "a", "--from-jwk", "b"), "exclude each other"),
         (("keygen", "-y", "a", "--bits", "3072"), "--bits and --threshold are for a new key"),
@@ -410,3 +432,77 @@ def test_weights_without_a_plan(unchanged, fails):
         says="weight 100 is not from 1 to 1",
         hint="--max-weight",
     )
+
+
+SLOTS = (
+    # A command with X for a file, and the kinds of files that belong there.
+    ("encode X --key key.pub", {"tensors", "encoded"}),
+    ("encrypt X --key key.pub", {"tensors", "encoded"}),
+    ("encrypt t.npz --key X", {"public key"}),
+    ("encrypt t.npz --key key.pub --plan X", {"plan"}),
+    ("encrypt t.npz --key key.pub --plan round.plan --coordinator X", {"card"}),
+    ("encrypt t.npz --key key.pub --identity X", {"identity"}),
+    ("encrypt t.npz --plan dropouts.plan --weight 1 --identity alice.id --enroll X", {"enrollment"}),
+    ("aggregate X --identity alice.id", {"update", "aggregate"}),
+    ("decrypt X --key key.key --identity alice.id", {"update", "aggregate"}),
+    ("decrypt round.agg --key X", {"private key"}),
+    ("decrypt round.agg --key key.key --from X", {"update", "aggregate"}),
+    ("decrypt round.agg --key key.key --plan X", {"plan"}),
+    ("partial X --share shared-1.share", {"update", "aggregate"}),
+    ("partial shared.agg --share X", {"share"}),
+    ("combine X shared-1.part --key shared.pub", {"update", "aggregate"}),
+    ("combine shared.agg X --key shared.pub", {"partial"}),
+    ("answer X --identity alice.id --enroll alice.enroll", {"update", "aggregate"}),
+    ("answer dropouts.agg --identity X --enroll alice.enroll", {"identity"}),
+    ("enroll --plan dropouts.plan --identity X", {"identity"}),
+    ("apply X", {"sum"}),
+    ("apply round.sum X", {"tensors"}),
+    ("verify round.agg --from X", {"update", "aggregate"}),
+    ("verify round.sum --from X", {"aggregate"}),
+    ("plan --like X --parties 2 --max-weight 10 --key key.pub", {"tensors", "sum"}),
+    ("plan --next X --like round.sum", {"plan"}),
+    ("plan --like t.npz --party X --key key.pub --identity alice.id", {"card"}),
+    ("keygen --shares 2 --threshold 2 --card X --card X", {"card"}),
+    ("ledger note book hello --identity X", {"identity"}),
+    ("ledger init new --identity alice.id --party X", {"card"}),
+)
+
+
+@pytest.mark.parametrize("line", [line for line, _ in SLOTS])
+def test_every_kind_of_file_where_another_belongs(tmp_path, monkeypatch, run, line):
+    """Whatever it is, it says so, and what to do about it; nobody is told that a sound file is damaged."""
+    shutil.copytree(HERE / "vectors" / "good", tmp_path / "good")
+    monkeypatch.chdir(tmp_path / "good")
+    monkeypatch.setenv(
+        "HECLI_PASSPHRASE", json.loads((HERE / "vectors" / "index.json").read_text())["passphrase"]
+    )
+    np.savez("t.npz", bias=np.zeros(2, np.float32), weight=np.zeros((2, 2)))
+    np.save("t.npy", np.ones(3, np.float32))
+    (tmp_path / "good" / "t.txt").write_text("hello, this is a text")
+    (tmp_path / "good" / "empty").write_text("")
+    for path in (tmp_path / "good").iterdir():
+        path.chmod(0o600)
+    belong = dict(SLOTS)[line]
+    if not line.startswith(("verify", "ledger")):
+        line += " -o out"
+    before = listing(tmp_path / "good")
+    for kind, name in SOME.items():
+        if kind in belong:
+            continue
+        status, _, errors = run(*(name if word == "X" else word for word in line.split()))
+        lines = [each for each in errors.splitlines() if not each.startswith("warning: ")]
+        assert status == 1, (name, errors)
+        assert lines[0].startswith(f"error: {name} is {KINDS[kind].with_article}, not a"), errors
+        assert len(lines) == 2, errors
+        assert "altered" not in lines[1], errors
+    for name in ("t.npz", "t.npy", "t.txt", "empty"):
+        if name.startswith("t.n") and "tensors" in belong:
+            continue
+        status, _, errors = run(*(name if word == "X" else word for word in line.split()))
+        assert status == 1, (name, errors)
+        assert any(
+            f"{name}{what}" in errors
+            for what in (" is not a hecli file", " is not a tensor file", " is empty", ": ends too early")
+        ), errors
+        assert "altered" not in errors
+    assert listing(tmp_path / "good") == before

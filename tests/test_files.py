@@ -238,7 +238,7 @@ def test_a_reader_that_goes_away_is_said(place):
     errors = writer.stderr.read()
     writer.stderr.close()
     assert writer.wait() == 1
-    assert errors == b"error: cannot write standard output: whoever read it went away\n"
+    assert errors == b"note: cannot write standard output: whoever read it went away\n"
 
 
 def test_a_full_standard_output_is_said(place):

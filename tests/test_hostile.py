@@ -45,6 +45,7 @@ SOME = {
     "share": "shared-1.share",
     "identity": "alice.id",
     "card": "alice.card",
+    "training": "spring.training",
     "plan": "dropouts.plan",
     "encoded": "a.int",
     "enrollment": "bob.enroll",

@@ -10,6 +10,7 @@ import hecli
 from hecli.errors import FormatError, HecliError, MismatchError
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
+from hecli.plan.position import Position
 from hecli.rounds.next_plan import name_after
 from hecli.rounds.ranges import steps_after
 from tests.support import aggregated, decrypted, encrypted, npz, reader, small_plan, steps_of
@@ -50,6 +51,13 @@ def test_the_sum_is_of_the_last_plan(last):
     plan, total = last
     with pytest.raises(MismatchError, match="differ in id"):
         hecli.next_plan(replace(plan, id=bytes(16)), total)
+
+
+def test_a_training_makes_its_own_plans(last):
+    plan, total = last
+    position = Position(bytes(32), 1, 1, bytes(32), b"")
+    with pytest.raises(HecliError, match="is a round of a training"):
+        hecli.next_plan(replace(plan, position=position), total)
 
 
 @pytest.mark.parametrize(

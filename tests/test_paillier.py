@@ -212,7 +212,7 @@ def test_fingerprints_tell_keys_apart():
 
 
 def test_this_machine_can_be_measured():
-    costs = engines.measure(N, "short", 1000)
+    costs = engines.measure(N, "short", 1000, 64)
     assert 0 < costs.multiply < costs.encrypt < costs.decrypt
     assert costs.prepare > costs.encrypt
-    assert engines.measure(N, "full", 1000).encrypt > costs.encrypt
+    assert engines.measure(N, "full", 1000, 64).encrypt > costs.encrypt

@@ -14,13 +14,18 @@ from hecli.errors import FormatError, HecliError, MismatchError
 from hecli.formats import envelope
 from hecli.formats.tensors.specs import TensorSpec
 from hecli.plan.checks import check_plan, check_same
-from hecli.plan.costs import costs, error_bound
+from hecli.plan.costs import START, costs, error_bound
 from hecli.plan.files import read_plan
 from hecli.plan.making import default_plan
+from hecli.schemes.interface import Load
+from hecli.schemes.masks.masking import Masking
+from hecli.schemes.masks.scheme import Masks
+from hecli.schemes.paillier.keys import PublicKey
 from hecli.schemes.registry import scheme_of
 from tests.support import (
     PUBLIC,
     aggregated,
+    dealt_shares,
     decrypted,
     encrypted,
     load_key,
@@ -78,8 +83,40 @@ def test_costs_are_foreseen():
     made = costs(plan(), 2)
     assert made.file_bytes == plan().geometry.bytes
     assert made.tensor_bytes == 2 * 4 + 6 * 8
-    assert 0 < made.aggregate_seconds < made.decrypt_seconds
-    assert costs(plan(randomness="full"), 2).encrypt_seconds > made.aggregate_seconds
+    assert list(made.seconds) == ["encrypt", "aggregate", "decrypt"]
+    assert START < made.seconds["aggregate"] < made.seconds["decrypt"]
+
+
+def large(scheme, parties=5):
+    spec = TensorSpec("w", "float32", (200_000,))
+    return replace(quantised_with(default_plan(scheme, (spec,)), bits=16), capacity=parties)
+
+
+def test_every_step_of_a_round_is_foreseen():
+    """Whoever opens does all that whoever aggregates does, and partials are far more than decryptions."""
+    key = scheme_of(load_key("full").public)
+    dealt = scheme_of(PublicKey(dealt_shares()[0].key.n, dealt_shares()[0].key))
+    one, two = costs(large(key), 1).seconds, costs(large(key), 2).seconds
+    assert all(two[step] < one[step] for step in one)
+    assert one["decrypt"] - one["aggregate"] > 3 * one["encrypt"]
+    assert costs(large(key, 50), 1).seconds["aggregate"] > 3 * one["aggregate"]
+    full = costs(large(replace(key, randomness="full")), 1).seconds
+    assert full["encrypt"] > 10 * one["encrypt"]
+    shared = costs(large(dealt), 1).seconds
+    assert list(shared) == ["encrypt", "aggregate", "partial", "combine"]
+    assert shared["partial"] > 4 * shared["combine"] > shared["aggregate"]
+    masked = costs(replace(large(key), scheme=replace(key, masking=Masking(1))), 1).seconds
+    assert list(masked) == ["encrypt", "aggregate", "answer", "decrypt"]
+    assert costs(replace(large(key), scheme=Masks(Masking(0))), 1).seconds == {}
+
+
+def test_blocks_are_shared_out_by_groups():
+    load = Load(blocks=1000, group=128, parties=5, workers=3)
+    assert load.each(128) == 3 * 128
+    assert load.each(1) == 334
+    assert load.each(128, sources=5) == 14 * 128
+    assert load._replace(workers=100).each(128) == 128
+    assert load._replace(workers=1).each(128) == 1000
 
 
 def test_ranges_are_taken_from_the_example_with_headroom():

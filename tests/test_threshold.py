@@ -243,7 +243,7 @@ def test_partials_of_something_else_are_refused(dealt):
     plan = a_plan()
     others = [update(1, plan), update(1, plan)]
     elsewhere = partial(aggregate(others), dealt_shares()[0], others)
-    with pytest.raises(MismatchError, match="different plans"):
+    with pytest.raises(MismatchError, match="follows another"):
         combined(dealt.aggregate, [elsewhere, *dealt.partials[1:4]])
     with pytest.raises(RefusedError, match="2 partials given, 4 required"):
         combined(dealt.aggregate, [dealt.partials[0], dealt.partials[1], dealt.partials[0]])

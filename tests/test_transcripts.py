@@ -26,7 +26,7 @@ CHANGING = (
     (r"\b[0-9a-f]{10,64}\b", "<digest>"),
     (r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\dZ)?", "<time>"),
     (r"(encrypt|files|decrypt) [\d.e+-]+ s(?=, |$)", r"\1 <seconds>"),
-    (r"\b\d+\.\d s\b", "<seconds>"),
+    (r"(less than 0\.1|\b\d+(\.\d)?) s\b(?=,|$)", "<seconds>"),
 )
 
 

@@ -14,6 +14,16 @@ import hecli
 from hecli.errors import HecliError
 from hecli.formats.tensors.files import open_tensors
 from hecli.identity.signatures import Identity
+from hecli.ledger.chain import read_ledger
+from hecli.plan.position import Position
+from hecli.rounds.means import means_of
+from hecli.rounds.ranges import steps_after
+from hecli.storage.local import LOCAL
+from hecli.training.deriving import check_derived, derive_plan
+from hecli.training.history import read_history
+from hecli.training.metrics import tensor_name, to_means
+from hecli.training.models import model_digest, write_model
+from hecli.training.terms import read_training, write_training
 from tests.support import HERE, KEY, aggregated, body, decrypted, mean_of, npz, reader, unrecorded, written
 
 VECTORS = HERE / "vectors"
@@ -303,6 +313,124 @@ def test_the_round_with_a_dropout_opens():
     updates = [load(f"dropouts-{name}.enc") for name in ("alice", "bob", "dora")]
     hecli.answer(load("dropouts.agg"), mine, bob, enrollments, updates)
     assert mine.getvalue() == load("bob.ans").getvalue()
+
+
+def terms():
+    return read_training(reader(load("spring.training")))
+
+
+def member(name):
+    return person(name, terms().roster.cards[name])
+
+
+def test_terms_are_made_again_byte_for_byte():
+    for name in ("spring.training", "ranged.training"):
+        training = read_training(reader(load(name)))
+        made = written(lambda out, terms=training: write_training(terms, out, member("anna")))
+        assert made.getvalue() == load(name).getvalue()
+
+
+@pytest.mark.parametrize(
+    ("training", "plan", "total"),
+    [
+        ("spring.training", "spring-0001.plan", None),
+        ("spring.training", "spring-0002.plan", "spring-0001.sum"),
+        ("spring.training", "spring-0002-2.plan", "spring-0001.sum"),
+        ("ranged.training", "ranged-0001-2.plan", None),
+    ],
+)
+def test_plans_of_a_training_are_derived_byte_for_byte(training, plan, total):
+    """From the terms, the model and the sum of the round before: all of it made without hecli."""
+    source = reader(load(training))
+    found, kept = read_training(source), hecli.read_plan(load(plan))
+    steps, previous, number = None, b"", 1
+    if total is not None:
+        steps = steps_after(load(total), found.bits, plan=hecli.read_plan(load("spring-0001.plan")))
+        previous, number = reader(load(total)).digest, 2
+    model = model_digest(open_tensors(load(f"spring-{number - 1:04}.tensors"), "model"))
+    position = Position(source.digest, number, kept.position.attempt, model, previous)
+    derived = derive_plan(found, position, steps, kept.id)
+    check_derived(kept, derived, plan)
+    made = written(lambda out: hecli.write_plan(derived, out, member("anna")))
+    assert made.getvalue() == load(plan).getvalue()
+    assert derived.subject == model
+
+
+@pytest.mark.parametrize("field", ["training", "round", "attempt", "model", "previous"])
+def test_a_plan_of_another_place_in_a_training_is_refused(field):
+    kept = hecli.read_plan(load("spring-0002.plan"))
+    value = getattr(kept.position, field)
+    other = bytes(32) if isinstance(value, bytes) else value + 1
+    found = replace(kept, position=kept.position._replace(**{field: other}))
+    with pytest.raises(HecliError, match=f"another {field}$"):
+        check_derived(found, kept, "file")
+
+
+def test_a_model_has_one_digest_in_whatever_container():
+    model = open_tensors(load("spring-0000.tensors"), "model")
+    assert model_digest(model) == terms().model
+    for format_ in ("npz", "safetensors"):
+        out = io.BytesIO()
+        write_model(model, out, format_)
+        out.seek(0)
+        assert model_digest(open_tensors(out, "model")) == terms().model
+
+
+def test_the_round_of_a_training_is_made_again_byte_for_byte():
+    updates = [load("spring-alice.enc"), load("spring-bob.enc")]
+    aggregate, model = io.BytesIO(), io.BytesIO()
+    hecli.aggregate(updates, aggregate, identity=member("bob"), jobs=1)
+    assert aggregate.getvalue() == load("spring-0001.agg").getvalue()
+    hecli.verify_sum(load("spring-0001.sum"), load("spring-0001.agg"), jobs=1)
+    total = io.BytesIO()
+    hecli.decrypt(load("spring-0001.agg"), total, KEY, updates=updates, identity=member("anna"), jobs=1)
+    assert body(total)["lanes"] == body(load("spring-0001.sum"))["lanes"]
+    training = terms()
+    hecli.apply(
+        load("spring-0001.sum"), model, load("spring-0000.tensors"), rule=training.rule, lr=training.lr
+    )
+    assert model.getvalue() == load("spring-0001.tensors").getvalue()
+
+
+def test_metrics_are_read_from_the_sum_to_the_bit():
+    metrics = terms().metrics
+    means = means_of(load("spring-0001.sum"), {tensor_name(each.name) for each in metrics})
+    assert {name: float(f"{value:.6g}") for name, value in to_means(metrics, means).items()} == INDEX[
+        "metrics"
+    ]
+    assert INDEX["metrics"]["accuracy"] == 0.75
+
+
+def test_what_counts_in_the_ledger_of_a_training(tmp_path):
+    names = [name for name in GOOD if name.startswith("spring-000000")]
+    for name in names:
+        (tmp_path / name.removeprefix("spring-")).write_bytes(load(name).getvalue())
+    ledger = read_ledger(LOCAL, str(tmp_path))
+    ledger.require_sound("ledger")
+    assert len(ledger.links) == len(names) == 25
+    history = read_history(ledger, terms())
+
+    def number(link):
+        return None if link is None else link.entry.number
+
+    assert number(history.ended) == INDEX["ledger"]["ended"]
+    assert [
+        {
+            "round": each.number,
+            "attempt": each.attempt,
+            "plan": number(each.plan),
+            "closed": [number(link) for link in each.closed],
+            "aggregate": [number(link) for link in each.aggregated],
+            "opened": number(each.opened[0]) if each.opened else None,
+            "applied": {name: number(link) for name, link in each.applied.items()},
+            "refused": {name: number(link) for name, link in each.refused.items()},
+            "abandoned": number(each.abandoned),
+        }
+        for each in history.rounds
+    ] == INDEX["ledger"]["rounds"]
+    fingerprints = terms().fingerprints
+    listed = [name for name, _ in history.rounds[0].closed[0].entry.files]
+    assert listed == [f"{fingerprints[name]}.enc" for name in ("alice", "bob")]
 
 
 def test_the_encoded_file_is_made_again_byte_for_byte():

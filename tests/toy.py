@@ -132,8 +132,8 @@ class Toy:
     def lines(self, parties):
         return [("key", f"{self.print_}, a toy's")]
 
-    def seconds(self, blocks, parties):
-        return None
+    def seconds(self, load):
+        return {}
 
 
 @dataclass(frozen=True)

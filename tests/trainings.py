@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import shutil
 import time
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from hecli.training.own import Own
 from hecli.training.session import Secrets, Session, Settings
 from hecli.training.starting import start
 from hecli.training.stepping import Awaits, Did, Over, step
-from tests.support import KEY, PUBLIC
+from tests.support import KEY, KEYS, PUBLIC, no_passphrase
 
 MODEL = {"b": np.zeros(4, np.float32), "w": np.full((3, 4), 0.5, np.float32)}
 COORDINATOR = "registry"
@@ -38,11 +39,18 @@ class Killed(BaseException):
     """A run that ends here, as by kill -9."""
 
 
+DEALT = hecli.read_public_key(KEYS / "dealt.pub")
+
+
 class Scene:
-    """A training in a folder, and its members."""
+    """A training in a folder, and its members.
+
+    The key is one for trials, or `dealt`, whose five shares the first parties hold,
+    or None for masks alone.
+    """
 
     def __init__(self, root, parties=4, *, key=KEY, masks=None, model=MODEL, names=None, **terms):
-        self.root, self.key = Path(root), key
+        self.root, self.key, self.initial = Path(root), key, model
         self.shared = self.root / "shared"
         self.people = self.root / "people"
         for folder in (self.root, self.shared, self.people):
@@ -51,23 +59,29 @@ class Scene:
         self.identities = {name: Identity.generate(name) for name in [*self.parties, COORDINATOR]}
         for name, identity in self.identities.items():
             hecli.write_identity(identity, self.people / f"{name}.id")
-        if key is not None:
+        if key == "dealt":
+            for number, name in enumerate(self.parties[:5], 1):
+                shutil.copy(KEYS / f"dealt-{number}.share", self.people / f"{name}.share")
+        elif key is not None:
             hecli.write_private_key(key, self.root / "hecli.key")
         self.said = {name: [] for name in self.identities}
         self.targets = {name: float(at) for at, name in enumerate(self.parties, 1)}
+        for name, target in self.targets.items():
+            self.give(name, {each: np.full_like(value, target) for each, value in model.items()})
         self.options = {}
         self.begin(model, masks, terms)
 
     def begin(self, model, masks, terms):
         cards = {name: each.card for name, each in self.identities.items()}
         coordinator = cards[COORDINATOR]
-        roster = Roster.of(
-            [cards[name] for name in self.parties], [coordinator], [coordinator], coordinator=coordinator
-        )
+        parties = [cards[name] for name in self.parties]
+        holders = parties[:5] if self.key == "dealt" else [coordinator]
+        roster = Roster.of(parties, [coordinator], holders, coordinator=coordinator)
         masking = None if masks is None else hecli.Masking(masks)
-        scheme = hecli.Masks(masking) if self.key is None else Paillier.of(PUBLIC, masking=masking)
+        public_key = DEALT if self.key == "dealt" else PUBLIC
+        scheme = hecli.Masks(masking) if self.key is None else Paillier.of(public_key, masking=masking)
         public = io.BytesIO()
-        hecli.write_public_key(PUBLIC, public)
+        hecli.write_public_key(public_key, public)
         public.seek(0)
         defaults = {
             "name": "trial",
@@ -94,10 +108,6 @@ class Scene:
         )
         return self.begun
 
-    def train(self, name):
-        """A command that moves every value half-way to the party's own target."""
-        return ["python3", "-c", _TRAIN, str(self.targets[name])]
-
     def session(self, name, **options):
         """A new run of a member, as after a start of hecli run."""
         options = self.options | options
@@ -110,12 +120,13 @@ class Scene:
         )
         terms = read_terms(shared)
         join(terms, own, identity, options.pop("accept", lambda *_: True))
-        again = options.pop("again", False)
-        opens = name == COORDINATOR and self.key is not None
+        again, format = options.pop("again", False), options.pop("format", "npz")
+        kept = path.with_suffix(".share") if self.key == "dealt" else self.root / "hecli.key"
+        opens = kept.exists() and (self.key == "dealt" or name == COORDINATOR)
         secrets = Secrets(
-            key=self.key if opens else None,
-            share=None,
-            opened=remember(str(self.root / "hecli.key"), "opened") if opens else None,
+            key=self.key if opens and self.key != "dealt" else None,
+            share=hecli.read_share(kept, no_passphrase) if opens and self.key == "dealt" else None,
+            opened=remember(str(kept), "opened") if opens else None,
             masked=remember(str(path), "masked", again=again),
             sent=remember(str(path), "sent", again=again),
             was_sent=lambda model: was_used(str(path), "sent", model),
@@ -126,13 +137,13 @@ class Scene:
             limit=options.pop("limit", None),
             check=options.pop("check", None),
             max_step=options.pop("max_step", None),
-            format="npz",
+            format=format,
             again=again,
             work=processes(1),
         )
         assert not options
         ledger = open_ledger(shared, terms, own)
-        take_model(shared, terms, own, "npz")
+        take_model(shared, terms, own, format)
         return Session(
             identity,
             terms.training,
@@ -145,19 +156,49 @@ class Scene:
             ledger,
         )
 
+    def give(self, name, arrays, *, round="every", weight=1, metrics=None):
+        """Fix what a party's training comes to, in one round or in every other."""
+        folder = self.root / "given" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(folder / f"{round}.npz", **arrays)
+        (folder / f"{round}.weight").write_text(str(weight))
+        (folder / f"{round}.json").write_text(json.dumps(metrics or {}))
+
+    def given(self, name, number):
+        """What a party's training comes to in a round: values, weight and metrics."""
+        folder = self.root / "given" / name
+        which = number if (folder / f"{number}.npz").exists() else "every"
+        with np.load(folder / f"{which}.npz") as file:
+            arrays = dict(file)
+        metrics = json.loads((folder / f"{which}.json").read_text())
+        return arrays, int((folder / f"{which}.weight").read_text()), metrics
+
     def copying(self, name):
-        """A quick command that gives the party's own weights, whatever the model is."""
-        made = self.root / f"made-{name}.npz"
-        if not made.exists():
-            np.savez(made, **{each: np.full_like(value, self.targets[name]) for each, value in MODEL.items()})
+        """A quick command that gives what was fixed."""
+        folder = shlex.quote(str(self.root / "given" / name))
         lines = (
-            f'cp "{made}" "$HECLI_UPDATE"',
-            f"echo '{json.dumps({'loss': self.targets[name]})}' > \"$HECLI_METRICS\"",
-            'echo 1 > "$HECLI_WEIGHT"',
+            f"cd {folder}",
+            'which=every; [ -e "$HECLI_ROUND.npz" ] && which=$HECLI_ROUND',
+            'cp $which.npz "$HECLI_UPDATE"',
+            'cp $which.weight "$HECLI_WEIGHT"; cp $which.json "$HECLI_METRICS"',
         )
         return ["sh", "-c", "; ".join(lines)]
 
-    def run(self, sessions, until=None):
+    def averaged(self, number, before, *, rule="add", lr=1.0, parties=None):
+        """What plain federated averaging makes of a model in a round (McMahan et al. 2017, algorithm 1)."""
+        found = [self.given(name, number)[:2] for name in parties or self.parties]
+        total = sum(weight for _, weight in found)
+        after = {}
+        for each, old in before.items():
+            mean = sum(weight * arrays[each].astype(np.float64) for arrays, weight in found) / total
+            after[each] = {
+                "add": old + lr * (mean - old),
+                "replace": mean,
+                "sgd": old - lr * mean,
+            }[rule]
+        return after
+
+    def run(self, sessions, until=None, step=step):
         """Let members take steps in turns, until all wait for somebody else, are done, or `until` says so."""
         ended = {}
         deadline = time.monotonic() + PATIENCE
@@ -180,6 +221,7 @@ class Scene:
         return [self.session(name, **options) for name in [COORDINATOR, *self.parties]]
 
     def model(self, name, which="last"):
+        which = which if isinstance(which, str) else f"{which:04}"
         with (self.people / f"{name}.run" / f"model-{which}.npz").open("rb") as stream:
             return to_arrays(open_tensors(stream, name))
 
@@ -199,39 +241,42 @@ class Scene:
         return other
 
 
-_TRAIN = """
-import os, sys, numpy as np
-model = dict(np.load(os.environ["HECLI_MODEL"]))
-target = float(sys.argv[1])
-np.savez(os.environ["HECLI_UPDATE"], **{k: v + (target - v) / 2 for k, v in model.items()})
-"""
+class Fate:
+    """Ends a run at the count-th time that it touches a file, before it does; counts what there was."""
 
+    def __init__(self, monkeypatch, count=0):
+        self.seen, self.count, self.monkeypatch = 0, count, monkeypatch
 
-@contextmanager
-def killed_at(monkeypatch, count):
-    """End this run at the count-th time that it touches a file, before it does; count what there was."""
-    seen = [0]
+    @contextmanager
+    def __call__(self):
+        """While this lasts, operations count."""
+        with self.monkeypatch.context() as patch:
+            for owner, names in _OPERATIONS:
+                for name in names:
+                    patch.setattr(owner, name, self._counted(getattr(owner, name)))
+            yield
 
-    def wrap(owner, name):
-        original = getattr(owner, name)
-
-        def wrapped(*args, **kwargs):
-            seen[0] += 1
-            if seen[0] == count:
+    def _counted(self, original):
+        def counted(*args, **kwargs):
+            self.seen += 1
+            if self.seen == self.count:
                 raise Killed
             return original(*args, **kwargs)
 
-        patch.setattr(owner, name, wrapped)
-
-    with monkeypatch.context() as patch:
-        for owner, names in (
-            (local.LocalStore, ("open", "create", "claim")),
-            (Confined, ("open", "list", "remove")),
-            (local, ("_publish", "_sync_folder")),
-        ):
-            for name in names:
-                wrap(owner, name)
-        yield seen
+        return counted
 
 
-__all__ = ["COORDINATOR", "MODEL", "Awaits", "Did", "Killed", "Over", "Scene", "killed_at"]
+_OPERATIONS = (
+    (local.LocalStore, ("open", "create", "claim")),
+    (Confined, ("open", "list", "remove")),
+    (local, ("_publish", "_sync_folder")),
+)
+
+
+def stepped(session, fate):
+    """A step of a member whom this fate awaits."""
+    with fate():
+        return step(session)
+
+
+__all__ = ["COORDINATOR", "MODEL", "Awaits", "Did", "Fate", "Killed", "Over", "Scene", "stepped"]

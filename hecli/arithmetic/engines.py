@@ -261,20 +261,21 @@ def check_share(key: "ThresholdKey", index: int, share: int) -> bool:
     return dealing.check_share(key, index, share)
 
 
-def measure(n: int, randomness: str, count: int) -> "Costs":
-    """Measure this machine quickly, in some 100 ms, to foresee what encrypting will take.
+def measure(n: int, randomness: str, count: int, group: int) -> "Costs":
+    """Measure this machine quickly, to foresee what a round will take.
 
     Args:
         n: The modulus.
         randomness: As for `encryptor`.
         count: As for `encryptor`.
+        group: How many ciphertexts have one proof of plaintext knowledge together.
 
     Returns:
         Seconds on one core.
     """
     from hecli.arithmetic.gmp import measure
 
-    return measure.measure(n, randomness, count)
+    return measure.measure(n, randomness, count, group)
 
 
 def proof_costs(p: int, q: int, count: int) -> "ProofCosts":

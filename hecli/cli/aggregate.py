@@ -17,7 +17,7 @@ from hecli.cli.files import (
     size_of,
 )
 from hecli.executors.processes import processes
-from hecli.formats.text import count
+from hecli.formats.text import count, duration
 from hecli.plan.data import Plan
 from hecli.rounds.aggregate import aggregate as aggregate_files
 from hecli.rounds.describe import describe_contributors
@@ -78,6 +78,6 @@ def aggregate(
     size = count_bytes(size_of(target, made.geometry.bytes))
     text = (
         f"{label(target)}: {count(len(contributors), 'contributor')}, "
-        f"{count(made.geometry.blocks, 'ciphertext')}, {size}, {seconds:.1f} s"
+        f"{count(made.geometry.blocks, 'ciphertext')}, {size}, {duration(seconds)}"
     )
     console.summary(summary, text, to_stdout=target != STANDARD)

@@ -31,7 +31,7 @@ from hecli.rounds.apply import apply as apply_sum
 @options.plan
 @options.identity
 @options.ledger
-@options.output("MODEL.next.*, or SUM.mean.tensors")
+@options.output("MODEL.next.*, or SUM.mean.npz")
 @options.talkative
 def apply(
     sum: str,
@@ -65,7 +65,8 @@ def apply(
     options.check_standard(sum, *([model] if model else []))
     target = output or _default(sum, model)
     check_output(target, force=force)
-    kind = _format(output) if output else None
+    # What is named here has the model's suffix and format.
+    kind = _format(target if model is None else output)
     signer = options.load_identity(identity, console) if ledger else None
     entry = options.recorder(ledger, signer, identity)
     with ExitStack() as stack:
@@ -95,9 +96,9 @@ def apply(
     console.summary(summary, text, to_stdout=target != STANDARD)
 
 
-def _format(output: str) -> str | None:
-    """The format that the suffix of -o says; None for no suffix, which leaves it to the model."""
-    suffix = Path(output).suffix
+def _format(output: str | None) -> str | None:
+    """The format that the suffix of an output says; None for no suffix, which leaves it to the model."""
+    suffix = Path(output or "").suffix
     if suffix and suffix not in SUFFIXES:
         raise HecliError(f"{output}: {suffix} is no tensor format hecli writes", f"use {', '.join(SUFFIXES)}")
     return SUFFIXES.get(suffix)
@@ -109,4 +110,4 @@ def _default(sum: str, model: str | None) -> str:
     if model is not None:
         path = beside(model)
         return str(path.with_name(f"{path.stem}.next{path.suffix}"))
-    return str(beside(sum).with_suffix(".mean.tensors"))
+    return str(beside(sum).with_suffix(".mean.npz"))

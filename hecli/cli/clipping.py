@@ -1,7 +1,7 @@
 """How commands say that values were clipped: as a warning where they are many."""
 
 from hecli.cli.console import Console
-from hecli.formats.text import count
+from hecli.formats.text import count, percent
 from hecli.rounds.headers import Sum
 from hecli.rounds.update import Update
 
@@ -9,7 +9,6 @@ WARN_FROM = 0.01
 """The share of values, of all or of one tensor, from which on it is a warning."""
 
 SHOWN = 3
-SMALLEST = 0.00001
 
 
 def say_clipped(update: Update, console: Console) -> None:
@@ -23,7 +22,7 @@ def say_clipped(update: Update, console: Console) -> None:
     lanes = {spec.name: size for spec, size in zip(update.plan.tensors, sizes.sizes, strict=True)}
     shares = {name: number / lanes[name] for name, number in update.clipped_in.items()}
     worst = sorted(shares, key=lambda name: -shares[name])
-    first = [f"{name} {update.clipped_in[name]:,} ({_percent(shares[name])})" for name in worst[:SHOWN]]
+    first = [f"{name} {update.clipped_in[name]:,} ({percent(shares[name])})" for name in worst[:SHOWN]]
     more = f" and {count(len(worst) - SHOWN, 'more tensor')}" if len(worst) > SHOWN else ""
     share = update.clipped / sizes.values
     text = _clipped(update.clipped, share) + (f": {', '.join(first)}{more}" if first else "")
@@ -48,10 +47,4 @@ def _say(clipped: int, share: float, text: str, console: Console) -> None:
 
 
 def _clipped(clipped: int, share: float) -> str:
-    return f"{count(clipped, 'value')} ({_percent(share)}) clipped"
-
-
-def _percent(share: float) -> str:
-    if share < SMALLEST:
-        return f"less than {100 * SMALLEST:.3f} %"
-    return f"{100 * share:.0f} %" if share >= WARN_FROM else f"{100 * share:.2g} %"
+    return f"{count(clipped, 'value')} ({percent(share)}) clipped"

@@ -12,7 +12,7 @@ from hecli.cli.encode import describe_update, open_update
 from hecli.cli.files import STANDARD, check_output, default_output, keep_apart, label, open_output, size_of
 from hecli.cli.options import FilesCommand
 from hecli.executors.processes import processes
-from hecli.formats.text import count
+from hecli.formats.text import count, duration
 from hecli.plan.data import Plan
 from hecli.rounds.encrypt import encrypt as encrypt_update
 from hecli.schemes.interface import ENROLLMENTS, KEY, Scheme
@@ -108,7 +108,7 @@ def encrypt(
     summary = {"file": target, "party": result.party, "seconds": round(seconds, 3)} | describe_update(update)
     text = (
         f"{label(target)}: {count(sizes.values, 'value')} in {count(sizes.blocks, 'ciphertext')}, "
-        f"{count_bytes(size_of(target, sizes.bytes))}, {seconds:.1f} s"
+        f"{count_bytes(size_of(target, sizes.bytes))}, {duration(seconds)}"
     )
     console.summary(summary, text, to_stdout=target != STANDARD)
 

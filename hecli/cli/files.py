@@ -2,6 +2,7 @@
 
 import io
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from hecli.cli.console import shown
-from hecli.errors import HecliError, RefusedError
+from hecli.errors import HecliError, PipelineError, RefusedError
 from hecli.storage import local
 from hecli.storage.local import LOCAL, Sink, open_unspooled
 from hecli.storage.spool import spooled
@@ -204,4 +205,7 @@ def _standard_input() -> io.BufferedReader:
         raise HecliError("standard input is closed", "pipe a file into it, or name one")
     if sys.stdin.isatty():
         raise HecliError("standard input is a terminal", "pipe a file into it, or name one")
-    return cast("io.BufferedReader", sys.stdin.buffer)
+    stream = cast("io.BufferedReader", sys.stdin.buffer)
+    if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode) and not stream.peek(1):
+        raise PipelineError("nothing came through the pipe")
+    return stream

@@ -1,6 +1,7 @@
 """The `hecli` command: finds subcommands, and turns every failure into two lines."""
 
 import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,8 +12,8 @@ from typing import Any
 import click
 
 from hecli import __version__
-from hecli.cli.console import show_error
-from hecli.errors import HecliError
+from hecli.cli.console import say, show_error
+from hecli.errors import HecliError, PipelineError
 
 GROUPS = {
     "A round": {
@@ -122,9 +123,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     _prepare()
     try:
-        result = cli.main(list(arguments), prog_name="hecli", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        return _in_a_pipeline(arguments)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return 2
@@ -144,6 +143,21 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(f"{where}{(error.strerror or str(error)).lower()}")
     except MemoryError:
         return _fail("out of memory", "try --jobs 1")
+
+
+def _in_a_pipeline(arguments: Sequence[str]) -> int:
+    """Run it, and leave it to the command that breaks a pipeline to say why."""
+    try:
+        result = cli.main(list(arguments), prog_name="hecli", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except PipelineError as error:
+        say(f"note: {error.message}", err=True)
+        return 1
+    except BrokenPipeError:
+        # As in `hecli ledger show | head`. What is left to be written must not fail again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return result if isinstance(result, int) else 0
 
 

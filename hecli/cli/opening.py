@@ -14,7 +14,7 @@ from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, label
 from hecli.errors import HecliError
 from hecli.formats.reader import open_reader
-from hecli.formats.text import count
+from hecli.formats.text import count, duration
 from hecli.rounds.describe import describe_contributors
 from hecli.rounds.evidence import Evidence
 from hecli.rounds.headers import open_blocks
@@ -205,6 +205,6 @@ def say_opened(opened: Opened, target: str, seconds: float, console: Console) ->
     }
     text = (
         f"{label(target)}: the sum of {count(len(total.contributors), 'contributor')}, "
-        f"total weight {total.weight:,}, {seconds:.1f} s"
+        f"total weight {total.weight:,}, {duration(seconds)}"
     )
     console.summary(summary, text, to_stdout=target != STANDARD)

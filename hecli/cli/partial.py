@@ -13,6 +13,7 @@ from hecli.cli.options import FilesCommand
 from hecli.errors import RefusedError
 from hecli.executors.processes import processes
 from hecli.formats.reader import open_reader
+from hecli.formats.text import duration
 from hecli.identity.signatures import Identity
 from hecli.plan.data import Plan
 from hecli.rounds.decrypt import scheme_in
@@ -99,7 +100,7 @@ def partial(
     }
     sharing = made.partial.plan.scheme.sharing
     opens = f", {sharing.threshold} of {sharing.shares} open" if sharing else ""
-    text = f"{label(target)}: the partial of share {held.index}{opens}, {seconds:.1f} s"
+    text = f"{label(target)}: the partial of share {held.index}{opens}, {duration(seconds)}"
     console.summary(summary, text, to_stdout=target != STANDARD)
 
 

@@ -10,7 +10,7 @@ from hecli.codec.quantise import MAX_BITS, ROUNDINGS
 from hecli.errors import RefusedError
 from hecli.executors.processes import default_jobs
 from hecli.formats.reader import open_reader
-from hecli.formats.text import count
+from hecli.formats.text import count, duration
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
 from hecli.ledger.recorder import Recorder
@@ -168,9 +168,10 @@ def plan(
     """Agree on how a round is done.
 
     Writes the plan, proves that no lane can overflow, and says what the round
-    will cost. Every party encrypts with the same plan. A tensor of zeros in
-    TENSORS gets the widest range among the others. With --next, all is as in
-    the last plan but its id, its name and the ranges.
+    will cost, with the time of each step if this machine does it. Every party
+    encrypts with the same plan. A tensor of zeros in TENSORS gets the widest
+    range among the others. With --next, all is as in the last plan but its id,
+    its name and the ranges.
 
     \b
       hecli plan --like grads.npz --parties 5
@@ -311,13 +312,13 @@ def _text(target: str, plan: Plan, foreseen: Costs) -> str:
 
 
 def _seconds(plan: Plan, foreseen: Costs) -> list[str]:
-    if foreseen.encrypt_seconds is None:
-        return []
-    encrypt, aggregate, decrypt = (
-        f"{each:.2g} s"
-        for each in (foreseen.encrypt_seconds, foreseen.aggregate_seconds, foreseen.decrypt_seconds)
-    )
-    return [f"arithmetic   encrypt {encrypt}, aggregate {plan.capacity} files {aggregate}, decrypt {decrypt}"]
+    steps = [
+        f"{step} {count(plan.capacity, 'update')} {duration(seconds)}"
+        if step == "aggregate"
+        else f"{step} {duration(seconds)}"
+        for step, seconds in foreseen.seconds.items()
+    ]
+    return [f"time         {', '.join(steps)}"] if steps else []
 
 
 def _roster_lines(roster: Roster | None) -> list[str]:

@@ -14,7 +14,7 @@ from hecli.errors import HecliError, RefusedError
 from hecli.executors.processes import processes
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.files import FORMATS
-from hecli.formats.text import count
+from hecli.formats.text import count, duration
 from hecli.identity.signatures import Identity
 from hecli.schemes.interface import Scheme
 from hecli.schemes.round import PrivateKey, Share
@@ -202,7 +202,7 @@ def _check_roles(session: Session) -> None:
 
 
 def _waiting(live: Callable[[str], None], awaits: Awaits, seconds: float) -> None:
-    since = f" ({_time(seconds)})" if seconds >= 1 else ""
+    since = f" ({duration(int(seconds))})" if seconds >= 1 else ""
     live(f"round {awaits.round}: {_awaited(awaits)}{since}")
 
 
@@ -210,12 +210,6 @@ def _awaited(awaits: Awaits) -> str:
     names = ", ".join(awaits.names[:SHOWN])
     more = f" and {len(awaits.names) - SHOWN} more" if len(awaits.names) > SHOWN else ""
     return f"waiting for {awaits.what} of {names}{more}"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _ended(session: Session, outcome: Awaits | Over, console: Console) -> int:

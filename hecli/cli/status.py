@@ -13,7 +13,7 @@ import click
 from hecli.cli.console import count_bytes, say, show_error, show_table
 from hecli.cli.files import open_output
 from hecli.errors import HecliError
-from hecli.formats.text import count
+from hecli.formats.text import count, duration, percent
 from hecli.ledger.chain import Ledger, follow, read_ledger
 from hecli.storage.confined import Confined
 from hecli.training.joining import read_terms
@@ -105,9 +105,9 @@ def _row(each: dict[str, Any]) -> list[str]:
         f"{each['round']}{again}",
         str(len(each["contributors"])) if each["closed"] else "abandoned" if each["abandoned"] else "",
         count_bytes(each["bytes"]["update"]) if "update" in each["bytes"] else "",
-        "" if seconds["collect"] is None else _time(seconds["collect"]),
-        "" if seconds["open"] is None else _time(seconds["open"]),
-        "" if share is None else f"{share:.2%}",
+        "" if seconds["collect"] is None else duration(seconds["collect"]),
+        "" if seconds["open"] is None else duration(seconds["open"]),
+        "" if share is None else percent(share),
         str(len(each["applied"])) if each["applied"] else "",
         " ".join(f"{name} {value:.3g}" for name, value in each["metrics"].items()),
     ]
@@ -124,14 +124,8 @@ def _line(values: list[float]) -> str:
 
 def _awaited(awaited: dict[str, Any]) -> str:
     names = ", ".join(awaited["names"])
-    since = "" if awaited["seconds"] is None else f", for {_time(awaited['seconds'])}"
+    since = "" if awaited["seconds"] is None else f", for {duration(awaited['seconds'])}"
     return f"round {awaited['round']}: {awaited['what']} of {names}{since}"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 10 or seconds == int(seconds) else f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _checks(found: dict[str, Any], ledger: Ledger) -> str:

@@ -12,7 +12,7 @@ class Kind(NamedTuple):
         secret: Whether it holds a secret, so that even its digest is not shown.
         makers: Which of a roster's lists may make it; any member where it is None.
         duty: What making one is called in an error.
-        missing: How to get one.
+        missing: How to get one, where a file that stands in its place cannot be made into one.
         instead: What to do about one that stands where a file of another kind belongs.
     """
 
@@ -22,7 +22,7 @@ class Kind(NamedTuple):
     makers: str | None = None
     duty: str = ""
     missing: str | None = None
-    instead: str | None = None
+    instead: str = ""
 
     @property
     def with_article(self) -> str:
@@ -35,13 +35,47 @@ class Kind(NamedTuple):
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("public key", instead="pass the .key file that stands beside it"),
-        Kind("private key", secret=True, instead="pass the .pub file that stands beside it"),
-        Kind("share", secret=True, missing="pass a .share file"),
-        Kind("identity", secret=True, instead="pass the .card file that stands beside it"),
-        Kind("card", signed=True, instead="pass the .id file that stands beside it"),
-        Kind("training", signed=True, missing="begin one with hecli start"),
-        Kind("plan", signed=True),
+        Kind(
+            "public key",
+            missing="pass a .pub file, which hecli keygen makes",
+            instead="a public key goes with --key",
+        ),
+        Kind(
+            "private key",
+            secret=True,
+            missing="pass a .key file, which hecli keygen makes",
+            instead="a private key goes with --key, where sums are opened",
+        ),
+        Kind(
+            "share",
+            secret=True,
+            missing="pass a .share file",
+            instead="a share goes with hecli partial --share",
+        ),
+        Kind(
+            "identity",
+            secret=True,
+            missing="pass an .id file, which hecli keygen --identity makes",
+            instead="an identity goes with --identity",
+        ),
+        Kind(
+            "card",
+            signed=True,
+            missing="pass a .card file, which hecli keygen --identity makes",
+            instead="a card goes with hecli plan --party, or with --coordinator",
+        ),
+        Kind(
+            "training",
+            signed=True,
+            missing="begin one with hecli start",
+            instead="terms of a training stay in its folder: hecli run, hecli status",
+        ),
+        Kind(
+            "plan",
+            signed=True,
+            missing="pass a .plan file, which hecli plan makes",
+            instead="a plan goes with --plan",
+        ),
         Kind("encoded", instead="encrypt it first: hecli encrypt"),
         Kind(
             "enrollment",
@@ -49,14 +83,28 @@ KINDS = {
             makers="parties",
             duty="enroll",
             missing="make one with hecli enroll",
+            instead="enrollments go with --enroll",
         ),
-        Kind("update", signed=True, makers="parties", duty="send an update"),
-        Kind("aggregate", signed=True, makers="aggregators", duty="aggregate"),
+        Kind(
+            "update",
+            signed=True,
+            makers="parties",
+            duty="send an update",
+            instead="an update is encrypted already: hecli aggregate takes it",
+        ),
+        Kind(
+            "aggregate",
+            signed=True,
+            makers="aggregators",
+            duty="aggregate",
+            instead="an aggregate is encrypted already: hecli decrypt opens it",
+        ),
         Kind(
             "attestation",
             signed=True,
             duty="attest",
             missing="make one with hecli verify --attest",
+            instead="attestations go with --attestations",
         ),
         Kind(
             "answer",
@@ -64,6 +112,7 @@ KINDS = {
             makers="parties",
             duty="answer",
             missing="make one with hecli answer",
+            instead="answers go with --answers",
         ),
         Kind(
             "partial",
@@ -71,6 +120,7 @@ KINDS = {
             makers="keyholders",
             duty="make a partial",
             missing="make one with hecli partial",
+            instead="partials go behind their aggregate: hecli combine",
         ),
         Kind(
             "sum",
@@ -78,12 +128,35 @@ KINDS = {
             makers="keyholders",
             duty="open sums",
             missing="open an aggregate first: hecli decrypt",
-            instead="a sum is opened already; aggregate the updates it came from",
+            instead="a sum is opened already: hecli apply takes it",
         ),
-        Kind("tensors"),
-        Kind("use record"),
-        Kind("checkpoint"),
-        Kind("entry", signed=True),
+        Kind("tensors", instead="encrypt it first: hecli encrypt"),
+        Kind("use record", instead="it says what a secret was used for: leave it beside the secret"),
+        Kind("checkpoint", instead="it says how far ledgers were checked: leave it beside the identity"),
+        Kind("entry", signed=True, instead="it belongs to a ledger: hecli ledger show"),
     )
 }
 """All kinds, by the name in the prelude."""
+
+PAIRS = {
+    ("private key", "public key"): "pass the .pub file that stands beside it",
+    ("public key", "private key"): "pass the .key file that stands beside it",
+    ("identity", "card"): "pass the .card file that stands beside it",
+    ("card", "identity"): "pass the .id file that stands beside it",
+    ("share", "private key"): "a key in shares opens with hecli partial, then hecli combine",
+    ("update", "sum"): "aggregate it with the others', then open that: hecli aggregate, hecli decrypt",
+}
+"""What to do about a file of the one kind where one of the other belongs, in place of the general hints."""
+
+
+def instead(found: str, wanted: str) -> str:
+    """Say what to do about a file that stands where one of another kind belongs.
+
+    Args:
+        found: Its kind.
+        wanted: The kind that belongs there.
+
+    Returns:
+        The hint.
+    """
+    return PAIRS.get((found, wanted)) or KINDS[wanted].missing or KINDS[found].instead

@@ -26,7 +26,7 @@ from hecli.formats.envelope import (
     Prelude,
     Section,
 )
-from hecli.formats.kinds import KINDS
+from hecli.formats.kinds import KINDS, instead
 
 MARK = b"\xa5" + MAGIC.encode()
 """What follows the first byte of every file, that of an array."""
@@ -160,10 +160,9 @@ class Reader:
             FormatError: It is of another kind, with what to do about it.
         """
         if self.kind not in kinds:
-            found, first = KINDS[self.kind], KINDS[kinds[0]]
             wanted = " or ".join(KINDS[kind].with_article for kind in kinds)
             raise FormatError(
-                f"{self.name} is {found.with_article}, not {wanted}", first.missing or found.instead
+                f"{self.name} is {KINDS[self.kind].with_article}, not {wanted}", instead(self.kind, kinds[0])
             )
 
     def require_sections(self, *sections: Section) -> None:
@@ -241,7 +240,10 @@ class Reader:
         if not is_own(start):
             if len(start) < START_SIZE and (not start or start[0] >> 4 == 9) and MARK.startswith(start[1:]):
                 raise FormatError(f"{self.name}: ends too early", CUT_SHORT)
-            raise FormatError(f"{self.name} is not a hecli file")
+            raise FormatError(
+                f"{self.name} is not a hecli file",
+                "name a file that hecli made; one of tensors goes into hecli encrypt",
+            )
         rest = start[START_SIZE : START_SIZE + 9]
         size = size_of_first(rest, self.name, "its version")
         version = None if size is None else unpack(rest[:size], self.name, "its version")

@@ -11,6 +11,7 @@ import unicodedata
 from hecli.errors import FormatError
 
 NAME_LIMIT = 64
+SMALLEST_SHARE = 0.00001
 
 UNPRINTABLE = (
     (0x0000, 0x001F),  # control characters
@@ -39,6 +40,8 @@ UNPRINTABLE = (
     (0xE0000, 0x10FFFF),  # tags, private use
 )
 """The code points that are not printable, as ranges with both ends."""
+
+_TIMES = ((86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 
 _UNPRINTABLE = re.compile("[" + "".join(f"{chr(low)}-{chr(high)}" for low, high in UNPRINTABLE) + "]")
 
@@ -87,6 +90,36 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
         The words.
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time as people read it: 0.4 s, 25 min, 3 h.
+
+    Args:
+        seconds: The time.
+
+    Returns:
+        The words.
+    """
+    if 0 < seconds < 0.05:
+        return "less than 0.1 s"
+    size, unit = next(each for each in _TIMES if seconds >= 2 * each[0] or each[0] == 1)
+    value = seconds / size
+    return f"{value:.0f} {unit}" if value >= 9.95 else f"{value:.1f}".removesuffix(".0") + f" {unit}"
+
+
+def percent(share: float) -> str:
+    """Write a share as people read it: 12 %, 0.3 %.
+
+    Args:
+        share: The part of one.
+
+    Returns:
+        The words.
+    """
+    if 0 < share < SMALLEST_SHARE:
+        return f"less than {100 * SMALLEST_SHARE:.3f} %"
+    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.2g} %"
 
 
 def _normal(text: str) -> str:

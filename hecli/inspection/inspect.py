@@ -28,6 +28,7 @@ from hecli.rounds.lanes import read_lanes
 from hecli.schemes.paillier.key_files import parse_private_key, parse_share, read_public_key
 from hecli.schemes.paillier.keys import PublicKey
 from hecli.storage.use_record_file import parse_record
+from hecli.training.deriving import check_terms
 from hecli.training.describe import describe_training
 from hecli.training.terms import read_training
 
@@ -103,7 +104,9 @@ def _plan(reader: Reader) -> Description:
 
 
 def _training(reader: Reader) -> Description:
-    return describe_training(read_training(reader)) | describe_signature(reader)
+    training = read_training(reader)
+    check_terms(training, reader.name)
+    return describe_training(training) | describe_signature(reader)
 
 
 def _encoded(reader: Reader) -> Description:

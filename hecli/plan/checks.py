@@ -9,6 +9,9 @@ from hecli.plan.data import ID_SIZE, Plan
 MAX_CAPACITY = 1 << 14
 MAX_WEIGHT = (1 << 32) - 1
 
+THE_PLAN = "the plan"
+"""What errors call the plan that was given."""
+
 _ONE_LAYOUT = "all parties of a round have the same tensors: names, shapes and dtypes"
 
 
@@ -30,6 +33,9 @@ def check_plan(plan: Plan) -> None:
     _within("the largest weight", plan.max_weight, 1, MAX_WEIGHT)
     if plan.roster is not None and len(plan.roster.parties) != plan.capacity:
         raise HecliError("the number of parties is not that of the roster")
+    # What is opened about a model once goes by names, which without a roster anybody may claim.
+    if plan.position is not None and plan.roster is None:
+        raise HecliError("a round of a training has no roster")
     check_specs(plan.tensors, "the plan")
     if plan.tensors != by_name(plan.tensors):
         raise HecliError("the tensors are not in order of their names")
@@ -64,6 +70,16 @@ def check_same(plan: Plan, other: Plan, file: str, other_file: str) -> None:
                 f"{file} is under the key {mine}, {other_file} under {theirs}",
                 "files of one round share one key",
             )
+    if (plan.name, plan.id) != (other.name, other.id):
+        mine, theirs = repr(plan.name), repr(other.name)
+        if mine == theirs:
+            mine, theirs = (f"{mine} (digest {each.digest.hex()[:16]})" for each in (plan, other))
+            theirs = f"another {theirs}"
+        this = f"{file} is {mine}" if file == THE_PLAN else f"{file} follows {mine}"
+        raise MismatchError(
+            f"{other_file} follows {theirs}, {this}",
+            "files of one round carry one plan: leave out the others, or encrypt with the same --plan",
+        )
     if plan.tensors != other.tensors:
         check_tensors(plan, other.tensors, other_file, file)
     one, two = plan.to_map(), other.to_map()
@@ -74,7 +90,7 @@ def check_same(plan: Plan, other: Plan, file: str, other_file: str) -> None:
     )
 
 
-def check_tensors(plan: Plan, specs: tuple[TensorSpec, ...], file: str, who: str = "the plan") -> None:
+def check_tensors(plan: Plan, specs: tuple[TensorSpec, ...], file: str, who: str = THE_PLAN) -> None:
     """Refuse tensors that are not those of a plan.
 
     Args:

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 
 from hecli.plan.data import Plan
+from hecli.schemes.interface import Load
+
+START = 0.3
+"""Seconds until Python and what it imports have started, on a common machine."""
 
 
 @dataclass(frozen=True)
@@ -12,22 +16,17 @@ class Costs:
     Args:
         file_bytes: Bytes of an update's blocks.
         tensor_bytes: Bytes of its tensors.
-        encrypt_seconds: Seconds to encrypt; None, like the others, where it is next to nothing.
-        aggregate_seconds: Seconds to add updates at capacity.
-        decrypt_seconds: Seconds to open.
+        seconds: Seconds of each step, by the command that does it, with as many
+            parties as there may be; none where there is next to nothing to do.
     """
 
     file_bytes: int
     tensor_bytes: int
-    encrypt_seconds: float | None
-    aggregate_seconds: float | None
-    decrypt_seconds: float | None
+    seconds: dict[str, float]
 
 
 def costs(plan: Plan, workers: int) -> Costs:
     """Foresee what a round takes, from a quick measurement of this machine.
-
-    The start of Python, some tenths of a second, is not counted.
 
     Args:
         plan: The plan.
@@ -37,9 +36,9 @@ def costs(plan: Plan, workers: int) -> Costs:
         The costs.
     """
     sizes = plan.geometry
-    each = -(-sizes.blocks // min(workers, sizes.batches()))
-    seconds = plan.scheme.seconds(each, plan.capacity) or (None, None, None)
-    return Costs(sizes.bytes, sum(spec.nbytes for spec in plan.tensors), *seconds)
+    arithmetic = plan.scheme.seconds(Load(sizes.blocks, sizes.group, plan.capacity, workers))
+    seconds = {step: START + each for step, each in arithmetic.items()}
+    return Costs(sizes.bytes, sum(spec.nbytes for spec in plan.tensors), seconds)
 
 
 def error_bound(plan: Plan, tensor: int, mean_weight: float = 1) -> float:

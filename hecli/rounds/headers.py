@@ -21,7 +21,7 @@ from hecli.formats.contributors import (
 from hecli.formats.envelope import DIGEST_SIZE
 from hecli.formats.reader import Reader
 from hecli.identity.signatures import signature_of
-from hecli.plan.checks import check_same, possible_totals
+from hecli.plan.checks import THE_PLAN, check_same, possible_totals
 from hecli.plan.data import Plan
 from hecli.plan.files import parse_plan
 from hecli.rounds.signing import check_signed
@@ -116,7 +116,7 @@ class Sum:
         return {**about_header(self.plan, self.contributors, self.aggregate), **totals}
 
 
-def plan_of(reader: Reader, expected: Plan | None = None, who: str = "the plan") -> Plan:
+def plan_of(reader: Reader, expected: Plan | None = None, who: str = THE_PLAN) -> Plan:
     """Read the plan that a file carries.
 
     Args:
@@ -202,7 +202,7 @@ def open_encoded(reader: Reader, plan: Plan | None = None) -> Encoded:
     return Encoded(own, control)
 
 
-def open_blocks(reader: Reader, plan: Plan | None = None, who: str = "the plan") -> Blocks:
+def open_blocks(reader: Reader, plan: Plan | None = None, who: str = THE_PLAN) -> Blocks:
     """Read what an update or aggregate says of itself, and check all signatures.
 
     Args:
@@ -246,7 +246,7 @@ def open_blocks(reader: Reader, plan: Plan | None = None, who: str = "the plan")
     return Blocks(own, contributors, enrolled, header.get("salt", b""))
 
 
-def open_partial(reader: Reader, plan: Plan | None = None, who: str = "the plan") -> Partial:
+def open_partial(reader: Reader, plan: Plan | None = None, who: str = THE_PLAN) -> Partial:
     """Read what a partial says of itself, and check all signatures.
 
     Args:
@@ -321,7 +321,7 @@ def open_about(
     reader: Reader,
     types: dict[str, type],
     plan: Plan | None,
-    who: str = "the plan",
+    who: str = THE_PLAN,
     optional: dict[str, type] | None = None,
 ) -> tuple[Plan, tuple[Contributor, ...]]:
     """Read what a file that is about an aggregate says of it.

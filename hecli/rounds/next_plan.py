@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from hecli.codec.chain import Codec
-from hecli.errors import FormatError
+from hecli.errors import FormatError, HecliError
 from hecli.formats.reader import START_SIZE, is_own, name_of, open_reader
 from hecli.formats.tensors.arrays import TensorFile
 from hecli.formats.tensors.files import open_tensors
@@ -66,6 +66,11 @@ def next_plan(plan: Plan, total: BinaryIO, *, bits: int | None = None, name: str
     """
     if not _is_own(total):
         raise FormatError(f"{name_of(total)} is not a sum file", "give the sum of the last plan's round")
+    if plan.position is not None:
+        raise HecliError(
+            f"{plan.name} is a round of a training, whose next plan follows from the training",
+            "the coordinator's hecli run makes it",
+        )
     last = plan.codec.quantise
     bits = last.bits if bits is None else bits
     quantise = replace(last, bits=bits, steps=steps_after(total, bits, plan=plan))

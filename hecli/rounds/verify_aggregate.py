@@ -6,6 +6,7 @@ from typing import BinaryIO
 from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.executors.interface import SERIAL, Executor
 from hecli.formats.contributors import Contributor
+from hecli.formats.kinds import KINDS
 from hecli.formats.reader import Reader, open_reader
 from hecli.plan.data import Plan
 from hecli.rounds.aggregate import Sources, open_sources, product
@@ -65,7 +66,7 @@ def check_recomputed(
     """
     if reader.kind != "aggregate":
         raise FormatError(
-            f"{reader.name} is an {reader.kind} file, not an aggregate file",
+            f"{reader.name} is {KINDS[reader.kind].with_article}, not an aggregate file",
             "give the aggregate first, and the parties' updates with --from",
         )
     if not sources:

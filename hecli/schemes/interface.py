@@ -6,7 +6,7 @@ them, and what works with them. Callers ask it and know none by name.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 from hecli.executors.interface import Executor, Run
 from hecli.formats.canonical import Map
@@ -108,6 +108,35 @@ class Sharing(Protocol):
             It raises FormatError where too few of them hold.
         """
         ...
+
+
+class Load(NamedTuple):
+    """How much there is to do in a round.
+
+    Args:
+        blocks: Blocks of an update.
+        group: How many of them are encrypted and proven together.
+        parties: How many parties there are.
+        workers: How many work at once.
+    """
+
+    blocks: int
+    group: int
+    parties: int
+    workers: int
+
+    def each(self, group: int, sources: int = 1) -> int:
+        """Count the blocks that a worker gets.
+
+        Args:
+            group: How many blocks one worker does together.
+            sources: Of how many updates.
+
+        Returns:
+            The number, for whoever gets the most.
+        """
+        groups = sources * -(-self.blocks // group)
+        return min(sources * self.blocks, -(-groups // self.workers) * group)
 
 
 class Scheme(Protocol):
@@ -355,15 +384,13 @@ class Scheme(Protocol):
         """
         ...
 
-    def seconds(self, blocks: int, parties: int) -> tuple[float, float, float] | None:
-        """Foresee what a round's arithmetic takes on one core of this machine.
+    def seconds(self, load: Load) -> dict[str, float]:
+        """Foresee what the arithmetic of each step of a round takes on this machine.
 
         Args:
-            blocks: Blocks of an update.
-            parties: How many parties.
+            load: How much there is to do.
 
         Returns:
-            Seconds to encrypt, to check and add updates of all, and to check and
-            open; None where it is next to nothing.
+            Seconds, by the command that does the step; none where it is next to nothing.
         """
         ...

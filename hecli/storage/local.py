@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from hecli.errors import HecliError, RefusedError
+from hecli.errors import HecliError, PipelineError, RefusedError
 from hecli.storage.spool import spooled
 from hecli.storage.store import Store
 
@@ -189,12 +189,13 @@ def cannot(verb: str, path: str, error: OSError) -> HecliError:
     Returns:
         The error, to be raised.
     """
+    if error.errno == errno.EPIPE:
+        return PipelineError(f"cannot {verb} {path}: whoever read it went away")
     reasons = {
         errno.ENOENT: ("no such file or folder", "check the path; folders are not made"),
         errno.EACCES: ("permission denied", "check its owner and mode"),
         errno.EISDIR: ("it is a folder", "name a file in it"),
         errno.ENOSPC: ("the disk is full", "make room and run it again"),
-        errno.EPIPE: ("whoever read it went away", None),
         errno.EMFILE: ("too many open files", "raise it with ulimit -n, or aggregate in groups"),
     }
     reason, hint = reasons.get(error.errno or 0, ((error.strerror or str(error)).lower(), None))

@@ -9,6 +9,7 @@ from typing import Any
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.files import open_tensors
+from hecli.formats.text import percent
 from hecli.ledger.chain import Link
 from hecli.rounds.apply import apply
 from hecli.rounds.headers import open_sum
@@ -48,16 +49,23 @@ def apply_round(session: Session, found: Closed, opened: Link) -> str:
         What was done.
 
     Raises:
-        HecliError: The sum is false, or the model is not accepted; then that is
-            recorded, once.
+        FormatError: The sum is false, or cannot be checked.
+        RefusedError: The model is not accepted.
     """
-    try:
-        kept = _checked_sum(session, found, opened)
-        return _moved(session, found, kept)
-    except (FormatError, RefusedError) as error:
-        if session.name not in found.round.refused and session.shared.exists(_path(found, SUM_FILE)):
-            session.record("refused", plan=found.plan.digest, text=error.message)
-        raise
+    kept = _checked_sum(session, found, opened)
+    return _moved(session, found, kept)
+
+
+def refuse(session: Session, found: Closed, error: HecliError) -> None:
+    """Record, once, that the model after a round is refused.
+
+    Args:
+        session: The run.
+        found: The round.
+        error: Why.
+    """
+    if session.name not in found.round.refused and session.shared.exists(_path(found, SUM_FILE)):
+        session.record("refused", plan=found.plan.digest, text=error.message)
 
 
 def record_applied(session: Session, round_: Round, applied: dict[str, Any]) -> None:
@@ -107,6 +115,11 @@ def stop_reason(session: Session, applied: Sequence[dict[str, Any]]) -> str | No
             return f"{goal.metric} reached {value:.4g}"
         if goal.patience and best is not None and len(applied) - best >= goal.patience:
             return f"{goal.metric} did not get better in {goal.patience} rounds"
+    before = [training.model.hex(), *(each["model"] for each in applied)]
+    if before[-1] in before[:-1]:
+        # No party may send a second update about a model.
+        number = before.index(before[-1])
+        return f"the model after round {len(applied)} is the one after round {number} again, to the bit"
     if len(applied) >= training.rounds:
         return f"{len(applied)} rounds are done"
     return None
@@ -223,11 +236,11 @@ def _moved(session: Session, found: Closed, kept: Path) -> str:
         "largest_step": made.largest_step,
         **said,
     }
-    own.write(own.path(number, APPLIED), applied)
     own.copy(after, own.model("last", suffix))
-    done = own.applied()
-    if best_round(session, done) == number:
+    if best_round(session, [*own.applied(), applied]) == number:
         own.copy(before, own.model("best", suffix))
+    # Last: a run that is stopped before does all of it again.
+    own.write(own.path(number, APPLIED), applied)
     if training.keep:
         own.tidy(number - training.keep, suffix)
     record_applied(session, found.round, applied)
@@ -239,7 +252,7 @@ def _summary(found: Closed, applied: dict[str, Any]) -> str:
     parts += [f"{name} {value:.4g}" for name, value in sorted(applied["metrics"].items())]
     share = applied["clipped"] / (found.plan.geometry.values * len(applied["contributors"]))
     if share >= 0.0001:
-        parts.append(f"{share:.2%} clipped")
+        parts.append(f"{percent(share)} clipped")
     return ", ".join([*parts, f"largest step {applied['largest_step']:.3g}"])
 
 

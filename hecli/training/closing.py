@@ -108,10 +108,22 @@ def fixed_by(session: Session, round_: Round, stage: Stage) -> Link | None:
     for link in stage.links:
         names = [_owner(session, name, stage.suffix) for name, _ in link.entry.files]
         sound = None not in names and len(set(names)) == len(names) >= stage.needed
-        listed = {digest for _, digest in link.entry.files}
-        if sound and {*names} <= {*stage.expected} and not listed & session.unsound.keys():
+        if sound and {*names} <= {*stage.expected} and not lists_unsound(session, link):
             return link
     return None
+
+
+def lists_unsound(session: Session, link: Link) -> bool:
+    """Tell whether an entry lists an update that was found unsound, which makes it void.
+
+    Args:
+        session: The run.
+        link: The entry.
+
+    Returns:
+        Whether it does.
+    """
+    return not session.unsound.isdisjoint((link.entry.plan, digest) for _, digest in link.entry.files)
 
 
 def listed_in(session: Session, link: Link, suffix: str) -> dict[str, bytes]:
@@ -250,26 +262,26 @@ def _check_update(
     file = posixpath.join(round_.folder, session.file(name, ".enc"))
     with session.shared.open(file) as stream:
         reader = open_reader(stream)
+        reader.require("update")
+        # First: whoever copies a sound update to another's name neither makes it unsound nor has it counted.
+        if reader.header.get("party") != name:
+            raise FormatError(f"{file}: is no update of {name}, under whose name it is")
         digest = reader.digest
-        if digest in session.checked:
+        if (plan.digest, digest) in session.checked:
             return digest
         try:
-            reader.require("update")
             sources = open_sources([stream], plan)
-            (contributor,) = sources.blocks.contributors
-            if contributor.party != name:
-                raise FormatError(f"{file}: is {contributor.party}'s, under another's name")
             if sources.blocks.enrolled != enrolled:
                 raise FormatError(f"{file}: is masked with others than those who enrolled")
             sources.check_proofs(session.settings.work, no_progress)
             reader.rewind()
             reader.verify()
-        except HecliError as error:
+        except HecliError:
             # Of a file whose content is not what its digest says, nothing is known.
             if _is_whole(session, file):
-                session.unsound[digest] = error.message
+                session.unsound.add((plan.digest, digest))
             raise
-        session.checked.add(digest)
+        session.checked.add((plan.digest, digest))
         return digest
 
 

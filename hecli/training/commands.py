@@ -97,7 +97,7 @@ def run_command(
     environment = {name: value for name, value in os.environ.items() if not _is_secret(name)} | dict(
         variables
     )
-    with log.open("ab") as output:
+    with open(log, "ab", opener=_for_its_owner) as output:
         start = output.tell()
         try:
             process = subprocess.Popen(  # noqa: S603 - the member's own command
@@ -121,6 +121,10 @@ def run_command(
         finally:
             _end(process)
     return Ended(status, _tail(log, start))
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _is_secret(name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from hecli.errors import HecliError, RefusedError
 from hecli.formats.canonical import digest_of
 from hecli.formats.tensors.files import open_tensors
+from hecli.formats.text import duration, percent
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.encrypt import encrypt
@@ -48,11 +49,25 @@ def enroll(session: Session, round_: Round, plan: Plan) -> None:
         round_: The round.
         plan: Its plan.
     """
-    kept = session.own.path(round_.number, f"{plan_key(plan)}.enroll")
+    kept = kept_enrollment(session, round_, plan)
     if not kept.exists():
         with session.own.store.create(str(kept), secret=True) as out:
             write_enrollment(out, plan, session.identity)
     session.publish(round_, session.file(session.name, ".enroll"), kept)
+
+
+def kept_enrollment(session: Session, round_: Round, plan: Plan) -> Path:
+    """Say where a party keeps its own enrollment.
+
+    Args:
+        session: The party's run.
+        round_: The round.
+        plan: Its plan.
+
+    Returns:
+        The path; the file may not be there yet.
+    """
+    return session.own.path(round_.number, f"{plan_key(plan)}.enroll")
 
 
 def contribute(session: Session, round_: Round, plan: Plan, enrolled: Link | None) -> str:
@@ -80,7 +95,7 @@ def contribute(session: Session, round_: Round, plan: Plan, enrolled: Link | Non
         _encrypt(session, round_, plan, enrolled, fixed, kept)
     session.publish(round_, session.file(session.name, ".enc"), kept)
     size = kept.stat().st_size
-    return f"round {round_.number}: trained in {trained:.1f} s, handed in {size:,} bytes"
+    return f"round {round_.number}: trained in {duration(trained)}, handed in {size:,} bytes"
 
 
 def handed_in(session: Session, round_: Round) -> bytes | None:
@@ -214,7 +229,7 @@ def _encrypt(
     for name, count in made.update.clipped_in.items():
         share = count / next(spec.size for spec in plan.tensors if spec.name == name)
         if share >= 0.01:
-            session.say(f"round {round_.number}: {share:.1%} of {name} was clipped here")
+            session.say(f"round {round_.number}: {percent(share)} of {name} was clipped here")
 
 
 def _FILES(suffix: str) -> tuple[tuple[str, str], ...]:  # noqa: N802

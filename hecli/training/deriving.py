@@ -3,10 +3,11 @@
 from hecli.codec.chain import Codec
 from hecli.codec.pack import Pack
 from hecli.codec.quantise import Quantise, step_of
-from hecli.errors import MismatchError
+from hecli.errors import FormatError, HecliError, MismatchError
+from hecli.formats.envelope import DIGEST_SIZE
 from hecli.formats.tensors.specs import TensorSpec, by_name
 from hecli.plan.checks import check_plan
-from hecli.plan.data import Plan
+from hecli.plan.data import ID_SIZE, Plan
 from hecli.plan.position import Position
 from hecli.training.metrics import specs_of
 from hecli.training.terms import Training
@@ -78,6 +79,38 @@ def derive_plan(training: Training, position: Position, steps: tuple[float, ...]
     )
     check_plan(plan)
     return plan
+
+
+def first_plan(training: Training) -> Plan:
+    """Derive a plan like that of the first round, to see what it will be, before the terms have a digest.
+
+    Args:
+        training: The terms.
+
+    Returns:
+        The plan, of another training than this, and without an id.
+
+    Raises:
+        HecliError: No such plan can be kept.
+    """
+    position = Position(bytes(DIGEST_SIZE), 1, 1, training.model, b"")
+    return derive_plan(training, position, None, bytes(ID_SIZE))
+
+
+def check_terms(training: Training, file: str) -> None:
+    """Refuse terms from which no plan follows.
+
+    Args:
+        training: The terms.
+        file: Their file, for errors.
+
+    Raises:
+        FormatError: None does.
+    """
+    try:
+        first_plan(training)
+    except HecliError as error:
+        raise FormatError(f"{file}: no plan follows from it: {error.message}", error.hint) from error
 
 
 def round_name(training: Training, position: Position) -> str:

@@ -134,7 +134,7 @@ def said_in(link: Link) -> dict[str, Any]:
     """
     try:
         found = json.loads(link.entry.text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

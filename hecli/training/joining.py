@@ -11,6 +11,7 @@ from hecli.formats.tensors.files import FORMATS, open_tensors
 from hecli.identity.signatures import FORGED, Identity
 from hecli.ledger.chain import BROKEN, Ledger, read_ledger
 from hecli.storage.store import Store
+from hecli.training.deriving import check_terms
 from hecli.training.models import convert, model_digest
 from hecli.training.own import Own
 from hecli.training.session import LEDGER, MODEL_FILE, TERMS_FILE
@@ -58,7 +59,9 @@ def read_terms(shared: Store) -> Terms:
     named = io.BytesIO(data)
     reader = open_reader(named)
     reader.name = TERMS_FILE
-    return Terms(read_training(reader), reader.digest, data)
+    training = read_training(reader)
+    check_terms(training, TERMS_FILE)
+    return Terms(training, reader.digest, data)
 
 
 def join(terms: Terms, own: Own, identity: Identity, accept: Accept) -> None:

@@ -90,7 +90,7 @@ def read_measured(text: str, metrics: Sequence[Metric]) -> tuple[dict[str, float
     """
     try:
         given = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
         return {}, ["the metrics are no JSON map of names to numbers; they were ignored"]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats.reader import open_reader
-from hecli.formats.text import count
+from hecli.formats.text import count, duration
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.aggregate import aggregate
@@ -21,7 +21,7 @@ from hecli.rounds.opening import UnsoundError
 from hecli.rounds.partial import partial
 from hecli.rounds.verify_aggregate import verify_aggregate
 from hecli.schemes.interface import ANSWERS, KEY
-from hecli.training.closing import enrolled_in, gather, listed_in, updating
+from hecli.training.closing import enrolled_in, gather, listed_in, lists_unsound, updating
 from hecli.training.history import Round
 from hecli.training.metrics import tensor_name, to_means
 from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, open_listed, plan_key
@@ -106,8 +106,42 @@ def is_aggregated(session: Session, found: Closed) -> bool:
     Returns:
         Whether it is.
     """
+    if session.may("aggregate"):
+        kept = session.own.path(found.round.number, f"{plan_key(found.plan)}.agg")
+        if kept.exists() and not session.in_place(found.round, AGGREGATE_FILE, kept):
+            return False
     digest = session.digest_of(found.round, AGGREGATE_FILE)
     return digest is not None and digest in _recorded(found.round.aggregated, AGGREGATE_FILE)
+
+
+def spoiled_in(session: Session, found: Closed) -> tuple[str, ...]:
+    """Find those whose files in a closed round are not what was listed, or not whole.
+
+    Args:
+        session: The run.
+        found: The round.
+
+    Returns:
+        The names of parties and, for the aggregate, of those who may make one.
+    """
+    listed = listed_in(session, found.closing, ".enc")
+    enrolled = {} if found.enrolled is None else listed_in(session, found.enrolled, ".enroll")
+    files = [({name}, session.file(name, ".enc"), {digest}) for name, digest in listed.items()]
+    files += [({name}, session.file(name, ".enroll"), {digest}) for name, digest in enrolled.items()]
+    if recorded := _recorded(found.round.aggregated, AGGREGATE_FILE):
+        files.append((set(session.training.roster.makers("aggregate")), AGGREGATE_FILE, recorded))
+    names: set[str] = set()
+    for makers, file, digests in files:
+        try:
+            with session.opened(found.round, file) as stream:
+                reader = open_reader(stream)
+                reader.verify()
+                sound = reader.digest in digests
+        except HecliError:
+            sound = False
+        if not sound:
+            names |= makers
+    return tuple(sorted(names))
 
 
 def answer_round(session: Session, found: Closed) -> str:
@@ -233,7 +267,7 @@ def make_partial(session: Session, found: Closed) -> str:
                 work=session.settings.work,
             )
     session.publish(found.round, session.file(session.name, ".part"), kept)
-    return f"round {found.round.number}: made a partial in {time.monotonic() - start:.1f} s"
+    return f"round {found.round.number}: made a partial in {duration(time.monotonic() - start)}"
 
 
 def open_round(session: Session, found: Closed) -> str:
@@ -261,7 +295,7 @@ def open_round(session: Session, found: Closed) -> str:
         except FormatError:
             # An update whose proof does not hold makes the entry void that listed it.
             gather(session, found.round, updating(session, found.round, found.plan, found.enrolled))
-            if session.unsound.keys() & {digest for _, digest in found.closing.entry.files}:
+            if lists_unsound(session, found.closing):
                 return f"round {found.round.number}: was closed with an unsound update, which is void"
             raise
     digest = digest_in(kept)
@@ -271,7 +305,7 @@ def open_round(session: Session, found: Closed) -> str:
         said = summary_of(session, kept, found.plan)
         seconds = round(time.monotonic() - start, 1)
         session.record("opened", plan=found.plan.digest, files=files, seconds=seconds, **said)
-    return f"round {found.round.number}: opened in {time.monotonic() - start:.1f} s"
+    return f"round {found.round.number}: opened in {duration(time.monotonic() - start)}"
 
 
 def summary_of(session: Session, total: Any, plan: Plan) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class Own:
             found = json.loads(path.read_text("utf-8"))
         except FileNotFoundError:
             return None
-        except (ValueError, OSError) as error:
+        except (ValueError, RecursionError, OSError) as error:
             raise HecliError(
                 f"cannot read {path}", "restore it, or move it away to do the step again"
             ) from error

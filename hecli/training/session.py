@@ -90,11 +90,12 @@ class Session:
         secrets: What it opens with.
         say: Shows a line.
         ledger: The ledger, as far as it was read.
-        unsound: Updates that were found unsound, by digest, with what is wrong.
-        checked: Updates that were found sound, by digest.
+        unsound: Updates that were found unsound, by the digests of plan and file.
+        checked: Updates that were found sound, likewise; one of another round is not.
         noted: What was said once, and is not said again.
         plans: Plans that were checked, by digest.
         skipped: Rounds that the member's own training failed in, with what went wrong.
+        compared: Files of its own in the folder that were compared to the last byte, by path.
     """
 
     identity: Identity
@@ -106,11 +107,12 @@ class Session:
     secrets: Secrets
     say: Callable[[str], None]
     ledger: Ledger
-    unsound: dict[bytes, str] = field(default_factory=dict)
-    checked: set[bytes] = field(default_factory=set)
+    unsound: set[tuple[bytes, bytes]] = field(default_factory=set)
+    checked: set[tuple[bytes, bytes]] = field(default_factory=set)
     noted: set[str] = field(default_factory=set)
     plans: dict[bytes, Plan] = field(default_factory=dict)
     skipped: dict[int, str] = field(default_factory=dict)
+    compared: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -169,7 +171,8 @@ class Session:
             text: What else there is to say, for people, or
             said: for programs, such as seconds.
         """
-        text = json.dumps(said) if said else plain(text)
+        # Without escapes, so that the longest metrics fit.
+        text = json.dumps(said, ensure_ascii=False) if said else plain(text)
         self.ledger = append(
             self.shared, LEDGER, self.ledger, self.identity, event, plan=plan, files=files, text=text
         )
@@ -240,6 +243,30 @@ class Session:
         except HecliError:
             return None
 
+    def in_place(self, round_: Round, name: str, kept: Path) -> bool:
+        """Tell whether a file of one's own is in a round's folder as it was made.
+
+        Its digest is compared each time; all of it once in a run, for folders
+        can be far away.
+
+        Args:
+            round_: The round.
+            name: The file's name there.
+            kept: The file; it may not be made yet.
+
+        Returns:
+            Whether it is.
+        """
+        path = posixpath.join(round_.folder, name)
+        if not kept.exists() or self.digest_of(round_, name) != digest_in(kept):
+            return False
+        if path not in self.compared:
+            with kept.open("rb") as mine, self.shared.open(path) as there:
+                if not _same(mine, there):
+                    return False
+            self.compared.add(path)
+        return True
+
     def publish(self, round_: Round, name: str, source: Path) -> None:
         """Put a file of one's own into a round's folder, also where something else has its name.
 
@@ -295,6 +322,14 @@ def open_listed(
             raise FormatError(f"{name}: is not the file that the ledger lists", "its maker puts it back")
         found.append(stream)
     return found
+
+
+def _same(one: BinaryIO, other: BinaryIO) -> bool:
+    """Whether two streams hold the same."""
+    while piece := one.read(1 << 20):
+        if other.read(len(piece)) != piece:
+            return False
+    return not other.read(1)
 
 
 def plain(text: str) -> str:

@@ -11,10 +11,9 @@ from hecli.identity.signatures import Identity
 from hecli.ledger import chain
 from hecli.plan.data import ID_SIZE, Plan
 from hecli.plan.making import check_new
-from hecli.plan.position import Position
 from hecli.schemes.interface import Scheme
 from hecli.storage.store import Store
-from hecli.training.deriving import derive_plan
+from hecli.training.deriving import first_plan
 from hecli.training.metrics import PREFIX
 from hecli.training.models import model_digest, write_model
 from hecli.training.session import KEY_FILE, LEDGER, MODEL_FILE, TERMS_FILE
@@ -85,9 +84,7 @@ def start(
         **terms,
     )
     training.check()
-    # Of another training than this, whose digest is not known yet: only to see that it can be kept.
-    position = Position(bytes(32), 1, 1, training.model, b"")
-    plan = derive_plan(training, position, None, bytes(ID_SIZE))
+    plan = first_plan(training)
     check_new(plan)
     written = io.BytesIO()
     digest = write_training(training, written, identity)

@@ -2,15 +2,14 @@
 
 import posixpath
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
-from hecli.errors import HecliError
+from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
-from hecli.training.applying import apply_round, others_differ, record_applied, stop_reason
+from hecli.training.applying import apply_round, others_differ, record_applied, refuse, stop_reason
 from hecli.training.closing import Stage, close, enrolling, fixed_by, listed_in, missing_in, updating
-from hecli.training.contributing import contribute, elsewhere, enroll, handed_in
+from hecli.training.contributing import contribute, elsewhere, enroll, handed_in, kept_enrollment
 from hecli.training.history import History, Round
 from hecli.training.opening import (
     Closed,
@@ -23,6 +22,7 @@ from hecli.training.opening import (
     make_partial,
     open_round,
     partials_of,
+    spoiled_in,
 )
 from hecli.training.planning import make_plan, plan_of
 from hecli.training.session import SUM_FILE, Session, digest_in, plan_key
@@ -103,6 +103,7 @@ def step(session: Session) -> Outcome:
     number = len(applied) + 1
     if applied:
         _compare(session, history, applied)
+        _put_back(session, history.of(len(applied)))
     found = history.of(number)
     if found is not None and found.opened:
         return _apply(session, applied, found)
@@ -131,11 +132,12 @@ def _in_round(session: Session, history: History, applied: Sequence[dict[str, An
     enrolled = None
     if first is not None:
         enrolled = fixed_by(session, found, first)
+        own, kept = session.file(session.name, first.suffix), kept_enrollment(session, found, plan)
+        missing = session.may("enrollment") and not session.in_place(found, own, kept)
+        if missing and (enrolled is None or kept.exists()):
+            enroll(session, found, plan)
+            return Did(f"round {found.number}: enrolled")
         if enrolled is None:
-            own = session.file(session.name, first.suffix)
-            if session.may("enrollment") and session.digest_of(found, own) is None:
-                enroll(session, found, plan)
-                return Did(f"round {found.number}: enrolled")
             return _gathering(session, found, first, "enrollments")
     second = updating(session, found, plan, enrolled)
     closing = fixed_by(session, found, second)
@@ -145,7 +147,11 @@ def _in_round(session: Session, history: History, applied: Sequence[dict[str, An
             return done
     if closing is None:
         return _gathering(session, found, second, "updates")
-    return _in_closed(session, Closed(found, plan, closing, enrolled))
+    closed = Closed(found, plan, closing, enrolled)
+    try:
+        return _in_closed(session, closed)
+    except HecliError as error:
+        return _damaged(session, closed, error)
 
 
 def _contribution(session: Session, history: History, current: Current) -> Did | None:
@@ -158,7 +164,8 @@ def _contribution(session: Session, history: History, current: Current) -> Did |
     ):
         session.note(f"round {number}: was closed without this party's update")
         return None
-    if number in session.skipped or (mine is not None and session.digest_of(found, file) == mine):
+    kept = session.own.path(number, f"{plan_key(plan)}.enc")
+    if number in session.skipped or session.in_place(found, file, kept):
         return None
     if why := elsewhere(session, history.rounds, number, plan.subject):
         session.skipped[number] = why
@@ -201,12 +208,7 @@ def _in_closed(session: Session, found: Closed) -> Outcome:
 def _is_there(session: Session, found: Closed, suffix: str) -> bool:
     """Whether one's own file is in the round's folder, as it was made."""
     kept = session.own.path(found.round.number, f"{plan_key(found.plan)}{suffix}")
-    if not kept.exists():
-        return False
-    name = session.file(session.name, suffix)
-    with kept.open("rb") as stream, suppress(HecliError), session.opened(found.round, name) as there:
-        return there.read() == stream.read()
-    return False
+    return session.in_place(found.round, session.file(session.name, suffix), kept)
 
 
 def _gathering(session: Session, found: Round, stage: Stage, what: str) -> Did | Awaits:
@@ -233,19 +235,50 @@ def _apply(session: Session, applied: Sequence[dict[str, Any]], found: Round) ->
         closed = Closed(found, plan, closing, enrolled)
         if not _sum_is_there(session, closed, found.opened[0]):
             return Awaits("the sum", (found.opened[0].signer.name,), found.number)
-        return Did(apply_round(session, closed, found.opened[0]))
+        try:
+            return Did(apply_round(session, closed, found.opened[0]))
+        except RefusedError as error:
+            refuse(session, closed, error)
+            raise
+        except HecliError as error:
+            if not spoiled_in(session, closed):
+                if isinstance(error, FormatError):
+                    refuse(session, closed, error)
+                raise
+            return _damaged(session, closed, error)
     return Awaits("a sound closing", _makers(session, "aggregate"), found.number)
+
+
+def _damaged(session: Session, found: Closed, error: HecliError) -> Awaits:
+    """Wait for those whose files were altered after they were listed, and who alone can put them back."""
+    names = spoiled_in(session, found)
+    if not names:
+        raise error
+    session.note(f"round {found.round.number}: {error.message}; its maker has to put it back")
+    return Awaits("a whole file", names, found.round.number)
 
 
 def _sum_is_there(session: Session, found: Closed, opened: Link) -> bool:
     """Whether the sum that counts is in the folder, where only its maker puts it: the first in the ledger."""
-    kept = session.own.path(found.round.number, f"{plan_key(found.plan)}.sum")
-    listed = dict(opened.entry.files).get(SUM_FILE)
-    there = session.digest_of(found.round, SUM_FILE) == listed
-    if not there and kept.exists() and digest_in(kept) == listed:
-        session.publish(found.round, SUM_FILE, kept)
+    if _put_back(session, found.round):
         return True
-    return there
+    return session.digest_of(found.round, SUM_FILE) == dict(opened.entry.files).get(SUM_FILE)
+
+
+def _put_back(session: Session, round_: Round | None) -> bool:
+    """Put one's own sum into the folder, where it is the one that counts and is needed; tell whether it is."""
+    if (
+        round_ is None
+        or not session.may("sum")
+        or len(round_.applied) == len(session.training.roster.members)
+    ):
+        return False
+    kept = session.own.path(round_.number, f"{round_.digest.hex()[:16]}.sum")
+    if not kept.exists() or digest_in(kept) != dict(round_.opened[0].entry.files).get(SUM_FILE):
+        return False
+    if not session.in_place(round_, SUM_FILE, kept):
+        session.publish(round_, SUM_FILE, kept)
+    return True
 
 
 def _unrecorded(session: Session, history: History, applied: Sequence[dict[str, Any]]) -> Did | None:

@@ -168,7 +168,7 @@ class Training:
         return value
 
     def check(self) -> None:
-        """Refuse terms that no training can have; what concerns its plans shows when one is derived.
+        """Refuse terms that no training can have; what concerns its plans shows in the first one.
 
         Raises:
             HecliError: They cannot be.
@@ -178,10 +178,12 @@ class Training:
         specs = {spec.name for spec in self.tensors}
         for each in self.metrics:
             check_name(each.name)
-            if len(each.name) > METRIC_NAME_LIMIT or not 0 < each.range < float("inf"):
+            long = len(each.name) > METRIC_NAME_LIMIT or not {*each.name}.isdisjoint('"\\')
+            if long or not 0 < each.range < float("inf"):
                 raise HecliError(
-                    f"the metric {each.name!r} cannot be",
-                    f"use a name of at most {METRIC_NAME_LIMIT} characters, and a range above 0",
+                    f"the metric {each.name[:64]!r} cannot be",
+                    f'use a name of at most {METRIC_NAME_LIMIT} characters, none of them " or \\, '
+                    "and a range above 0",
                 )
         for wrong, what in (
             (len(self.id) != ID_SIZE or len(self.model) != DIGEST_SIZE, "an id or digest in it"),
@@ -196,6 +198,7 @@ class Training:
             (self.goal is not None and self.goal.metric not in names, "a goal that is none of its metrics"),
             (list(self.skipped) != sorted(set(self.skipped)), "the list of skipped tensors"),
             (not set(self.skipped) < specs, "the list of skipped tensors"),
+            (not _finite_target(self.goal), "a target that is no finite number"),
             (self.keep < 0 or (self.goal is not None and self.goal.patience < 0), "a number below 0"),
         ):
             if wrong:
@@ -231,11 +234,10 @@ class Training:
                     "goal": _goal(value["goal"], file) if "goal" in value else None,
                 }
             )
-            found.check()
         except DataError as error:
             raise FormatError(error.message, error.hint) from error
-        except FormatError:
-            raise
+        try:
+            found.check()
         except HecliError as error:
             raise FormatError(f"{file}: {error.message}", error.hint) from error
         return found
@@ -307,6 +309,10 @@ def _metric(item: object, file: str) -> Metric:
         case [str(name), float(size)]:
             return Metric(name, size)
     raise FormatError(f"{file}: a metric in it is malformed")
+
+
+def _finite_target(goal: Goal | None) -> bool:
+    return goal is None or goal.target is None or abs(goal.target) < float("inf")
 
 
 def _goal(value: Map, file: str) -> Goal:

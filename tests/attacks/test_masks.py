@@ -345,7 +345,7 @@ def test_a_party_s_own_enrollment_is_exchanged_for_one_with_another_key(enrolled
 
 def test_storage_swaps_enrollments_between_two_rounds(enrolled):
     other = a_plan(hecli.Masks(hecli.Masking(1)))
-    with pytest.raises(MismatchError, match="different plans"):
+    with pytest.raises(MismatchError, match="follows another"):
         update(other, "alice", enrollments=list(enrolled.values()))
 
 

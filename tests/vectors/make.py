@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import rounds as r
+import trainings as t
 from faults import FERMAT_1001, LEAST_LARGE, Fault, bad, tensors_of
 from parts import (
     PASSPHRASE,
@@ -280,6 +281,35 @@ def other_rounds() -> dict[str, Good]:
     }
 
 
+def training() -> dict[str, Good]:
+    """Make a training: its terms, a round, and the plans that follow."""
+    entries = {
+        f"spring-{number:08}.entry": Good(data, "10", f"{event[1]}, {event[0]}: {event[4]}")
+        for number, (data, event) in enumerate(zip(t.entries(), t.EVENTS, strict=True), 1)
+    }
+    return {
+        "spring.training": Good(
+            t.training_file(t.TRAINING), "3 training", "the terms of a training, with metrics and a goal"
+        ),
+        "spring-0000.tensors": Good(t.MODEL, "10", "its first model"),
+        "spring-0001.plan": Good(plan_file(t.FIRST_PLAN), "10", "the plan of its round 1"),
+        "spring-alice.enc": Good(t.UPDATES[0], "10", "alice's update: weight 4"),
+        "spring-bob.enc": Good(t.UPDATES[1], "10", "bob's: weight 2, and one metric was not measured"),
+        "spring-0001.agg": Good(t.AGGREGATE, "10", "both"),
+        "spring-0001.sum": Good(t.SUM, "10", "their sum"),
+        "spring-0001.tensors": Good(t.MOVED, "10", "the model after round 1"),
+        "spring-0002.plan": Good(plan_file(t.SECOND_PLAN), "10", "the plan of round 2"),
+        "spring-0002-2.plan": Good(plan_file(t.THIRD_PLAN), "10", "the plan of attempt 2 at it"),
+        "ranged.training": Good(
+            t.training_file(t.RANGED), "3 training", "another training: a range, no metrics, nothing skipped"
+        ),
+        "ranged-0001-2.plan": Good(
+            plan_file(t.RANGED_PLAN), "10", "the plan of attempt 2 at its round 1, for the same model"
+        ),
+        **entries,
+    }
+
+
 def table(good: dict[str, Good], faults: dict[str, Fault]) -> str:
     """Write the tables of README.md."""
     lines = [
@@ -289,6 +319,8 @@ def table(good: dict[str, Good], faults: dict[str, Fault]) -> str:
         "msgpack, hashlib and `cryptography` alone; `make vectors` makes them, and this table, again.",
         "`index.json` holds the passphrase, the digests of the good files, and of each bad one what it is",
         "used for and words of hecli's error. Another implementation need not say the same, but MUST refuse.",
+        "Of the training `spring` it has the metrics of round 1, and by the numbers of entries, which are",
+        "those in `spring-00000001.entry` and so on, what counts in its ledger.",
         "",
         "A bad file has one fault: its digests are true, and where it is signed, so is its signature. It is",
         "refused when it is read to its end (`inspect`) or, where the fault shows only then, when it is",
@@ -323,7 +355,7 @@ def table(good: dict[str, Good], faults: dict[str, Fault]) -> str:
 
 def main(folder: Path) -> None:
     """Write everything below `folder`."""
-    good = keys() | open_round() | other_rounds()
+    good = keys() | open_round() | other_rounds() | training()
     faults = bad()
     for name, files in (("good", good), ("bad", faults)):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -332,6 +364,8 @@ def main(folder: Path) -> None:
             (folder / name / file).write_bytes(each.data)
     index = {
         "passphrase": PASSPHRASE,
+        "metrics": t.METRICS,
+        "ledger": t.COUNT,
         "good": {name: file_digest(each.data).hex() for name, each in good.items()},
         "bad": {name: {"says": each.says, "use": each.use} for name, each in faults.items()},
     }

@@ -143,6 +143,12 @@ def card(name: str, keys_of: str | None = None) -> list[Any]:
     ]
 
 
+def fingerprint(name: str) -> str:
+    """Give the fingerprint of a person's card."""
+    digits = digest("card", pack(card(name))).hex()[:40]
+    return "-".join(digits[at : at + 4] for at in range(0, 40, 4))
+
+
 WEAK_POINT = b"\1" + bytes(31)
 """The neutral element of Ed25519: with it as a key, the signature below holds for every message."""
 

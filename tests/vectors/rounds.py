@@ -108,14 +108,14 @@ def update_body(
     return [*blocks(values, 512), ("proofs", 512, lanes_ + control_)]
 
 
-def sum_body(plan: Map, values: list[int], header: Map, seeds: tuple[int, int]) -> Sections:
+def sum_body(plan: Map, values: list[int], header: Map, seeds: tuple[int, int], size: int = 2) -> Sections:
     """Lay out a sum of two updates that were made with these seeds, with its proofs."""
     n = modulus(plan)
-    content = records(values, 2)
+    content = records(values, size)
     said = [header["aggregate"], header["weight"], header["clipped"], hashlib.sha256(content).digest()]
     bound = digest("sum statement", pack([plan_digest(plan), *said]))
     roots = [[(seeds[0] + at) * (seeds[1] + at) % n] for at in (0, 1)]
-    return [("lanes", 2, content), ("proof", 3616, opened_proof(n, bound, roots))]
+    return [("lanes", size, content), ("proof", 3616, opened_proof(n, bound, roots))]
 
 
 # An open round: party a, and one without a name.

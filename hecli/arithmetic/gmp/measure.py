@@ -22,12 +22,20 @@ from hecli.arithmetic.sizes import (
     ciphertext_size,
     exponent_bits,
     plaintext_size,
+    response_bits,
 )
+from hecli.arithmetic.threshold import GROUP
 
 REPEATS = 3
 
-CHECKED = 512
-"""Ciphertexts in a group of a middling size."""
+SPREAD = 1.2
+"""How much longer a product takes of numbers from all over a table or a file than of the same two again."""
+
+PROVEN = 18
+"""About how many decryptions take as long as what the proof of a sum takes once."""
+
+PARTIAL, PROOF = 2.0, 4.2
+"""How many powers with an exponent as long as n take as long as a partial, and as a proof of partials."""
 
 
 class Costs(NamedTuple):
@@ -38,7 +46,10 @@ class Costs(NamedTuple):
         encrypt: Seconds of one encryption,
         check: of checking what one ciphertext has to do with its proof,
         multiply: of one product of ciphertexts,
-        decrypt: and of one decryption.
+        decrypt: of one decryption, with what its proof takes,
+        prove: of what the proof of a whole sum takes beside,
+        partial: of one partial with its part of a proof,
+        combine: and of checking that, and opening with it.
     """
 
     prepare: float
@@ -46,6 +57,9 @@ class Costs(NamedTuple):
     check: float
     multiply: float
     decrypt: float
+    prove: float
+    partial: float
+    combine: float
 
 
 class ProofCosts(NamedTuple):
@@ -64,34 +78,42 @@ class ProofCosts(NamedTuple):
     check_sum: float
 
 
-def measure(n: int, randomness: str, count: int) -> Costs:
-    """Measure this machine quickly, in some 100 ms.
+def measure(n: int, randomness: str, count: int, group: int) -> Costs:
+    """Measure this machine quickly, in some 300 ms.
 
     Args:
         n: The modulus.
         randomness: The random exponent: `short`, `half` or `full`.
         count: About how many ciphertexts one process will make.
+        group: How many ciphertexts have one proof of plaintext knowledge together.
 
     Returns:
         Seconds on one core.
     """
     modulus = mpz(n)
-    square = modulus**2
+    square, size = modulus**2, ciphertext_size(n)
     value = mpz(secrets.randbelow(n))
     wide = mpz(secrets.randbelow(n * n))
-    prime_square = modulus | 1
-    step = _seconds(lambda: wide * value % square, 200)
-    product = _seconds(lambda: wide * wide % square, 200)
-    check = _seconds(lambda: value * value % modulus, 200) * products(CHECKED) / CHECKED
-    opening = _seconds(lambda: gmpy2.powmod(value, modulus >> (n.bit_length() // 2), prime_square), 3)
-    power = _seconds(lambda: gmpy2.powmod(value, modulus, square), 1)
+    step = SPREAD * _least(lambda: wide * value % square, 200)
+    product = _least(lambda: wide * wide % square, 200)
+    # Read, multiplied twice, modulo n^2 and into what shows that it is a unit, and written.
+    multiply = product + _least(lambda: mpz.from_bytes(wide.to_bytes(size, "big"), "big") % modulus, 200)
+    narrow = SPREAD * _least(lambda: value * value % modulus, 200)
+    half = _least(lambda: gmpy2.powmod(value, modulus >> (n.bit_length() // 2), modulus), 2)
+    answer = 1 if randomness == "full" else response_bits(n, randomness) / n.bit_length()
+    check = (narrow * products(group) + answer * 2 * half) / group + multiply - product
+    power = _least(lambda: gmpy2.powmod(value, modulus, square), 1)
+    proof = PROOF * power / GROUP + 2 * products(GROUP) / GROUP * product
+    unit = _least(lambda: gmpy2.gcd(wide, modulus), 20)
+    shared = {"partial": PARTIAL * power + proof + unit, "combine": proof + unit}
+    others = {"check": check, "multiply": multiply, "decrypt": 2 * half, "prove": PROVEN * 2 * half}
     if randomness == "full":
-        return Costs(0.0, power, check, product, 2 * opening)
+        return Costs(prepare=0.0, encrypt=power, **others, **shared)
     bits = exponent_bits(n, randomness)
     window = window_width(bits, count)
     windows = -(-bits // window)
     # The base, and for each entry of the table about what a step takes.
-    return Costs(power + (windows << window) * step, windows * step, check, product, 2 * opening)
+    return Costs(prepare=power + (windows << window) * step, encrypt=windows * step, **others, **shared)
 
 
 def proof_costs(p: int, q: int, count: int) -> ProofCosts:
@@ -140,3 +162,8 @@ def _seconds(work: Callable[[], object], times: int) -> float:
     for _ in range(times):
         work()
     return (time.perf_counter() - start) / times
+
+
+def _least(work: Callable[[], object], times: int) -> float:
+    """What it takes where nothing else is in the way."""
+    return min(_seconds(work, times) for _ in range(REPEATS))

@@ -240,10 +240,17 @@ class Paillier:
         found.append(("randomness", self.randomness))
         return found + (self.masking.lines(parties) if self.masking else [])
 
-    def seconds(self, blocks: int, parties: int) -> tuple[float, float, float]:
-        """Foresee what a round's arithmetic takes on one core of this machine."""
-        costs = engines.measure(self.key.n, self.randomness, blocks)
-        encrypt = costs.prepare + blocks * costs.encrypt
-        # Whoever adds, and whoever opens, checks the proofs of all.
-        add = blocks * parties * (costs.check + costs.multiply)
-        return encrypt, add, add + blocks * costs.decrypt
+    def seconds(self, load: interface.Load) -> dict[str, float]:
+        """Foresee what the arithmetic of each step of a round takes on this machine."""
+        encrypted = load.each(load.group)
+        costs = engines.measure(self.key.n, self.randomness, encrypted, load.group)
+        # Whoever adds, opens or answers checks the proofs of all, and multiplies.
+        add = load.each(load.group, load.parties) * costs.check + load.each(1, load.parties) * costs.multiply
+        found = {"encrypt": costs.prepare + encrypted * costs.encrypt, "aggregate": add}
+        if self.masking is not None and self.masking.dropouts:
+            found["answer"] = add
+        if self.sharing is None:
+            return found | {"decrypt": add + load.each(1) * costs.decrypt + costs.prove}
+        shared = load.each(self.sharing.group)
+        combine = shared * self.sharing.threshold * costs.combine
+        return found | {"partial": add + shared * costs.partial, "combine": combine}
