@@ -266,7 +266,7 @@ def _sum_is_there(session: Session, found: Closed, opened: Link) -> bool:
 
 
 def _put_back(session: Session, round_: Round | None) -> bool:
-    """Put one's own sum into the folder, where it is the one that counts and is needed; tell whether it is."""
+    """Put one's own sum into the folder, if it is the one that counts and is needed; say whether it is."""
     if (
         round_ is None
         or not session.may("sum")
