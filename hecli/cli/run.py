@@ -105,6 +105,8 @@ def run(
       hecli run shared/ --identity hospital-2.id --train ./train.sh --once --json
       hecli run shared/ --identity registry.id --end "enough"
     """
+    if abandon is not None and end is not None:
+        raise click.UsageError("--abandon and --end exclude each other")
     # Done first: what is wrong with them shows before anything is read.
     training_words = None if train is None else words_of(train)
     check_words = None if check is None else words_of(check)

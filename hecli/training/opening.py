@@ -271,7 +271,7 @@ def make_partial(session: Session, found: Closed) -> str:
 
 
 def open_round(session: Session, found: Closed) -> str:
-    """Open the sum of a round, and record it.
+    """Open the sum of a round, and record it; it is published once it is known to be the first.
 
     Args:
         session: The keyholder's run.
@@ -298,7 +298,6 @@ def open_round(session: Session, found: Closed) -> str:
             if lists_unsound(session, found.closing):
                 return f"round {found.round.number}: was closed with an unsound update, which is void"
             raise
-    session.publish(found.round, SUM_FILE, kept)
     digest = digest_in(kept)
     if digest not in _recorded(found.round.opened, SUM_FILE):
         aggregated = session.digest_of(found.round, AGGREGATE_FILE)
@@ -347,18 +346,20 @@ def check_aggregate(session: Session, found: Closed) -> None:
         verify_aggregate(aggregated, updates, plan=found.plan, work=session.settings.work)
 
 
-def combines(session: Session) -> bool:
-    """Tell whether this member combines partials, so that not all do: the coordinator, or the first.
+def combines(session: Session, found: Closed) -> bool:
+    """Tell whether this member combines partials, so that not all do: the coordinator, or the first there.
 
     Args:
         session: The run.
+        found: The round.
 
     Returns:
         Whether it does.
     """
-    makers = session.training.roster.makers("sum")
     coordinator = session.training.roster.coordinator
-    return session.name == (coordinator if coordinator in makers else min(makers))
+    if coordinator in session.training.roster.makers("sum"):
+        return session.name == coordinator
+    return session.name == min(partials_of(session, found))
 
 
 def _open(session: Session, found: Closed, stack: ExitStack, out: Any) -> None:

@@ -90,7 +90,8 @@ def _round(shared: Store, training: Training, found: Round) -> dict[str, Any]:
     values = sum(spec.size for spec in update_specs(training)) * max(1, len(contributors))
     clipped = said.get("clipped")
     models = {name: dict(link.entry.files).get(MODEL) for name, link in found.applied.items()}
-    mine = models.get(training.roster.coordinator)
+    # The first who applied it says which, until the coordinator has: others may be faster.
+    mine = models.get(training.roster.coordinator, next(iter(models.values()), None))
     return {
         "round": found.number,
         "attempt": found.attempt,
