@@ -1,0 +1,62 @@
+"""How a member's run waits: for entries, and where it closes or opens rounds for files too."""
+
+import time
+from contextlib import suppress
+
+from hecli.training import running
+from hecli.training.stepping import step
+from tests.trainings import COORDINATOR, Scene
+
+HOUR = 3600
+
+
+def wait(session, seen):
+    running._wait(session, seen, time.monotonic(), time.monotonic() + HOUR)
+
+
+def test_an_entry_ends_the_wait_of_everybody(tmp_path):
+    scene = Scene(tmp_path, key=None, masks=1)
+    coordinator, *parties = scene.all()
+    for each in parties:
+        step(each)
+    seen = [each.glance() for each in parties]
+    assert [each.glance() for each in parties] == seen
+    step(coordinator)
+    for each, before in zip(parties, seen, strict=True):
+        wait(each, before)
+
+
+def test_a_file_ends_the_wait_of_whoever_closes(tmp_path):
+    scene = Scene(tmp_path, key=None, masks=1)
+    coordinator, party = scene.session(COORDINATOR), scene.session("party-1")
+    for _ in range(2):
+        step(coordinator)
+    before, others = coordinator.glance(), scene.session("party-2")
+    step(others)
+    seen = others.glance()
+    step(party)
+    assert scene.file("party-1", ".enroll").exists()
+    wait(coordinator, before)
+    # Another party goes on with an entry alone.
+    assert others.glance() == seen
+
+
+def test_what_comes_during_a_step_ends_the_wait_after_it(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, key=None, masks=1)
+    coordinator, party = scene.session(COORDINATOR), scene.session("party-1")
+    looked = []
+
+    def taken(session):
+        outcome = step(session)
+        looked.append(outcome)
+        if len(looked) == 1:
+            step(coordinator)
+        if len(looked) == 2:
+            raise KeyboardInterrupt
+        return outcome
+
+    monkeypatch.setattr(running, "step", taken)
+    monkeypatch.setattr(running, "SHORTEST", HOUR)
+    with suppress(KeyboardInterrupt):
+        running.run(party, once=False, waiting=lambda *_: None)
+    assert [type(each).__name__ for each in looked] == ["Awaits", "Did"]
