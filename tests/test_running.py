@@ -1,10 +1,11 @@
-"""How a member's run waits: for entries, and where it closes or opens rounds for files too."""
+"""How a run waits, for entries, and where it closes or opens rounds for files; and what it spares."""
 
 import time
 from contextlib import suppress
 
-from hecli.training import running
-from hecli.training.stepping import step
+from hecli.rounds.verify_aggregate import verify_aggregate
+from hecli.training import opening, running
+from hecli.training.stepping import Over, step
 from tests.trainings import COORDINATOR, Scene
 
 HOUR = 3600
@@ -60,3 +61,20 @@ def test_what_comes_during_a_step_ends_the_wait_after_it(tmp_path, monkeypatch):
     with suppress(KeyboardInterrupt):
         running.run(party, once=False, waiting=lambda *_: None)
     assert [type(each).__name__ for each in looked] == ["Awaits", "Did"]
+
+
+def test_an_aggregate_is_made_again_once_in_a_run(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, key=None, masks=1, rounds=1)
+    sessions, made_again = scene.all(), []
+
+    def counted(*args, **kwargs):
+        made_again.append(args)
+        return verify_aggregate(*args, **kwargs)
+
+    monkeypatch.setattr(opening, "verify_aggregate", counted)
+    scene.run(sessions, until=lambda _: len(list(scene.folder(1).glob("*.ans"))) == 4)
+    # A run that begins now has not seen the check before the answer.
+    sessions[1] = scene.session("party-1")
+    ended = scene.run(sessions)
+    assert all(isinstance(each, Over) for each in ended.values())
+    assert len(made_again) == 1

@@ -94,7 +94,7 @@ class Session:
         say: Shows a line.
         ledger: The ledger, as far as it was read.
         unsound: Updates that were found unsound, by digest, with what is wrong.
-        checked: Updates that were found sound, by digest.
+        checked: Updates that were found sound, and aggregates that were made again, by digest.
         noted: What was said once, and is not said again.
         plans: Plans that were checked, by digest.
         watched: The folder of the round whose files this member waits for, if any.
