@@ -1,11 +1,12 @@
 """How a run waits, for entries, and where it closes or opens rounds for files; and what it spares."""
 
+import os
 import time
 from contextlib import suppress
 
 from hecli.rounds.verify_aggregate import verify_aggregate
 from hecli.training import opening, running
-from hecli.training.stepping import Over, step
+from hecli.training.stepping import Awaits, Over, step
 from tests.trainings import COORDINATOR, Scene
 
 HOUR = 3600
@@ -78,3 +79,22 @@ def test_an_aggregate_is_made_again_once_in_a_run(tmp_path, monkeypatch):
     ended = scene.run(sessions)
     assert all(isinstance(each, Over) for each in ended.values())
     assert len(made_again) == 1
+
+
+def test_what_changes_all_the_time_does_not_wait_for_the_disk(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, key=None, masks=1)
+    session, synced = scene.session("party-1"), []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    session.own.keep_head("1:" + "0" * 64)
+    assert not synced
+    session.own.write(session.own.path(1, "update.json"), {})
+    assert len(synced) == 2
+
+
+def test_a_head_that_a_power_cut_emptied_is_none(tmp_path):
+    scene = Scene(tmp_path, key=None, masks=1)
+    session = scene.session("party-1")
+    session.look()
+    (session.own.root / "head").write_bytes(b"")
+    assert session.own.head is None
+    assert isinstance(step(scene.session("party-1")), Awaits)
