@@ -33,6 +33,9 @@ lint: .venv/installed
 bench: .venv/bench
 	$(BIN)/hecli bench --against phe,tenseal,sf-heu --memory
 
+bench-training: .venv/installed
+	$(BIN)/python -m hecli.bench.flower --environment build/flower
+
 docs: .venv/installed
 	$(BIN)/python docs/make_cli.py
 

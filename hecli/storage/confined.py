@@ -50,13 +50,15 @@ class Confined:
             yield stream
 
     @contextmanager
-    def create(self, path: str, *, replace: bool = False, secret: bool = False) -> Iterator[BinaryIO]:
+    def create(
+        self, path: str, *, replace: bool = False, secret: bool = False, lasting: bool = True
+    ) -> Iterator[BinaryIO]:
         """Open a new file to be written, and make its folder; it appears whole when the block ends well."""
         target = self._target(path)
         if replace and Path(target).is_symlink():
             # The link goes, not what it leads to.
             self.remove(path)
-        with LOCAL.create(target, replace=replace, secret=secret) as stream:
+        with LOCAL.create(target, replace=replace, secret=secret, lasting=lasting) as stream:
             yield stream
 
     def claim(self, path: str, data: bytes) -> bool:

@@ -178,7 +178,8 @@ def _checked_sum(session: Session, found: Closed, opened: Link) -> Path:
             check_aggregate(session, found)
             _check_opened(session, found, total, stack)
         total.seek(0)
-        with session.own.store.create(str(kept), replace=True, secret=True) as out:
+        # It is read at once, and to look at; a run that was stopped makes it again.
+        with session.own.store.create(str(kept), replace=True, secret=True, lasting=False) as out:
             while piece := total.read(1 << 20):
                 out.write(piece)
     return kept

@@ -127,6 +127,8 @@ def step(session: Session) -> Outcome:
 
 def _in_round(session: Session, history: History, applied: Sequence[dict[str, Any]], found: Round) -> Outcome:
     """What there is to do in a round that is going on."""
+    # The others wait for entries alone.
+    session.watched = found.folder if session.may("aggregate") or session.may("sum") else ""
     plan = plan_of(session, applied, found)
     first = enrolling(session, found, plan)
     enrolled = None
