@@ -46,7 +46,7 @@ class Confined:
                 raise cannot("read", shown, error) from error
         with stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise FormatError(f"{shown}: is no file", "whoever can write to the folder put it there")
+                raise _no_file(shown)
             yield stream
 
     @contextmanager
@@ -55,8 +55,11 @@ class Confined:
     ) -> Iterator[BinaryIO]:
         """Open a new file to be written, and make its folder; it appears whole when the block ends well."""
         target = self._target(path)
-        if replace and Path(target).is_symlink():
-            # The link goes, not what it leads to.
+        mode = os.lstat(target).st_mode if os.path.lexists(target) else stat.S_IFREG
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            if not replace:
+                raise _no_file(target)
+            # A link goes, not what it leads to; a named pipe would be waited for.
             self.remove(path)
         with LOCAL.create(target, replace=replace, secret=secret, lasting=lasting) as stream:
             yield stream
@@ -135,6 +138,10 @@ def _parts(path: str) -> list[str]:
     if not parts or any(part in {"/", "..", "."} for part in parts):
         raise FormatError(f"{path!r} is no path inside the folder")
     return list(parts)
+
+
+def _no_file(path: str) -> FormatError:
+    return FormatError(f"{path}: is no file", "whoever can write to the folder put it there: remove it")
 
 
 def _link(path: str) -> FormatError:

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hecli.errors import FormatError, HecliError, RefusedError
-from hecli.formats.reader import open_reader
+from hecli.errors import HecliError, RefusedError
+from hecli.formats.reader import Reader, open_reader
 from hecli.formats.tensors.files import open_tensors
 from hecli.formats.text import percent
 from hecli.ledger.chain import Link
@@ -26,6 +26,7 @@ from hecli.training.opening import (
     answers_of,
     check_aggregate,
     partials_of,
+    recorded,
     summary_of,
 )
 from hecli.training.own import APPLIED, SUM
@@ -156,33 +157,46 @@ def _checked_sum(session: Session, found: Closed, opened: Link) -> Path:
     listed = dict(opened.entry.files).get(SUM_FILE)
     kept = session.own.path(number, SUM)
     mine = session.own.path(number, f"{plan_key(plan)}.sum")
-    source = mine if mine.exists() and digest_in(mine) == listed else None
+    trusted = mine.exists() and digest_in(mine) == listed
+    # Others can write to the folder all the time: what is checked is the copy that is used.
+    with mine.open("rb") if trusted else session.opened(found.round, SUM_FILE) as source:
+        reader = open_reader(source)
+        _require_listed(reader, listed, found)
+        # As large as the plan says, and no larger.
+        open_sum(reader, plan)
+        size = source.seek(0, 2)
+        source.seek(0)
+        # A run that was stopped makes it again.
+        with session.own.store.create(str(kept), replace=True, secret=True, lasting=False) as out:
+            while piece := source.read(min(1 << 20, size)):
+                out.write(piece)
+                size -= len(piece)
     with ExitStack() as stack:
-        total = stack.enter_context(
-            session.opened(found.round, SUM_FILE) if source is None else source.open("rb")
-        )
+        total = stack.enter_context(kept.open("rb"))
         reader = open_reader(total)
-        if reader.digest != listed:
-            raise HecliError(
-                f"{_path(found, SUM_FILE)} is not the one in the ledger", "whoever opened it puts it back"
-            )
+        _require_listed(reader, listed, found)
         header = open_sum(reader, plan)
         counted = {each.party: each.digest for each in header.contributors}
         if counted != listed_in(session, found.closing, ".enc"):
-            raise FormatError(f"{reader.name}: is of others than the round was closed with", BAD_SUM)
+            raise RefusedError(f"{reader.name}: is of others than the round was closed with", BAD_SUM)
         sent = handed_in(session, found.round)
         if session.name in counted and sent is not None and counted[session.name] != sent:
-            raise FormatError(f"{reader.name}: counts another update of {session.name}", BAD_SUM)
-        if source is None:
+            raise RefusedError(f"{reader.name}: counts another update of {session.name}", BAD_SUM)
+        # Not what lies in the folder now, which anybody can exchange.
+        if header.aggregate not in recorded(found.round.aggregated, AGGREGATE_FILE):
+            raise RefusedError(f"{reader.name}: is of an aggregate that nobody recorded", BAD_SUM)
+        if not trusted:
             # Whoever opened it has checked all of this before.
-            check_aggregate(session, found)
+            check_aggregate(session, found, header.aggregate)
             _check_opened(session, found, total, stack)
-        total.seek(0)
-        # It is read at once, and to look at; a run that was stopped makes it again.
-        with session.own.store.create(str(kept), replace=True, secret=True, lasting=False) as out:
-            while piece := total.read(1 << 20):
-                out.write(piece)
     return kept
+
+
+def _require_listed(reader: Reader, listed: bytes | None, found: Closed) -> None:
+    if reader.digest != listed:
+        raise HecliError(
+            f"{_path(found, SUM_FILE)} is not the one in the ledger", "whoever opened it puts it back"
+        )
 
 
 def _check_opened(session: Session, found: Closed, total: Any, stack: ExitStack) -> None:
@@ -271,5 +285,7 @@ def _check_limits(session: Session, found: Closed, model: Path, largest_step: fl
     ended = run_command(settings.check, session.own.root, variables, log, settings.limit)
     if ended.status != 0:
         raise RefusedError(
-            f"the model of round {number} was refused: the check {ended.said}", f"its output is in {log}"
+            # Everybody reads this in the ledger; what the check printed is the member's own.
+            f"the model of round {number} was refused: the check {ended.how}",
+            f"its output is in {log}",
         )

@@ -9,6 +9,7 @@ from hecli.errors import FormatError, HecliError
 from hecli.formats.canonical import CUT_SHORT
 from hecli.formats.contributors import Enrolled
 from hecli.formats.reader import open_reader
+from hecli.identity.signatures import signer_of
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.aggregate import open_sources
@@ -267,28 +268,31 @@ def _check_update(
         if reader.header.get("party") != name:
             raise FormatError(f"{file}: is no update of {name}, under whose name it is")
         digest = reader.digest
-        if (plan.digest, digest) in session.checked:
-            return digest
         try:
             sources = open_sources([stream], plan)
             if sources.blocks.enrolled != enrolled:
                 raise FormatError(f"{file}: is masked with others than those who enrolled")
+            if (plan.digest, digest) in session.checked:
+                return digest
             sources.check_proofs(session.settings.work, no_progress)
             reader.rewind()
             reader.verify()
         except HecliError:
-            # Of a file whose content is not what its digest says, nothing is known.
-            if _is_whole(session, file):
+            # Whatever lies there in its place, only a party's own whole file speaks against it.
+            if _is_made_by(session, file, plan, name):
                 session.unsound.add((plan.digest, digest))
             raise
+        session.unsound.discard((plan.digest, digest))
         session.checked.add((plan.digest, digest))
         return digest
 
 
-def _is_whole(session: Session, file: str) -> bool:
+def _is_made_by(session: Session, file: str, plan: Plan, name: str) -> bool:
+    """Whether a file is whole, and signed by a party for a round."""
     try:
         with session.shared.open(file) as stream:
-            open_reader(stream).verify()
+            reader = open_reader(stream)
+            reader.verify()
+            return signer_of(reader, plan.digest) == session.training.roster.cards[name]
     except HecliError:
         return False
-    return True

@@ -30,17 +30,18 @@ class Ended(NamedTuple):
     tail: str
 
     @property
-    def said(self) -> str:
-        """Say what went wrong; nothing where it went well."""
-        if self.status == 0:
-            return ""
+    def how(self) -> str:
+        """Say how it ended, and nothing of what it printed."""
         if self.status is None:
-            how = "took longer than it may"
-        elif self.status < 0:
-            how = f"was ended by signal {-self.status}"
-        else:
-            how = f"ended with status {self.status}"
-        return f"{how}{f' ({self.tail})' if self.tail else ''}"
+            return "took longer than it may"
+        return (
+            f"was ended by signal {-self.status}" if self.status < 0 else f"ended with status {self.status}"
+        )
+
+    @property
+    def said(self) -> str:
+        """Say what went wrong, with the last it printed."""
+        return f"{self.how}{f' ({self.tail})' if self.tail else ''}"
 
 
 def words_of(command: str) -> list[str]:

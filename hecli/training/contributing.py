@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from hecli.errors import HecliError, RefusedError
 from hecli.formats.canonical import digest_of
+from hecli.formats.reader import open_reader
 from hecli.formats.tensors.files import open_tensors
 from hecli.formats.text import duration, percent
+from hecli.identity.signatures import signer_of
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.encrypt import encrypt
@@ -98,6 +100,24 @@ def contribute(session: Session, round_: Round, plan: Plan, enrolled: Link | Non
     return f"round {round_.number}: trained in {duration(trained)}, handed in {size:,} bytes"
 
 
+def is_mine(session: Session, round_: Round, file: str) -> bool:
+    """Tell whether a file is this party's own of a round: anybody can put something there under its name.
+
+    Args:
+        session: The party's run.
+        round_: The round.
+        file: The file's name.
+
+    Returns:
+        Whether the party signed it for the round.
+    """
+    try:
+        with session.opened(round_, file) as stream:
+            return signer_of(open_reader(stream), round_.digest) == session.identity.card
+    except HecliError:
+        return False
+
+
 def handed_in(session: Session, round_: Round) -> bytes | None:
     """Give the digest of the update that was encrypted here for a round.
 
@@ -134,7 +154,7 @@ def elsewhere(session: Session, rounds: Sequence[Round], number: int, model: byt
     file = session.file(session.name, ".enc")
     for each in rounds:
         listed = any(name == file for link in each.closed for name, _ in link.entry.files)
-        if each.number == number and (listed or session.digest_of(each, file) is not None):
+        if each.number == number and (listed or is_mine(session, each, file)):
             return "an update about this model was sent from another machine"
     return None
 

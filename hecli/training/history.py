@@ -26,7 +26,7 @@ class Round:
         aggregated: Entries about its aggregate.
         opened: Entries about its sum; the first counts.
         applied: Each member's first entry about the model after it.
-        refused: Each member's refusal of that model.
+        refused: The refusal of that model by each member who has not applied it since.
     """
 
     number: int
@@ -126,17 +126,30 @@ def read_history(ledger: Ledger, training: Training) -> History:
 def said_in(link: Link) -> dict[str, Any]:
     """Read what an entry's text says beside what happened, such as seconds.
 
+    Whoever signed it could write anything: only numbers are taken, none
+    beyond what such numbers are.
+
     Args:
         link: The entry.
 
     Returns:
-        A map; an empty one where the text is none.
+        Numbers by name, and under `metrics` a map of more; empty where the text is no map.
     """
     try:
         found = json.loads(link.entry.text)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    said: dict[str, Any] = {name: value for name, value in found.items() if _is_within(value, 0, 2**63)}
+    if isinstance(metrics := found.get("metrics"), dict):
+        said["metrics"] = {name: value for name, value in metrics.items() if _is_within(value, -1e300, 1e300)}
+    return said
+
+
+def _is_within(value: object, low: float, high: float) -> bool:
+    """Whether a value is a number from `low` to `high`, which NaN is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 def _following(rounds: list[Round]) -> tuple[int, int] | None:
@@ -163,5 +176,7 @@ def _add(found: Round, link: Link, training: Training) -> None:
         found.opened.append(link)
     elif event == "applied":
         found.applied.setdefault(name, link)
+        # Files may have been exchanged for a while; who has the model refuses it no more.
+        found.refused.pop(name, None)
     elif event == "refused":
         found.refused.setdefault(name, link)

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats.reader import open_reader
-from hecli.formats.tensors.files import FORMATS, open_tensors
+from hecli.formats.tensors.files import FORMATS
 from hecli.identity.signatures import FORGED, Identity
 from hecli.ledger.chain import BROKEN, Ledger, read_ledger
 from hecli.storage.store import Store
 from hecli.training.deriving import check_terms
-from hecli.training.models import convert, model_digest
+from hecli.training.models import CANONICAL, convert, model_digest
 from hecli.training.own import Own
 from hecli.training.session import LEDGER, MODEL_FILE, TERMS_FILE
 from hecli.training.terms import Training, read_training
@@ -141,9 +141,11 @@ def take_model(shared: Store, terms: Terms, own: Own, format: str) -> None:
     if target.exists() or own.applied():
         return
     with shared.open(MODEL_FILE) as stream:
-        if model_digest(open_tensors(stream, MODEL_FILE)) != terms.training.model:
+        # In hecli's own format alone, as large as the terms say, and the same when it is read again.
+        model = FORMATS[CANONICAL].open(stream, MODEL_FILE)
+        if model.specs != terms.training.tensors or model_digest(model) != terms.training.model:
             raise FormatError(f"{MODEL_FILE}: is not the model that the terms name", FORGED)
-        convert(own.store, stream, target, format)
+        convert(own.store, model, target, format)
     own.copy(target, own.model("last", suffix))
 
 

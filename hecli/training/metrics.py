@@ -5,7 +5,7 @@ at all. So those who did not measure one do not pull its mean towards zero.
 """
 
 import json
-import math
+import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,6 +15,7 @@ from hecli.formats.tensors.specs import TensorSpec
 from hecli.training.terms import Metric
 
 PREFIX = "hecli.metric."
+LARGEST = sys.float_info.max
 
 
 def tensor_name(metric: str) -> str:
@@ -99,7 +100,7 @@ def read_measured(text: str, metrics: Sequence[Metric]) -> tuple[dict[str, float
     for name, value in given.items():
         if name not in wanted:
             notes.append(f"the metric {str(name)[:64]!r} is none of the training's; it was ignored")
-        elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
             notes.append(f"the metric {name} is no finite number; it was ignored")
         else:
             found[name] = float(value)

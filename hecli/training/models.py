@@ -11,7 +11,7 @@ from hecli.codec.values import checked_values
 from hecli.errors import MismatchError
 from hecli.formats.tensors.arrays import Array, TensorFile, of_arrays
 from hecli.formats.tensors.arrays import cast as rounded
-from hecli.formats.tensors.files import FORMATS, open_tensors
+from hecli.formats.tensors.files import FORMATS
 from hecli.formats.tensors.specs import TensorSpec
 from hecli.storage.store import Store
 
@@ -58,12 +58,12 @@ def model_digest(model: TensorFile) -> bytes:
     return digest
 
 
-def convert(store: Store, source: BinaryIO, target: Path, format: str) -> None:
+def convert(store: Store, model: TensorFile, target: Path, format: str) -> None:
     """Write a model again in another format.
 
     Args:
         store: What writes files.
-        source: The model.
+        model: The model.
         target: Where to.
         format: A key of FORMATS.
 
@@ -72,7 +72,7 @@ def convert(store: Store, source: BinaryIO, target: Path, format: str) -> None:
         FormatError: It is not sound.
     """
     with store.create(str(target), replace=True, secret=True) as out:
-        write_model(open_tensors(source, "the model"), out, format)
+        write_model(model, out, format)
 
 
 def update_of(

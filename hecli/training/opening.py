@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from hecli.errors import FormatError, HecliError, RefusedError
+from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
 from hecli.formats.reader import open_reader
 from hecli.formats.text import count, duration
 from hecli.ledger.chain import Link
@@ -15,16 +15,19 @@ from hecli.rounds.answer import answer as write_answer
 from hecli.rounds.combine import combine
 from hecli.rounds.decrypt import decrypt
 from hecli.rounds.enrollments import open_answer
-from hecli.rounds.headers import Sum, open_partial, open_sum
+from hecli.rounds.headers import Sum, open_blocks, open_partial, open_sum
 from hecli.rounds.means import means_of
 from hecli.rounds.opening import UnsoundError
 from hecli.rounds.partial import partial
-from hecli.rounds.verify_aggregate import verify_aggregate
+from hecli.rounds.progress import no_progress
+from hecli.rounds.verify_aggregate import check_recomputed
 from hecli.schemes.interface import ANSWERS, KEY
 from hecli.training.closing import enrolled_in, gather, listed_in, lists_unsound, updating
 from hecli.training.history import Round
 from hecli.training.metrics import tensor_name, to_means
 from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, open_listed, plan_key
+
+VOID = "was closed with an unsound update, which is void"
 
 
 class Closed(NamedTuple):
@@ -84,13 +87,18 @@ def aggregate_round(session: Session, found: Closed) -> str:
     with ExitStack() as stack:
         updates = found.updates(session, stack)
         if not kept.exists():
-            with session.own.store.create(str(kept), secret=True) as out:
-                aggregate(
-                    updates, out, plan=found.plan, identity=session.identity, work=session.settings.work
-                )
+            try:
+                with session.own.store.create(str(kept), secret=True) as out:
+                    aggregate(
+                        updates, out, plan=found.plan, identity=session.identity, work=session.settings.work
+                    )
+            except FormatError:
+                if _is_void(session, found):
+                    return f"round {found.round.number}: {VOID}"
+                raise
     digest = digest_in(kept)
     session.publish(found.round, AGGREGATE_FILE, kept)
-    if digest not in _recorded(found.round.aggregated, AGGREGATE_FILE):
+    if digest not in recorded(found.round.aggregated, AGGREGATE_FILE):
         seconds = round(time.monotonic() - start, 1)
         session.record("aggregate", plan=found.plan.digest, files=[(AGGREGATE_FILE, digest)], seconds=seconds)
     return f"round {found.round.number}: aggregated {count(len(found.closing.entry.files), 'update')}"
@@ -111,7 +119,7 @@ def is_aggregated(session: Session, found: Closed) -> bool:
         if kept.exists() and not session.in_place(found.round, AGGREGATE_FILE, kept):
             return False
     digest = session.digest_of(found.round, AGGREGATE_FILE)
-    return digest is not None and digest in _recorded(found.round.aggregated, AGGREGATE_FILE)
+    return digest is not None and digest in recorded(found.round.aggregated, AGGREGATE_FILE)
 
 
 def spoiled_in(session: Session, found: Closed) -> tuple[str, ...]:
@@ -128,8 +136,8 @@ def spoiled_in(session: Session, found: Closed) -> tuple[str, ...]:
     enrolled = {} if found.enrolled is None else listed_in(session, found.enrolled, ".enroll")
     files = [({name}, session.file(name, ".enc"), {digest}) for name, digest in listed.items()]
     files += [({name}, session.file(name, ".enroll"), {digest}) for name, digest in enrolled.items()]
-    if recorded := _recorded(found.round.aggregated, AGGREGATE_FILE):
-        files.append((set(session.training.roster.makers("aggregate")), AGGREGATE_FILE, recorded))
+    if made := recorded(found.round.aggregated, AGGREGATE_FILE):
+        files.append((set(session.training.roster.makers("aggregate")), AGGREGATE_FILE, made))
     names: set[str] = set()
     for makers, file, digests in files:
         try:
@@ -295,13 +303,11 @@ def open_round(session: Session, found: Closed) -> str:
             session.record("failed", plan=found.plan.digest, text=error.message)
             raise
         except FormatError:
-            # An update whose proof does not hold makes the entry void that listed it.
-            gather(session, found.round, updating(session, found.round, found.plan, found.enrolled))
-            if lists_unsound(session, found.closing):
-                return f"round {found.round.number}: was closed with an unsound update, which is void"
+            if _is_void(session, found):
+                return f"round {found.round.number}: {VOID}"
             raise
     digest = digest_in(kept)
-    if digest not in _recorded(found.round.opened, SUM_FILE):
+    if digest not in recorded(found.round.opened, SUM_FILE):
         aggregated = session.digest_of(found.round, AGGREGATE_FILE)
         files = [(AGGREGATE_FILE, aggregated or b""), (SUM_FILE, digest)]
         said = summary_of(session, kept, found.plan)
@@ -332,7 +338,7 @@ def summary_of(session: Session, total: Any, plan: Plan) -> dict[str, Any]:
     }
 
 
-def check_aggregate(session: Session, found: Closed) -> None:
+def check_aggregate(session: Session, found: Closed, digest: bytes) -> None:
     """Make the aggregate of a round again from the updates, whose proofs are checked, and compare.
 
     That is done once: digests of what was made again, here or before an answer
@@ -341,18 +347,39 @@ def check_aggregate(session: Session, found: Closed) -> None:
     Args:
         session: The run.
         found: The round.
+        digest: The digest of the aggregate that its sum names.
 
     Raises:
         HecliError: It is something else, or an update is not sound.
     """
     with ExitStack() as stack:
         aggregated = stack.enter_context(session.opened(found.round, AGGREGATE_FILE))
-        made = found.plan.digest, open_reader(aggregated).digest
-        if made in session.checked:
+        reader = open_reader(aggregated)
+        if reader.digest != digest:
+            raise MismatchError(
+                f"{reader.name}: is not the aggregate that was opened", "its maker puts it back"
+            )
+        if (found.plan.digest, digest) in session.checked:
             return
+        blocks = open_blocks(reader, found.plan)
+        # Damage shows in the digests, and is not taken for fraud.
+        reader.verify()
         updates = found.updates(session, stack)
-        verify_aggregate(aggregated, updates, plan=found.plan, work=session.settings.work)
-        session.checked.add(made)
+        check_recomputed(reader, blocks, updates, session.settings.work, no_progress)
+        session.checked.add((found.plan.digest, digest))
+
+
+def recorded(links: Sequence[Link], name: str) -> set[bytes]:
+    """Give the digests of a file that entries have.
+
+    Args:
+        links: The entries.
+        name: The file's name.
+
+    Returns:
+        The digests.
+    """
+    return {digest for link in links for file, digest in link.entry.files if file == name}
 
 
 def combines(session: Session, found: Closed) -> bool:
@@ -369,6 +396,12 @@ def combines(session: Session, found: Closed) -> bool:
     if coordinator in session.training.roster.makers("sum"):
         return session.name == coordinator
     return session.name == min(partials_of(session, found))
+
+
+def _is_void(session: Session, found: Closed) -> bool:
+    """Whether an update's proof does not hold, which makes the entry void that listed it."""
+    gather(session, found.round, updating(session, found.round, found.plan, found.enrolled))
+    return lists_unsound(session, found.closing)
 
 
 def _open(session: Session, found: Closed, stack: ExitStack, out: Any) -> None:
@@ -398,7 +431,3 @@ def _open(session: Session, found: Closed, stack: ExitStack, out: Any) -> None:
         opened = decrypt(aggregated, out, key, updates=updates, record=record, **common)
     for each in opened.refused:
         session.note(f"round {found.round.number}: {each}; it was left out")
-
-
-def _recorded(links: Sequence[Link], name: str) -> set[bytes]:
-    return {digest for link in links for file, digest in link.entry.files if file == name}

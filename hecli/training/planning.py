@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hecli.errors import FormatError, HecliError
+from hecli.formats.envelope import HEADER_LIMIT
 from hecli.formats.reader import open_reader
 from hecli.plan.data import ID_SIZE, Plan
 from hecli.plan.files import read_plan, write_plan
@@ -14,6 +15,9 @@ from hecli.plan.position import Position
 from hecli.training.deriving import check_derived, derive_plan
 from hecli.training.history import Round, round_folder
 from hecli.training.session import PLAN_FILE, Session
+
+PLAN_LIMIT = HEADER_LIMIT + 1024
+"""Most bytes of a plan."""
 
 
 def derived(session: Session, applied: Sequence[dict[str, Any]], attempt: int, id: bytes) -> Plan:
@@ -85,7 +89,7 @@ def plan_of(session: Session, applied: Sequence[dict[str, Any]], round_: Round) 
         data = kept.read_bytes()
     else:
         with session.opened(round_, PLAN_FILE) as stream:
-            data = stream.read()
+            data = stream.read(PLAN_LIMIT)
     name = posixpath.join(round_.folder, PLAN_FILE)
     coordinator = session.training.roster.cards[session.training.roster.coordinator]
     plan = read_plan(open_reader(_stream(data, name)), coordinator)

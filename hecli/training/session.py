@@ -261,8 +261,8 @@ class Session:
     def in_place(self, round_: Round, name: str, kept: Path) -> bool:
         """Tell whether a file of one's own is in a round's folder as it was made.
 
-        Its digest is compared each time; all of it once in a run, for folders
-        can be far away.
+        Its digest and signature are compared each time; all of it once in a run,
+        for folders can be far away.
 
         Args:
             round_: The round.
@@ -273,13 +273,22 @@ class Session:
             Whether it is.
         """
         path = posixpath.join(round_.folder, name)
-        if not kept.exists() or self.digest_of(round_, name) != digest_in(kept):
+        if not kept.exists():
             return False
-        if path not in self.compared:
-            with kept.open("rb") as mine, self.shared.open(path) as there:
-                if not _same(mine, there):
-                    return False
-            self.compared.add(path)
+        with kept.open("rb") as mine:
+            made = open_reader(mine)
+            try:
+                with self.shared.open(path) as there:
+                    found = open_reader(there)
+                    if (made.digest, made.signature) != (found.digest, found.signature):
+                        return False
+                    mine.seek(0)
+                    there.seek(0)
+                    if path not in self.compared and not _same(mine, there):
+                        return False
+            except HecliError:
+                return False
+        self.compared.add(path)
         return True
 
     def publish(self, round_: Round, name: str, source: Path) -> None:

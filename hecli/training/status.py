@@ -90,7 +90,7 @@ def _round(shared: Store, training: Training, found: Round) -> dict[str, Any]:
     values = sum(spec.size for spec in update_specs(training)) * max(1, len(contributors))
     clipped = said.get("clipped")
     models = {name: dict(link.entry.files).get(MODEL) for name, link in found.applied.items()}
-    # The first who applied it says which, until the coordinator has: others may be faster.
+    # Until the coordinator has applied the sum, whoever did first stands for it.
     mine = models.get(training.roster.coordinator, next(iter(models.values()), None))
     return {
         "round": found.number,
@@ -111,21 +111,16 @@ def _round(shared: Store, training: Training, found: Round) -> dict[str, Any]:
         "weight": said.get("weight"),
         "clipped": clipped,
         "clipped_share": clipped / values if isinstance(clipped, int) else None,
-        "metrics": _metrics(said),
+        "metrics": _metrics(training, said),
         "applied": sorted(name for name in models if models[name] == mine),
         "differing": sorted(name for name in models if models[name] != mine),
         "refused": {name: link.entry.text for name, link in sorted(found.refused.items())},
     }
 
 
-def _metrics(said: dict[str, Any]) -> dict[str, float]:
-    found = said.get("metrics")
-    pairs = found.items() if isinstance(found, dict) else ()
-    return {
-        name: float(value)
-        for name, value in pairs
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+def _metrics(training: Training, said: dict[str, Any]) -> dict[str, float]:
+    found = said.get("metrics", {})
+    return {each.name: float(found[each.name]) for each in training.metrics if each.name in found}
 
 
 def _awaited(

@@ -4,12 +4,12 @@ import posixpath
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from hecli.errors import FormatError, HecliError, RefusedError
+from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.training.applying import apply_round, others_differ, record_applied, refuse, stop_reason
 from hecli.training.closing import Stage, close, enrolling, fixed_by, listed_in, missing_in, updating
-from hecli.training.contributing import contribute, elsewhere, enroll, handed_in, kept_enrollment
+from hecli.training.contributing import contribute, elsewhere, enroll, handed_in, is_mine, kept_enrollment
 from hecli.training.history import History, Round
 from hecli.training.opening import (
     Closed,
@@ -136,6 +136,8 @@ def _in_round(session: Session, history: History, applied: Sequence[dict[str, An
         enrolled = fixed_by(session, found, first)
         own, kept = session.file(session.name, first.suffix), kept_enrollment(session, found, plan)
         missing = session.may("enrollment") and not session.in_place(found, own, kept)
+        # Another machine of the party's may have enrolled.
+        missing = missing and (kept.exists() or not is_mine(session, found, own))
         if missing and (enrolled is None or kept.exists()):
             enroll(session, found, plan)
             return Did(f"round {found.number}: enrolled")
@@ -244,7 +246,7 @@ def _apply(session: Session, applied: Sequence[dict[str, Any]], found: Round) ->
             raise
         except HecliError as error:
             if not spoiled_in(session, closed):
-                if isinstance(error, FormatError):
+                if isinstance(error, FormatError | MismatchError):
                     refuse(session, closed, error)
                 raise
             return _damaged(session, closed, error)
