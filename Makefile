@@ -2,8 +2,6 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-
 .PHONY: demo demo-round demo-threshold test test-slow test-torch lint bench docs vectors samples clean
 
 demo: .venv/installed
@@ -18,7 +16,7 @@ demo-threshold: .venv/installed
 test: lint
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-# PyTorch is large: its files are tested where it is asked for. The build for processors alone, where that is reached.
+# PyTorch is large: its files are tested where it is asked for.
 test-torch: .venv/torch
 	$(BIN)/python -m pytest tests/test_torch.py tests/test_docs.py
 
@@ -34,6 +32,9 @@ lint: .venv/installed
 
 bench: .venv/bench
 	$(BIN)/hecli bench --against phe,tenseal,sf-heu --memory
+
+bench-training: .venv/installed
+	$(BIN)/python -m hecli.bench.flower --environment build/flower
 
 docs: .venv/installed
 	$(BIN)/python docs/make_cli.py
@@ -58,6 +59,5 @@ clean:
 	touch $@
 
 .venv/torch: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch --index-url $(TORCH_INDEX) \
-		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[torch]'
 	touch $@

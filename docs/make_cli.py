@@ -10,6 +10,19 @@ from hecli.cli.main import COMMANDS, cli
 
 HERE = Path(__file__).parent
 
+COMPLETION = """\
+## Completion
+
+Shells complete commands, options and files after one of these lines, best kept where the shell starts:
+
+```
+eval "$(_HECLI_COMPLETE=bash_source hecli)"         # in ~/.bashrc, of bash 4.4 or later
+eval "$(_HECLI_COMPLETE=zsh_source hecli)"          # in ~/.zshrc
+_HECLI_COMPLETE=fish_source hecli | source          # in ~/.config/fish/completions/hecli.fish
+```
+
+""".splitlines()
+
 
 def _command_lines() -> Iterator[list[str]]:
     """The words of every command: hecli's own, its commands', and theirs."""
@@ -24,7 +37,7 @@ def _command_lines() -> Iterator[list[str]]:
 
 def page() -> str:
     """The whole page."""
-    lines = ["# The commands", "", "Generated from `--help` by `make docs`.", ""]
+    lines = ["# The commands", "", "Generated from `--help` by `make docs`.", "", *COMPLETION]
     for words in _command_lines():
         result = CliRunner().invoke(cli, [*words, "--help"], prog_name="hecli", terminal_width=80)
         title = " ".join(["hecli", *words])

@@ -1,6 +1,7 @@
 """The commands as a user types them: defaults, pipelines, formats, JSON, keys."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -63,6 +64,57 @@ def test_a_broken_pipeline_publishes_nothing(grads):
         "note: nothing came through the pipe",
     ]
     assert not (grads / "next.npy").exists()
+
+
+COMPLETED = [
+    ("agg", ["plain,aggregate"]),
+    ("encrypt --ra", []),
+    ("encrypt --pl", ["plain,--plan"]),
+    ("encrypt gra", ["file,gra"]),
+    ("encrypt grads.npz --plan ro", ["file,ro"]),
+    ("aggregate a.enc b", ["file,b"]),
+    ("decrypt round.agg --from ", ["file,"]),
+    ("decrypt round.agg --from a.enc b", ["file,b"]),
+    ("decrypt round.agg --from a.enc --unv", ["plain,--unverified"]),
+    ("plan --rounding s", ["plain,stochastic"]),
+    ("ledger ver", ["plain,verify"]),
+    ("frobnicate x", []),
+]
+
+
+@pytest.mark.parametrize(("typed", "offered"), COMPLETED)
+def test_shells_complete_commands_options_and_files(typed, offered):
+    """As click's script asks it, which bash gives the words up to the cursor."""
+    words = f"hecli {typed}".split(" ")
+    asked = {"_HECLI_COMPLETE": "bash_complete", "COMP_WORDS": "\n".join(words)}
+    asked["COMP_CWORD"] = str(len(words) - 1)
+    result = subprocess.run(
+        [sys.executable, "-m", "hecli"], env=os.environ | asked, capture_output=True, text=True, check=False
+    )
+    assert (result.stdout.split(), result.stderr) == (offered, "")
+
+
+def test_bash_takes_the_script_that_completes(grads):
+    """What docs/cli.md says to put into ~/.bashrc, in a bash that then completes a word."""
+    script = """
+    mkdir bin && printf '#!/bin/sh\nexec "$python" -m hecli "$@"\n' > bin/hecli && chmod +x bin/hecli
+    PATH=$PWD/bin:$PATH
+    eval "$(_HECLI_COMPLETE=bash_source hecli)"
+    COMP_WORDS=(hecli enc) COMP_CWORD=1
+    _hecli_completion hecli
+    echo "${COMPREPLY[@]}"
+    complete -p hecli
+    """
+    result = subprocess.run(
+        ["bash", "-c", script],
+        cwd=grads,
+        env=os.environ | {"python": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout.splitlines() == ["encode encrypt", "complete -o nosort -F _hecli_completion hecli"]
+    assert result.stderr == ""
 
 
 def test_whoever_reads_less_than_all_is_no_error(grads, ok):

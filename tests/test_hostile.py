@@ -20,6 +20,10 @@ from hecli.formats.canonical import pack
 from hecli.formats.kinds import KINDS
 from hecli.formats.numbers import int_bytes
 from hecli.formats.tensors.files import open_tensors
+from hecli.identity.signatures import signer
+from hecli.plan.position import Position
+from hecli.training.deriving import derive_plan, first_plan
+from hecli.training.terms import read_training
 from tests.support import (
     HERE,
     KEYS,
@@ -33,6 +37,7 @@ from tests.support import (
     rewritten,
     small_plan,
 )
+from tests.test_vectors import person
 
 START = b"\x95\xa5hecli"
 
@@ -199,6 +204,38 @@ def test_a_forger_changes_any_field_of_a_header(kind, data):
     # A party may have no name.
     types = {type(new), type(old)} - {type(None)} if path[-1] in ("party", 0) else {type(new), type(old)}
     assert len(types) == 1, f"{path}: {new!r} for {old!r}"
+
+
+numbers = st.sampled_from([-1, 0, 1, 2, 33, 2**63, 2**64 - 1, -1.0, 0.0, 2.0**-1074, 2.0**1023, float("inf")])
+
+
+@settings(max_examples=1000)
+@given(data=st.data())
+def test_a_coordinator_signs_any_terms(data):
+    """What is taken can be written in one way only, shown, and have a plan."""
+    original = io.BytesIO(good(data.draw(st.sampled_from(["spring.training", "ranged.training"]))))
+    opened = reader(original)
+    header = opened.header
+    for _ in range(data.draw(st.integers(1, 3))):
+        paths = [each for each in places(header) if each]
+        new = data.draw(values | numbers | st.sampled_from(paths).map(lambda path: at(header, path)))  # noqa: B023
+        header = replaced(header, data.draw(st.sampled_from(paths)), new)
+    anna = read_training(opened).roster.cards["anna"]
+    try:
+        forged = rewritten(original, header=header, sign=signer(person("anna", anna), "training"))
+    except HecliError:
+        reject()
+    try:
+        found = hecli.inspect(forged)
+    except HecliError:
+        return
+    assert json.dumps(found)
+    forged.seek(0)
+    training = read_training(reader(forged))
+    assert pack(training.to_map()) == pack(header)
+    first = first_plan(training)
+    later = Position(bytes(32), 99_999, 99_999, bytes(32), bytes(32))
+    assert derive_plan(training, later, first.codec.quantise.steps, bytes(16)).tensors == first.tensors
 
 
 @pytest.mark.parametrize("kind", SOME)

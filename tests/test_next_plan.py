@@ -49,7 +49,7 @@ def test_bits_and_name_of_the_next_plan_can_be_chosen(last):
 
 def test_the_sum_is_of_the_last_plan(last):
     plan, total = last
-    with pytest.raises(MismatchError, match="differ in id"):
+    with pytest.raises(MismatchError, match="follows another"):
         hecli.next_plan(replace(plan, id=bytes(16)), total)
 
 
@@ -129,9 +129,9 @@ def test_commands_make_the_next_plan(place, ok, fails, run):
         says = f"{option[0]} stands in the last plan already"
         fails(*again, *option, "-o", "d.plan", says=says, hint="--help", status=2)
     like = ("--like", "round.sum", "-o", "d.plan")
-    fails("plan", "--next", "round.sum", *like, says="is a sum file, not a plan", hint="opened already")
+    fails("plan", "--next", "round.sum", *like, says="is a sum file, not a plan", hint=".plan file")
     fails("plan", "--next", "round.plan", "--like", "a.npz", *like[2:], says="is not a sum", hint="last")
-    fails("plan", "--next", "c.plan", *like, says="follow different plans")
+    fails("plan", "--next", "c.plan", *like, says="follows 'round', the plan is 'summer'")
     fails("plan", "--next", "-", "--like", "-", "-o", "d.plan", says="only once", hint="--help", status=2)
     assert not (place / "d.plan").exists()
     ok("plan", "--like", "round.sum", "--parties", 4, "--key", "away.pub", "-o", "e.plan")

@@ -23,9 +23,11 @@ assert SESSIONS, "no transcripts were found"
 
 CHANGING = (
     (r"\b[0-9a-f]{4}(-[0-9a-f]{4}){9}\b", "<fingerprint>"),
+    (r"\b[0-9a-f]{4}-[0-9a-f-]*\.\.[0-9a-f-]*[0-9a-f]{4}\b", "<fingerprint>"),
     (r"\b[0-9a-f]{10,64}\b", "<digest>"),
     (r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\dZ)?", "<time>"),
     (r"(encrypt|files|decrypt) [\d.e+-]+ s(?=, |$)", r"\1 <seconds>"),
+    (r'"seconds": [\d.]+', '"seconds": <seconds>'),
     (r"(less than 0\.1|\b\d+(\.\d)?) s\b(?=,|$)", "<seconds>"),
 )
 

@@ -401,6 +401,21 @@ def test_metrics_are_read_from_the_sum_to_the_bit():
     assert INDEX["metrics"]["accuracy"] == 0.75
 
 
+def test_a_model_is_opened_once_for_a_set_of_parties():
+    noted = []
+    updates = [load("spring-alice.enc"), load("spring-bob.enc")]
+    hecli.decrypt(
+        load("spring-0001.agg"),
+        io.BytesIO(),
+        KEY,
+        updates=updates,
+        identity=member("anna"),
+        record=lambda *use: noted.append(use),
+        jobs=1,
+    )
+    assert noted == [(terms().model, bytes.fromhex(INDEX["opened"]))]
+
+
 def test_what_counts_in_the_ledger_of_a_training(tmp_path):
     names = [name for name in GOOD if name.startswith("spring-000000")]
     for name in names:

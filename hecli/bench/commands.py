@@ -1,6 +1,5 @@
 """Whole commands, as a user runs them: seconds, bytes, and memory of all their processes."""
 
-import os
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from hecli.arithmetic.engines import encryptor, proof_cost, proof_costs
 from hecli.arithmetic.sizes import ciphertext_size, plaintext_size
 from hecli.arithmetic.threshold import GROUP
 from hecli.bench.peers import PEERS, PerValue, installed, sample_values
+from hecli.bench.processes import environment, machine, reason, watch
 from hecli.errors import HecliError
 from hecli.executors.processes import default_jobs
 from hecli.formats.reader import open_reader
@@ -26,7 +26,6 @@ from hecli.schemes.paillier.key_files import read_private_key, read_share
 
 UPDATES = 10
 REPEATS = 5
-SAMPLE_SECONDS = 0.02
 SHARED_VALUES = 40_000
 COMPACT = ("--bits", "16", "--parties", "256")
 COMPACT_LANES = 127
@@ -69,17 +68,14 @@ class Workplace:
         """Run hecli with these arguments to its end; raises HecliError where it fails."""
         start = time.perf_counter()
         command = [sys.executable, "-m", "hecli", *arguments]
-        # Without what would change the commands' own defaults.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("HECLI_")}
         with subprocess.Popen(  # noqa: S603 - this very program
-            command, cwd=self._folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            command, cwd=self._folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         ) as process:
-            peak = _watch(process)
+            peak = watch([process])
             seconds = time.perf_counter() - start
             if process.returncode:
                 said = process.stderr.read().decode() if process.stderr else ""
-                reason = said.partition("error: ")[2].partition("\n")[0]
-                raise HecliError(f"hecli {arguments[0]} failed: {reason}")
+                raise HecliError(f"hecli {arguments[0]} failed: {reason(said)}")
         return Run(seconds, peak)
 
     def values(self, count: int) -> None:
@@ -153,7 +149,7 @@ def bench(bits: int, count: int, against: list[str], report: Report) -> dict[str
         "bits": bits,
         "values": count,
         "cores": default_jobs(),
-        "machine": _machine(),
+        "machine": machine(),
         **summary,
         "peers": {name: values._asdict() for name, values in best.items()},
         "missing": [name for name in against if name not in peers],
@@ -346,34 +342,3 @@ def threshold(bits: int, count: int, report: Report) -> dict[str, Any]:
 
 def _seconds(runs: list[Run]) -> float:
     return min(run.seconds for run in runs)
-
-
-def _watch(process: subprocess.Popen[bytes]) -> int | None:
-    """Wait for a process; the most memory it and its children held together, where /proc tells."""
-    peak = 0
-    while True:
-        try:
-            process.wait(SAMPLE_SECONDS)
-        except subprocess.TimeoutExpired:
-            peak = max(peak, _resident(process.pid))
-        else:
-            return peak or None
-
-
-def _resident(pid: int) -> int:
-    """Resident bytes of a process and of all its descendants, shared pages counted each time."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except (OSError, IndexError, ValueError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") + sum(_resident(int(child)) for child in children)
-
-
-def _machine() -> str:
-    """The processor's name, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "unknown"
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "unknown")

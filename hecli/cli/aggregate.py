@@ -24,7 +24,7 @@ from hecli.rounds.describe import describe_contributors
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILES...")
 @options.plan
 @options.identity
 @options.ledger

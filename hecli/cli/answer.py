@@ -17,7 +17,7 @@ from hecli.storage.use_record import remember
 
 
 @click.command(cls=FilesCommand)
-@click.argument("aggregate")
+@click.argument("aggregate", type=options.FILE)
 @options.enrollments
 @options.from_updates
 @options.plan

@@ -19,8 +19,8 @@ from hecli.rounds.apply import apply as apply_sum
 
 
 @click.command()
-@click.argument("sum", metavar="SUM")
-@click.argument("model", required=False)
+@click.argument("sum", type=options.FILE, metavar="SUM")
+@click.argument("model", type=options.FILE, required=False)
 @click.option(
     "--rule",
     type=click.Choice(list(RULES)),

@@ -17,8 +17,8 @@ from hecli.rounds.decrypt import scheme_in
 
 
 @click.command(cls=FilesCommand)
-@click.argument("aggregate")
-@click.argument("partials", nargs=-1, required=True, metavar="PARTIALS...")
+@click.argument("aggregate", type=options.FILE)
+@click.argument("partials", type=options.FILE, nargs=-1, required=True, metavar="PARTIALS...")
 @options.key(".pub")
 @options.enrollments
 @options.answers

@@ -19,7 +19,7 @@ from hecli.storage.use_record import remember
 
 
 @click.command(cls=FilesCommand)
-@click.argument("aggregate")
+@click.argument("aggregate", type=options.FILE)
 @options.key(".key")
 @options.enrollments
 @options.answers

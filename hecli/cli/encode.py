@@ -19,7 +19,7 @@ from hecli.storage.spool import spooled
 
 
 @click.command()
-@click.argument("tensors")
+@click.argument("tensors", type=options.FILE)
 @options.plan
 @options.key(".pub")
 @options.weight

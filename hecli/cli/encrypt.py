@@ -21,7 +21,7 @@ from hecli.storage.use_record import remember
 
 
 @click.command(cls=FilesCommand)
-@click.argument("input")
+@click.argument("input", type=options.FILE)
 @options.plan
 @options.key(".pub")
 @click.option("--party", metavar="NAME", help="Who this is from; each name counts once in an aggregate.")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from hecli.cli import options
 from hecli.cli.console import count_bytes, say, show_error, shown
 from hecli.cli.files import open_input
 from hecli.errors import HecliError
@@ -17,7 +18,7 @@ SHOWN = 12
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILES...")
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects, one for each file.")
 def inspect(files: tuple[str, ...], as_json: bool) -> int:
     """Say what a file is, without any key.
@@ -152,7 +153,10 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "ledgers": lambda ledgers: _listed(
         "ledgers", [f"{each['first'][:16]} seen up to {each['head'][:25]}" for each in ledgers]
     ),
-    "training": lambda training: _listed("training", [repr(training["name"]), *training["lines"]]),
+    "training": lambda training: [
+        f"  training     {training['name']!r}",
+        *(f"  {line}" for line in training["lines"]),
+    ],
     "plan": _plan_lines,
     "party": _line("party"),
     "present": lambda names: _listed("present", names),

@@ -38,7 +38,12 @@ KEEP = "name the new key with -o; without the old private key nothing under it c
 @click.option("--threshold", type=int, metavar="T", help="Deal the key in shares, of which any T open.")
 @click.option("--shares", type=int, metavar="N", help="How many shares: NAME-1.share to NAME-N.share.")
 @click.option(
-    "--card", "cards", multiple=True, metavar="CARD", help="Seal a share to this card; one for each share."
+    "--card",
+    "cards",
+    type=options.FILE,
+    multiple=True,
+    metavar="CARD",
+    help="Seal a share to this card; one for each share.",
 )
 @click.option("--identity", metavar="NAME", help="Make NAME.id and NAME.card, to sign as NAME.")
 @click.option(
@@ -52,8 +57,10 @@ KEEP = "name the new key with -o; without the old private key nothing under it c
     help="Protect the secret file (typed, or HECLI_PASSPHRASE, or HECLI_IDENTITY_PASSPHRASE).",
 )
 @click.option("-y", "--public-only", metavar="KEY", help="Derive NAME.pub from this private key.")
-@click.option("--from-jwk", metavar="FILE", help="Take the key from a file of pheutil's.")
-@click.option("--export-jwk", metavar="KEY", help="Write this .pub or .key for pheutil, to -o.")
+@click.option("--from-jwk", type=options.FILE, metavar="FILE", help="Take the key from a file of pheutil's.")
+@click.option(
+    "--export-jwk", type=options.FILE, metavar="KEY", help="Write this .pub or .key for pheutil, to -o."
+)
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @options.talkative
 def keygen(

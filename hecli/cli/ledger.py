@@ -41,8 +41,15 @@ def ledger() -> None:
 
 
 @ledger.command()
-@click.argument("folder", metavar="DIR")
-@click.option("--party", "cards", multiple=True, metavar="CARD", help="Who else may add to it; repeatable.")
+@click.argument("folder", type=options.FILE, metavar="DIR")
+@click.option(
+    "--party",
+    "cards",
+    type=options.FILE,
+    multiple=True,
+    metavar="CARD",
+    help="Who else may add to it; repeatable.",
+)
 @options.identity
 @options.talkative
 def init(folder: str, cards: tuple[str, ...], identity: str | None, console: Console) -> None:
@@ -64,9 +71,9 @@ def init(folder: str, cards: tuple[str, ...], identity: str | None, console: Con
 
 
 @ledger.command()
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", type=options.FILE, metavar="DIR")
 @click.argument("text")
-@click.argument("files", nargs=-1, metavar="[FILES]...")
+@click.argument("files", type=options.FILE, nargs=-1, metavar="[FILES]...")
 @options.identity
 @options.talkative
 def note(folder: str, text: str, files: tuple[str, ...], identity: str | None, console: Console) -> None:
@@ -85,7 +92,7 @@ def note(folder: str, text: str, files: tuple[str, ...], identity: str | None, c
 
 
 @ledger.command()
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", type=options.FILE, metavar="DIR")
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects, one for each entry.")
 def show(folder: str, as_json: bool) -> int:
     """Show who did what, and when.
@@ -114,9 +121,10 @@ def show(folder: str, as_json: bool) -> int:
 
 
 @ledger.command()
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", type=options.FILE, metavar="DIR")
 @click.option(
     "--files",
+    type=options.FILE,
     metavar="FOLDER",
     help="Compare the files in this folder, and in those in it, with their records.",
 )
@@ -170,7 +178,7 @@ def verify(folder: str, files: str | None, head: str | None, console: Console) -
 
 
 @ledger.command()
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", type=options.FILE, metavar="DIR")
 def head(folder: str) -> None:
     """Print the line that stands for all entries, to publish elsewhere.
 

@@ -66,7 +66,7 @@ class SuggestingGroup(click.Group):
         """Find the command that the line begins with."""
         commands = self.list_commands(ctx)
         # An option is for click to refuse.
-        if args[0] not in commands and not args[0].startswith("-"):
+        if args[0] not in commands and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise UnknownCommand(args[0], commands, ctx)
         return super().resolve_command(ctx, args)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, allow_open_files, open_input, warn_if_readable
@@ -35,11 +36,27 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
+class File(click.types.StringParamType):
+    """The name of a file or folder, which shells complete."""
+
+    name = "file"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Leave it to the shell."""
+        del ctx, param
+        return [CompletionItem(incomplete, type="file")]
+
+
+FILE = File()
+
+
 class FilesOption(click.Option):
     """An option that takes all the files that follow it, up to the next option, and patterns in quotes."""
 
     def __init__(self, names: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(names, multiple=True, **kwargs)
+        super().__init__(names, multiple=True, type=FILE, **kwargs)
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
         """The files, with patterns replaced by what matches them."""
@@ -60,13 +77,21 @@ class FilesCommand(click.Command):
                 break
             if arg in names:
                 option = arg
-                if at + 1 == len(args) or (args[at + 1].startswith("-") and args[at + 1] != "-"):
+                last = at + 1 == len(args) or (args[at + 1].startswith("-") and args[at + 1] != "-")
+                if last and not ctx.resilient_parsing:
                     raise click.UsageError(f"option {arg!r} needs files", ctx)
                 continue
             if arg.startswith("-") and arg != "-":
                 option = None
             spread += [arg] if option is None else [option, arg]
         return super().parse_args(ctx, spread)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete options, and further files of the last one."""
+        found = super().shell_complete(ctx, incomplete)
+        if found or incomplete.startswith("-"):
+            return found
+        return FILE.shell_complete(ctx, self.params[0], incomplete)
 
 
 PASSPHRASE = "HECLI_PASSPHRASE"  # noqa: S105 - the name of a variable
@@ -91,7 +116,7 @@ def output(default: str) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         command = click.option("--force", is_flag=True, help="Replace the output if it exists.")(command)
         text = f"Where to write. [default: {default}; standard output where the input is -]"
-        return click.option("-o", "--output", metavar="FILE", help=text)(command)
+        return click.option("-o", "--output", type=FILE, metavar="FILE", help=text)(command)
 
     return decorate
 
@@ -103,10 +128,18 @@ jobs = click.option(
     help="At most so many worker processes. [default: all cores]",
 )
 identity = click.option(
-    "--identity", metavar="FILE", envvar="HECLI_IDENTITY", help="Sign with this .id file (or HECLI_IDENTITY)."
+    "--identity",
+    type=FILE,
+    metavar="FILE",
+    envvar="HECLI_IDENTITY",
+    help="Sign with this .id file (or HECLI_IDENTITY).",
 )
 ledger = click.option(
-    "--ledger", metavar="DIR", envvar="HECLI_LEDGER", help="Record it in this ledger (or HECLI_LEDGER)."
+    "--ledger",
+    type=FILE,
+    metavar="DIR",
+    envvar="HECLI_LEDGER",
+    help="Record it in this ledger (or HECLI_LEDGER).",
 )
 answers = click.option(
     "--answers", cls=FilesOption, metavar="FILES...", help="The answers that take the masks off."
@@ -137,7 +170,7 @@ strict = click.option("--strict", is_flag=True, help="Refuse values out of range
 def key(suffix: str) -> Callable[[Command], Command]:
     """Add --key, for the public (.pub) or the private (.key) key."""
     text = f"The key file. [default: HECLI_KEY, then hecli{suffix}]"
-    return click.option("--key", metavar="FILE", envvar="HECLI_KEY", help=text)
+    return click.option("--key", type=FILE, metavar="FILE", envvar="HECLI_KEY", help=text)
 
 
 enrollments = click.option(
@@ -152,9 +185,12 @@ enrollments = click.option(
 def plan(command: Command) -> Command:
     """Add --plan and --coordinator, and pass the command the plan they mean, or None."""
 
-    @click.option("--plan", metavar="PLAN", envvar="HECLI_PLAN", help="The round's plan (or HECLI_PLAN).")
+    @click.option(
+        "--plan", type=FILE, metavar="PLAN", envvar="HECLI_PLAN", help="The round's plan (or HECLI_PLAN)."
+    )
     @click.option(
         "--coordinator",
+        type=FILE,
         metavar="CARD",
         envvar="HECLI_COORDINATOR",
         help="Take only a plan signed with this card (or HECLI_COORDINATOR).",

@@ -72,12 +72,17 @@ class Range(click.ParamType[tuple[str, float | None]]):
 @click.command(cls=FilesCommand)
 @click.option(
     "--like",
+    type=options.FILE,
     metavar="FILE",
     required=True,
     help="Tensors with the round's names and shapes, or the sum of a round of such.",
 )
 @click.option(
-    "--next", "last", metavar="PLAN", help="Go on after PLAN, with ranges of its sum, which --like names."
+    "--next",
+    "last",
+    type=options.FILE,
+    metavar="PLAN",
+    help="Go on after PLAN, with ranges of its sum, which --like names.",
 )
 @click.option("--parties", type=int, metavar="N", help="The most parties there may be.")
 @click.option(

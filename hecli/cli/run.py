@@ -37,12 +37,19 @@ SHOWN = 4
 
 
 @click.command()
-@click.argument("folder")
+@click.argument("folder", type=options.FILE)
 @click.option(
-    "--identity", metavar="FILE", envvar="HECLI_IDENTITY", required=True, help="Who you are: your .id file."
+    "--identity",
+    type=options.FILE,
+    metavar="FILE",
+    envvar="HECLI_IDENTITY",
+    required=True,
+    help="Who you are: your .id file.",
 )
 @click.option("--train", metavar="COMMAND", help="What trains, for parties; see below.")
-@click.option("--key", metavar="FILE", help="Your .key or .share file, for whoever opens sums.")
+@click.option(
+    "--key", type=options.FILE, metavar="FILE", help="Your .key or .share file, for whoever opens sums."
+)
 @click.option("--accept", metavar="DIGEST", help="Accept the terms with this digest, without being asked.")
 @click.option(
     "--once", is_flag=True, help="Do what can be done now, and end; status 3 if others are awaited."
@@ -98,6 +105,8 @@ def run(
       hecli run shared/ --identity hospital-2.id --train ./train.sh --once --json
       hecli run shared/ --identity registry.id --end "enough"
     """
+    if abandon is not None and end is not None:
+        raise click.UsageError("--abandon and --end exclude each other")
     # Done first: what is wrong with them shows before anything is read.
     training_words = None if train is None else words_of(train)
     check_words = None if check is None else words_of(check)

@@ -69,8 +69,8 @@ class Duration(click.ParamType[int]):
 
 
 @click.command(cls=FilesCommand)
-@click.argument("folder")
-@click.option("--model", metavar="TENSORS", required=True, help="The first model.")
+@click.argument("folder", type=options.FILE)
+@click.option("--model", type=options.FILE, metavar="TENSORS", required=True, help="The first model.")
 @click.option("--party", "party_cards", cls=options.FilesOption, metavar="CARDS...", help="Who trains.")
 @click.option(
     "--aggregator",
@@ -84,7 +84,9 @@ class Duration(click.ParamType[int]):
     metavar="CARDS...",
     help="Who opens sums, or holds shares. [default: you]",
 )
-@click.option("--key", metavar="FILE", help="The .pub file of the key. [default: none, masks alone]")
+@click.option(
+    "--key", type=options.FILE, metavar="FILE", help="The .pub file of the key. [default: none, masks alone]"
+)
 @click.option(
     "--rounds", type=click.IntRange(1), default=10, metavar="N", help="At most so many. [default: 10]"
 )

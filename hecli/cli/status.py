@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from hecli.cli import options
 from hecli.cli.console import count_bytes, say, show_error, show_table
 from hecli.cli.files import open_output
 from hecli.errors import HecliError
@@ -27,11 +28,11 @@ PAUSE = 1.0
 
 
 @click.command()
-@click.argument("folder")
+@click.argument("folder", type=options.FILE)
 @click.option("--follow", "following", is_flag=True, help="Show it again whenever something happens.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole history as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print a line for each round.")
-@click.option("--html", metavar="FILE", help="Write a page with a chart of the metrics.")
+@click.option("--html", type=options.FILE, metavar="FILE", help="Write a page with a chart of the metrics.")
 @click.option("--force", is_flag=True, help="Replace the page if it exists.")
 def status(folder: str, following: bool, as_json: bool, as_csv: bool, html: str | None, force: bool) -> int:
     """Show how far a training is, and what happened in it.

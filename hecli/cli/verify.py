@@ -27,12 +27,17 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=FilesCommand)
-@click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILES...")
 @options.made_from
 @options.key(".pub")
 @options.enrollments
 @options.answers
-@click.option("--attest", metavar="FILE", help="Attest what --from showed of an aggregate; with --identity.")
+@click.option(
+    "--attest",
+    type=options.FILE,
+    metavar="FILE",
+    help="Attest what --from showed of an aggregate; with --identity.",
+)
 @options.identity
 @options.plan
 @options.jobs

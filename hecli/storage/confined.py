@@ -50,7 +50,9 @@ class Confined:
             yield stream
 
     @contextmanager
-    def create(self, path: str, *, replace: bool = False, secret: bool = False) -> Iterator[BinaryIO]:
+    def create(
+        self, path: str, *, replace: bool = False, secret: bool = False, lasting: bool = True
+    ) -> Iterator[BinaryIO]:
         """Open a new file to be written, and make its folder; it appears whole when the block ends well."""
         with self._reached(path) as target:
             mode = os.lstat(target).st_mode if os.path.lexists(target) else stat.S_IFREG
@@ -59,7 +61,7 @@ class Confined:
                     raise _no_file(target)
                 # A link goes, not what it leads to; a named pipe would be waited for.
                 self.remove(path)
-            with LOCAL.create(target, replace=replace, secret=secret) as stream:
+            with LOCAL.create(target, replace=replace, secret=secret, lasting=lasting) as stream:
                 yield stream
 
     def claim(self, path: str, data: bytes) -> bool:

@@ -29,7 +29,9 @@ class LocalStore:
                     yield spool
 
     @contextmanager
-    def create(self, path: str, *, replace: bool = False, secret: bool = False) -> Iterator[BinaryIO]:
+    def create(
+        self, path: str, *, replace: bool = False, secret: bool = False, lasting: bool = True
+    ) -> Iterator[BinaryIO]:
         """Open a new file to be written, which appears whole when the block ends well."""
         check_output(path, force=replace, secret=secret)
         if os.path.exists(path) and not os.path.isfile(path):
@@ -41,11 +43,13 @@ class LocalStore:
         with _unpublished(target, hidden, 0o600 if secret else 0o666) as descriptor:
             yield Sink(descriptor, path).stream
             try:
-                os.fsync(descriptor)
+                if lasting:
+                    os.fsync(descriptor)
                 _publish(descriptor, hidden, target, replace=replace)
             except OSError as error:
                 raise cannot("write", path, error) from error
-        _sync_folder(target.parent)
+        if lasting:
+            _sync_folder(target.parent)
 
     def claim(self, path: str, data: bytes) -> bool:
         """Make a small file that only one of many can make, and its folder where there is none.

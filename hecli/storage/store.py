@@ -26,17 +26,19 @@ class Store(Protocol):
         ...
 
     def create(
-        self, path: str, *, replace: bool = False, secret: bool = False
+        self, path: str, *, replace: bool = False, secret: bool = False, lasting: bool = True
     ) -> AbstractContextManager[BinaryIO]:
         """Open a new file to be written, which appears whole when the block ends well.
 
         Until then nothing is at `path`, and after a failure nothing is left.
-        Once it is there it outlasts a power cut.
+        Once it is there it outlasts a power cut, unless it need not be lasting:
+        then that may leave an earlier file, or an empty one.
 
         Args:
             path: Where it is to be.
             replace: Whether it may take the place of another.
             secret: Whether it is for its owner only.
+            lasting: Whether it has to outlast a power cut, for which the disk is waited for.
 
         Returns:
             A stream to write to, for as long as the block lasts.

@@ -166,7 +166,8 @@ def _checked_sum(session: Session, found: Closed, opened: Link) -> Path:
         open_sum(reader, plan)
         size = source.seek(0, 2)
         source.seek(0)
-        with session.own.store.create(str(kept), replace=True, secret=True) as out:
+        # A run that was stopped makes it again.
+        with session.own.store.create(str(kept), replace=True, secret=True, lasting=False) as out:
             while piece := source.read(min(1 << 20, size)):
                 out.write(piece)
                 size -= len(piece)

@@ -182,7 +182,8 @@ def _train(session: Session, round_: Round, plan: Plan) -> Fixed:
     folder.mkdir(mode=0o700)
     before = own.model(number - 1, session.suffix)
     files = {name: folder / f"{name}{suffix}" for name, suffix in _FILES(session.suffix)}
-    own.copy(before, files["model"])
+    # A run that was stopped in the training begins it anew.
+    own.copy(before, files["model"], lasting=False)
     variables = {
         "HECLI_MODEL": str(files["model"]),
         "HECLI_UPDATE": str(files["update"]),

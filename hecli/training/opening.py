@@ -168,7 +168,7 @@ def answer_round(session: Session, found: Closed) -> str:
             updates, enrollments = found.updates(session, stack), found.enrollments(session, stack)
             aggregated = stack.enter_context(session.opened(found.round, AGGREGATE_FILE))
             out = stack.enter_context(session.own.store.create(str(kept), secret=True))
-            write_answer(
+            made = write_answer(
                 aggregated,
                 out,
                 session.identity,
@@ -178,6 +178,7 @@ def answer_round(session: Session, found: Closed) -> str:
                 record=session.secrets.answered,
                 work=session.settings.work,
             )
+        session.checked.add((found.plan.digest, made.aggregate))
     session.publish(found.round, session.file(session.name, ".ans"), kept)
     return f"round {found.round.number}: answered"
 
@@ -264,7 +265,7 @@ def make_partial(session: Session, found: Closed) -> str:
             updates = found.updates(session, stack)
             aggregated = stack.enter_context(session.opened(found.round, AGGREGATE_FILE))
             out = stack.enter_context(session.own.store.create(str(kept), secret=True))
-            partial(
+            made = partial(
                 aggregated,
                 out,
                 share,
@@ -274,12 +275,13 @@ def make_partial(session: Session, found: Closed) -> str:
                 record=session.secrets.opened,
                 work=session.settings.work,
             )
+        session.checked.add((found.plan.digest, made.partial.aggregate))
     session.publish(found.round, session.file(session.name, ".part"), kept)
     return f"round {found.round.number}: made a partial in {duration(time.monotonic() - start)}"
 
 
 def open_round(session: Session, found: Closed) -> str:
-    """Open the sum of a round, and record it.
+    """Open the sum of a round, and record it; it is published once it is known to be the first.
 
     Args:
         session: The keyholder's run.
@@ -304,7 +306,6 @@ def open_round(session: Session, found: Closed) -> str:
             if _is_void(session, found):
                 return f"round {found.round.number}: {VOID}"
             raise
-    session.publish(found.round, SUM_FILE, kept)
     digest = digest_in(kept)
     if digest not in recorded(found.round.opened, SUM_FILE):
         aggregated = session.digest_of(found.round, AGGREGATE_FILE)
@@ -340,6 +341,9 @@ def summary_of(session: Session, total: Any, plan: Plan) -> dict[str, Any]:
 def check_aggregate(session: Session, found: Closed, digest: bytes) -> None:
     """Make the aggregate of a round again from the updates, whose proofs are checked, and compare.
 
+    That is done once: digests of what was made again, here or before an answer
+    or a partial, are kept for as long as the run lasts.
+
     Args:
         session: The run.
         found: The round.
@@ -349,17 +353,20 @@ def check_aggregate(session: Session, found: Closed, digest: bytes) -> None:
         HecliError: It is something else, or an update is not sound.
     """
     with ExitStack() as stack:
-        updates = found.updates(session, stack)
         aggregated = stack.enter_context(session.opened(found.round, AGGREGATE_FILE))
         reader = open_reader(aggregated)
         if reader.digest != digest:
             raise MismatchError(
                 f"{reader.name}: is not the aggregate that was opened", "its maker puts it back"
             )
+        if (found.plan.digest, digest) in session.checked:
+            return
         blocks = open_blocks(reader, found.plan)
         # Damage shows in the digests, and is not taken for fraud.
         reader.verify()
+        updates = found.updates(session, stack)
         check_recomputed(reader, blocks, updates, session.settings.work, no_progress)
+        session.checked.add((found.plan.digest, digest))
 
 
 def recorded(links: Sequence[Link], name: str) -> set[bytes]:
@@ -375,18 +382,20 @@ def recorded(links: Sequence[Link], name: str) -> set[bytes]:
     return {digest for link in links for file, digest in link.entry.files if file == name}
 
 
-def combines(session: Session) -> bool:
-    """Tell whether this member combines partials, so that not all do: the coordinator, or the first.
+def combines(session: Session, found: Closed) -> bool:
+    """Tell whether this member combines partials, so that not all do: the coordinator, or the first there.
 
     Args:
         session: The run.
+        found: The round.
 
     Returns:
         Whether it does.
     """
-    makers = session.training.roster.makers("sum")
     coordinator = session.training.roster.coordinator
-    return session.name == (coordinator if coordinator in makers else min(makers))
+    if coordinator in session.training.roster.makers("sum"):
+        return session.name == coordinator
+    return session.name == min(partials_of(session, found))
 
 
 def _is_void(session: Session, found: Closed) -> bool:

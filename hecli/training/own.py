@@ -116,14 +116,18 @@ class Own:
         with self.store.create(str(path), replace=True, secret=True) as out:
             out.write(json.dumps(value).encode())
 
-    def copy(self, source: Path, target: Path) -> None:
+    def copy(self, source: Path, target: Path, *, lasting: bool = True) -> None:
         """Copy a file, in the place of an earlier one.
 
         Args:
             source: The file.
             target: Its other path.
+            lasting: Whether the copy has to outlast a power cut.
         """
-        with source.open("rb") as stream, self.store.create(str(target), replace=True, secret=True) as out:
+        with (
+            source.open("rb") as stream,
+            self.store.create(str(target), replace=True, secret=True, lasting=lasting) as out,
+        ):
             shutil.copyfileobj(stream, out, 1 << 20)
 
     def applied(self) -> list[dict[str, Any]]:
@@ -170,9 +174,9 @@ class Own:
 
     @property
     def head(self) -> str | None:
-        """The last head of the ledger that was seen."""
+        """The last head of the ledger that was seen, or after a power cut an earlier one, or none."""
         try:
-            return (self.root / "head").read_text("utf-8")
+            return (self.root / "head").read_text("utf-8") or None
         except FileNotFoundError:
             return None
 
@@ -183,7 +187,8 @@ class Own:
             head: The head.
         """
         if head != self.head:
-            with self.store.create(str(self.root / "head"), replace=True, secret=True) as out:
+            # Not lasting: it changes with every entry, and an earlier one is as true.
+            with self.store.create(str(self.root / "head"), replace=True, secret=True, lasting=False) as out:
                 out.write(head.encode())
 
     def tidy(self, before: int, suffix: str) -> None:

@@ -5,11 +5,14 @@ from collections.abc import Callable
 
 from hecli.errors import RefusedError
 from hecli.training.history import History, Round
-from hecli.training.session import Session
+from hecli.training.session import Seen, Session
 from hecli.training.stepping import Awaits, Did, Over, step
 
 SHORTEST, LONGEST = 0.05, 5.0
 """Seconds between two looks: soon after something happened, later less often."""
+
+GLANCE, RARELY = 0.01, 1.0
+"""Seconds between two glances at what was added, likewise: one ends the wait for the next look."""
 
 Shown = Callable[[Awaits, float], None]
 """Shows what is awaited, and for how many seconds."""
@@ -31,6 +34,8 @@ def run(session: Session, *, once: bool, waiting: Shown) -> Awaits | Over:
     """
     pause, since, last = SHORTEST, time.monotonic(), None
     while True:
+        # Before the step: what is added while it is taken ends the wait after it.
+        seen = session.glance()
         with session.own.locked():
             outcome = step(session)
         if isinstance(outcome, Did):
@@ -42,7 +47,7 @@ def run(session: Session, *, once: bool, waiting: Shown) -> Awaits | Over:
         if outcome != last:
             pause, since, last = SHORTEST, time.monotonic(), outcome
         waiting(outcome, time.monotonic() - since)
-        time.sleep(pause)
+        _wait(session, seen, since, time.monotonic() + pause)
         pause = min(pause * 1.2, LONGEST)
 
 
@@ -87,6 +92,12 @@ def abandon(session: Session, reason: str) -> str:
         )
     session.record("abandoned", plan=found.digest, text=reason)
     return f"round {found.number}: abandoned: {reason}"
+
+
+def _wait(session: Session, seen: Seen, since: float, end: float) -> None:
+    """Wait until then, or until something was added to what was seen."""
+    while (now := time.monotonic()) < end and session.glance() == seen:
+        time.sleep(min(end - now, max(GLANCE, (now - since) / 50), RARELY))
 
 
 def _current(history: History) -> Round | None:

@@ -14,7 +14,7 @@ from hecli.formats.reader import open_reader
 from hecli.formats.tensors.files import FORMATS
 from hecli.formats.text import is_printable
 from hecli.identity.signatures import Identity
-from hecli.ledger.chain import Ledger, append, follow
+from hecli.ledger.chain import Ledger, append, entry_name, follow
 from hecli.plan.data import Plan
 from hecli.schemes.interface import KEY, SHARES
 from hecli.schemes.round import PrivateKey, PublicKey, Share
@@ -27,6 +27,9 @@ LEDGER = "ledger"
 TERMS_FILE = "training.hecli"
 MODEL_FILE = "model.tensors"
 KEY_FILE = "key.pub"
+Seen = tuple[bool, frozenset[str]]
+"""Whether there is another entry, and the files of a round."""
+
 PLAN_FILE, AGGREGATE_FILE, SUM_FILE = "round.plan", "round.agg", "round.sum"
 
 
@@ -91,9 +94,10 @@ class Session:
         say: Shows a line.
         ledger: The ledger, as far as it was read.
         unsound: Updates that were found unsound, by the digests of plan and file.
-        checked: Updates that were found sound, likewise; one of another round is not.
+        checked: Updates that were found sound, likewise, and aggregates that were made again.
         noted: What was said once, and is not said again.
         plans: Plans that were checked, by digest.
+        watched: The folder of the round whose files this member waits for, if any.
         skipped: Rounds that the member's own training failed in, with what went wrong.
         compared: Files of its own in the folder that were compared to the last byte, by path.
     """
@@ -111,6 +115,7 @@ class Session:
     checked: set[tuple[bytes, bytes]] = field(default_factory=set)
     noted: set[str] = field(default_factory=set)
     plans: dict[bytes, Plan] = field(default_factory=dict)
+    watched: str = ""
     skipped: dict[int, str] = field(default_factory=dict)
     compared: set[str] = field(default_factory=set)
 
@@ -152,6 +157,16 @@ class Session:
         self.ledger = follow(self.shared, LEDGER, self.ledger)
         self.own.keep_head(self.ledger.last.head)
         return read_history(self.ledger, self.training)
+
+    def glance(self) -> Seen:
+        """See, without reading anything, what there is of what this member waits for.
+
+        Returns:
+            What is other than before when somebody has added something.
+        """
+        following = entry_name(self.ledger.last.entry.number + 1)
+        names = self.shared.list(self.watched) if self.watched else ()
+        return self.shared.exists(posixpath.join(LEDGER, following)), frozenset(names)
 
     def record(
         self,

@@ -103,6 +103,7 @@ def step(session: Session) -> Outcome:
     number = len(applied) + 1
     if applied:
         _compare(session, history, applied)
+        _put_back(session, history.of(len(applied)))
     found = history.of(number)
     if found is not None and found.opened:
         return _apply(session, applied, found)
@@ -126,6 +127,8 @@ def step(session: Session) -> Outcome:
 
 def _in_round(session: Session, history: History, applied: Sequence[dict[str, Any]], found: Round) -> Outcome:
     """What there is to do in a round that is going on."""
+    # The others wait for entries alone.
+    session.watched = found.folder if session.may("aggregate") or session.may("sum") else ""
     plan = plan_of(session, applied, found)
     first = enrolling(session, found, plan)
     enrolled = None
@@ -201,7 +204,7 @@ def _in_closed(session: Session, found: Closed) -> Outcome:
     if sharing is not None and len(made := partials_of(session, found)) < sharing.threshold:
         makers = _makers(session, "partial")
         return Awaits("partials", tuple(name for name in makers if name not in made), number)
-    if session.may("sum") and (sharing is None or combines(session)):
+    if session.may("sum") and (sharing is None or combines(session, found)):
         return Did(open_round(session, found))
     return Awaits("the sum", _makers(session, "sum"), number)
 
@@ -234,8 +237,8 @@ def _apply(session: Session, applied: Sequence[dict[str, Any]], found: Round) ->
     closing = fixed_by(session, found, updating(session, found, plan, enrolled))
     if closing is not None:
         closed = Closed(found, plan, closing, enrolled)
-        if session.may("sum"):
-            _put_back(session, closed, found.opened[0])
+        if not _sum_is_there(session, closed, found.opened[0]):
+            return Awaits("the sum", (found.opened[0].signer.name,), found.number)
         try:
             return Did(apply_round(session, closed, found.opened[0]))
         except RefusedError as error:
@@ -259,12 +262,27 @@ def _damaged(session: Session, found: Closed, error: HecliError) -> Awaits:
     return Awaits("a whole file", names, found.round.number)
 
 
-def _put_back(session: Session, found: Closed, opened: Link) -> None:
-    """Put one's own sum back, where it is the one that counts, and is not in the folder."""
-    kept = session.own.path(found.round.number, f"{plan_key(found.plan)}.sum")
-    counts = kept.exists() and digest_in(kept) == dict(opened.entry.files).get(SUM_FILE)
-    if counts and not session.in_place(found.round, SUM_FILE, kept):
-        session.publish(found.round, SUM_FILE, kept)
+def _sum_is_there(session: Session, found: Closed, opened: Link) -> bool:
+    """Whether the sum that counts is in the folder, where only its maker puts it: the first in the ledger."""
+    if _put_back(session, found.round):
+        return True
+    return session.digest_of(found.round, SUM_FILE) == dict(opened.entry.files).get(SUM_FILE)
+
+
+def _put_back(session: Session, round_: Round | None) -> bool:
+    """Put one's own sum into the folder, if it is the one that counts and is needed; say whether it is."""
+    if (
+        round_ is None
+        or not session.may("sum")
+        or len(round_.applied) == len(session.training.roster.members)
+    ):
+        return False
+    kept = session.own.path(round_.number, f"{round_.digest.hex()[:16]}.sum")
+    if not kept.exists() or digest_in(kept) != dict(round_.opened[0].entry.files).get(SUM_FILE):
+        return False
+    if not session.in_place(round_, SUM_FILE, kept):
+        session.publish(round_, SUM_FILE, kept)
+    return True
 
 
 def _unrecorded(session: Session, history: History, applied: Sequence[dict[str, Any]]) -> Did | None:

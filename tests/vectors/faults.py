@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 import rounds as r
+import trainings as t
 from parts import (
     FIELD,
     RING,
@@ -619,6 +620,181 @@ def plan_faults() -> Group:
         "scheme-masks-without-roster",
         plan_with(scheme={"name": "masks", "dropouts": 0}),
         "parties of a roster",
+    )
+    return group
+
+
+def position_faults() -> Group:
+    """Plans of a training."""
+    group = Group("3 plan")
+    first, second = t.FIRST_PLAN["position"], t.SECOND_PLAN["position"]
+
+    def placed(plan: Map, **changes: Any) -> bytes:
+        return plan_file({**plan, "position": {**plan["position"], **changes}})
+
+    malformed = "the training in its plan is malformed"
+    group.add("position-short-training", placed(t.FIRST_PLAN, training=bytes(31)), malformed)
+    group.add("position-long-model", placed(t.FIRST_PLAN, model=bytes(33)), malformed)
+    group.add("position-round-0", placed(t.FIRST_PLAN, round=0), malformed)
+    group.add("position-round-100000", placed(t.SECOND_PLAN, round=100_000), malformed)
+    group.add("position-attempt-0", placed(t.FIRST_PLAN, attempt=0), malformed)
+    group.add("position-attempt-100000", placed(t.FIRST_PLAN, attempt=100_000), malformed)
+    group.add("position-previous-in-round-1", placed(t.FIRST_PLAN, previous=second["previous"]), malformed)
+    group.add("position-no-previous-in-round-2", placed(t.SECOND_PLAN, previous=b""), malformed)
+    group.add("position-short-previous", placed(t.SECOND_PLAN, previous=bytes(31)), malformed)
+    group.add("position-unknown-field", placed(t.FIRST_PLAN, x=1), "unknown field 'x'")
+    group.add(
+        "position-without-attempt",
+        plan_file({**t.FIRST_PLAN, "position": without(first, "attempt")}),
+        "no field 'attempt'",
+    )
+    group.add("position-text", placed(t.FIRST_PLAN, round="1"), "'round' of the wrong type")
+    group.add("position-nil", plan_file({**t.FIRST_PLAN, "position": None}), "'position' of the wrong type")
+    group.add("position-without-roster", plan_with(position=first), "a round of a training has no roster")
+    names = [item[0] for item in t.FIRST_PLAN["tensors"]]
+    for name, metrics in (
+        ("empty", []),
+        ("malformed", [1]),
+        ("unsorted", t.FIRST_PLAN["metrics"][::-1]),
+        ("twice", t.FIRST_PLAN["metrics"][:1] * 2),
+        ("of-no-tensor", ["hecli.metric.other"]),
+        ("all-tensors", names),
+    ):
+        says = "the list of metrics in its plan is malformed"
+        group.add(f"plan-metrics-{name}", plan_file({**t.FIRST_PLAN, "metrics": metrics}), says)
+    return group
+
+
+def terms(**changes: Any) -> bytes:
+    """Make terms in which some fields differ."""
+    return t.training_file({**t.TRAINING, **changes})
+
+
+def goal(**changes: Any) -> bytes:
+    """Make terms in which some fields of the goal differ."""
+    return terms(goal={**t.TRAINING["goal"], **changes})
+
+
+def training_faults() -> Group:
+    """Terms of a training."""
+    group = Group("3 training")
+
+    unsigned = envelope("training", t.TRAINING)
+    group.add("training-unsigned", unsigned, "is not signed by its coordinator anna")
+    group.add(
+        "training-signed-by-a-party", t.training_file(t.TRAINING, "bob"), "is not signed by its coordinator"
+    )
+    group.add(
+        "training-signed-by-another-card",
+        t.training_file(t.TRAINING, card("anna", "mallory")),
+        "is not signed by its coordinator",
+    )
+    group.add(
+        "training-signed-for-a-plan",
+        envelope("training", t.TRAINING, signer="anna", plan=bytes(32)),
+        "does not hold",
+    )
+    long = envelope("training", t.TRAINING, [("lanes", 1, b"x")], signer="anna")
+    group.add("training-with-a-section", long, "calls for no records")
+    for name in without(t.TRAINING, "goal"):
+        says = f"no field '{name}'"
+        group.add(f"training-without-{name}", t.training_file(without(t.TRAINING, name)), says)
+    group.add("training-unknown-field", terms(x=1), "unknown field 'x'")
+    group.add("training-name", terms(name=" spring"), "cannot be a name")
+    digests = "cannot have an id or digest in it"
+    group.add("training-short-id", terms(id=bytes(15)), digests)
+    group.add("training-short-model", terms(model=bytes(31)), digests)
+    group.add("training-rounds-0", terms(rounds=0), "cannot have 0 rounds")
+    group.add("training-rounds-100000", terms(rounds=100_000), "cannot have 100,000 rounds")
+    group.add("training-rounds-float", terms(rounds=9.0), "'rounds' of the wrong type")
+    group.add("training-deadline-0", terms(deadline=0), "cannot have a deadline")
+    group.add("training-deadline-too-long", terms(deadline=31_622_401), "cannot have a deadline")
+    group.add("training-rule", terms(rule="adam"), "cannot have the rule 'adam'")
+    for name, value in (("nan", math.nan), ("infinite", math.inf)):
+        group.add(f"training-lr-{name}", terms(lr=value), "times the mean")
+        group.add(f"training-range-{name}", terms(range=value), "cannot have a range")
+        group.add(f"training-metric-range-{name}", terms(metrics=[["accuracy", value]]), "cannot be")
+        group.add(f"training-target-{name}", goal(target=value), "a target that is no finite number")
+    group.add("training-lr-integer", terms(lr=1), "'lr' of the wrong type")
+    group.add("training-bits-1", terms(bits=1), "cannot have values of 1 bits")
+    group.add("training-bits-33", terms(bits=33), "cannot have values of 33 bits")
+    group.add("training-rounding", terms(rounding="up"), "cannot have the rounding 'up'")
+    group.add("training-range-0", terms(range=0.0), "cannot have a range")
+    group.add("training-range-negative", terms(range=-1.0), "cannot have a range")
+    group.add("training-range-nil", terms(range=None), "'range' of the wrong type")
+    group.add("training-keep-negative", terms(keep=-1), "a number below 0")
+    return group
+
+
+def training_list_faults() -> Group:
+    """Lists in the terms of a training."""
+    group = Group("3 training")
+    unjudged = without(t.TRAINING, "goal")
+    group.add("training-no-tensors", terms(tensors=[], skipped=[]), "holds 0 tensors")
+    group.add("training-tensors-unsorted", terms(tensors=t.ITEMS[::-1]), "not in order")
+    skips = "cannot have the list of skipped tensors"
+    group.add("training-skipped-all", terms(skipped=[item[0] for item in t.ITEMS]), skips)
+    group.add("training-skipped-unsorted", terms(skipped=["frozen", "bias"]), skips)
+    group.add("training-skipped-twice", terms(skipped=["frozen", "frozen"]), skips)
+    group.add("training-skipped-of-no-tensor", terms(skipped=["frozen", "other"]), skips)
+    group.add("training-skipped-malformed", terms(skipped=[1]), "skipped tensors is malformed")
+    lists = "cannot have the list of metrics"
+    group.add("training-metrics-unsorted", terms(metrics=t.TRAINING["metrics"][::-1]), lists)
+    group.add("training-metric-twice", terms(metrics=[["accuracy", 1.0], ["accuracy", 2.0]]), lists)
+    many = [["accuracy", 1.0], *([f"b{at:02}", 1.0] for at in range(16))]
+    group.add("training-metrics-17", terms(metrics=many), lists)
+    for name, metric, says in (
+        ("malformed", ["accuracy"], "a metric in it is malformed"),
+        ("range-integer", ["accuracy", 1], "a metric in it is malformed"),
+        ("range-0", ["accuracy", 0.0], "cannot be"),
+        ("name", ["accuracy ", 1.0], "cannot be a name"),
+        ("long-name", ["accuracy" * 3 + "x", 1.0], "cannot be"),
+        ("quoted", ['"accuracy"', 1.0], "cannot be"),
+        ("backslash", ["accura\\cy", 1.0], "cannot be"),
+    ):
+        group.add(f"training-metric-{name}", t.training_file({**unjudged, "metrics": [metric]}), says)
+    return group
+
+
+def training_goal_faults() -> Group:
+    """Goals of a training, and what its plans are made of."""
+    group = Group("3 training")
+
+    def roster(**changes: Any) -> bytes:
+        return terms(roster={**r.ROSTER, **changes})
+
+    group.add("training-goal-of-no-metric", goal(metric="other"), "a goal that is none of its metrics")
+    group.add("training-goal-without-metrics", terms(metrics=[]), "a goal that is none of its metrics")
+    group.add("training-goal-nil", terms(goal=None), "'goal' of the wrong type")
+    group.add("training-goal-unknown-field", goal(x=1), "unknown field 'x'")
+    group.add(
+        "training-goal-without-patience",
+        terms(goal=without(t.TRAINING["goal"], "patience")),
+        "no field 'patience'",
+    )
+    group.add("training-goal-patience", goal(patience=-1), "a number below 0")
+    group.add("training-goal-integer", goal(maximize=1), "'maximize' of the wrong type")
+    group.add("training-target-nil", goal(target=None), "'target' of the wrong type")
+    group.add("training-target-integer", goal(target=1), "'target' of the wrong type")
+    group.add("training-scheme", terms(scheme={"name": "x"}), "unknown scheme 'x'")
+    group.add("training-roster-unsorted", roster(parties=["bob", "alice"]), "names are out of order")
+    group.add(
+        "training-roster-weak-card",
+        roster(members=[WEAK_SIGN, card("anna"), card("bob")]),
+        "lets anybody",
+    )
+    none = "no plan follows from it"
+    group.add("training-opens-one", terms(min_parties=1), none)
+    group.add("training-opens-too-many", terms(min_parties=3), none)
+    group.add("training-weight-0", terms(max_weight=0), none)
+    group.add("training-of-one-party", roster(members=[card("alice"), card("anna")], parties=["alice"]), none)
+    group.add("training-too-many-dropouts", terms(scheme={"name": "masks", "dropouts": 1}), none)
+    group.add("training-range-too-large", terms(range=2.0**600), none)
+    group.add("training-metric-too-fine", terms(metrics=[["accuracy", 2.0**-500]]), none)
+    group.add(
+        "training-tensor-of-a-metric",
+        terms(tensors=sorted([*t.ITEMS, ["hecli.metric.loss", "float32", [1]]])),
+        none,
     )
     return group
 
@@ -1388,6 +1564,10 @@ def bad() -> dict[str, Fault]:
         private_key_faults(),
         share_faults(),
         plan_faults(),
+        position_faults(),
+        training_faults(),
+        training_list_faults(),
+        training_goal_faults(),
         mask_plan_faults(),
         roster_faults(),
         round_faults(),

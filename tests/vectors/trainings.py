@@ -11,10 +11,12 @@ from parts import (
     blocks,
     ciphertexts,
     control,
+    digest,
     envelope,
     file_digest,
     fingerprint,
     little,
+    pack,
     product,
 )
 from rounds import N, follows, plan_digest, plan_file
@@ -164,6 +166,8 @@ AGGREGATE = follows(
     blocks(product(N, *NUMBERS), 512),
     signer="bob",
 )
+USED = digest("opened", pack([name for name, *_ in CONTRIBUTORS]))
+"""What a record has of opening it."""
 SUMS = [a + b for a, b in zip(*LANES, strict=True)]
 SUM_HEADER: Map = {
     "contributors": CONTRIBUTORS,

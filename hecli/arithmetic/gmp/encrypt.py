@@ -1,7 +1,9 @@
 """Encryption, with a random part by fixed-base exponentiation, and the proof of knowing the plaintexts."""
 
+import functools
 import os
 import secrets
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import gmpy2
@@ -54,12 +56,12 @@ class Encryptor:
         self._knowledge = Knowledge(n, randomness)
         self._statement = statement
         self._textbook = randomness == "full"
-        self._rows: list[_Row] = []
+        self._rows: Sequence[_Row] = ()
         if not self._textbook:
             bits = exponent_bits(n, randomness)
             self._window = window_width(bits, count)
             windows = -(-bits // self._window)
-            self._rows = self._table(gmpy2.powmod(derived_base(n), n, self._n_squared), windows)
+            self._rows = _table(n, self._window, windows)
             # What makes digits negative: the highest bit of each.
             self._signs = mpz(((1 << self._window * windows) - 1) // ((1 << self._window) - 1)) << (
                 self._window - 1
@@ -107,40 +109,44 @@ class Encryptor:
                 power = gmpy2.powmod(r, n, self._n_squared)
                 return (1 + message * n) * power % self._n_squared, r
 
-    def _table(self, base: mpz, windows: int) -> list[_Row]:
-        n = self._n
-        high, a = gmpy2.f_divmod(base, n)
-        z = high * gmpy2.invert(a, n) % n
-        rows = []
-        for _ in range(windows):
-            row, a, z = self._row(a, z)
-            rows.append(row)
-        return rows
 
-    def _row(self, a1: mpz, z1: mpz) -> tuple[_Row, mpz, mpz]:
-        """The row of the base x = a1 * (1 + z1*n), and the base x^(2^w) of the next."""
-        n = self._n
-        inverse1 = gmpy2.invert(a1, n)
-        a, z, inverse = mpz(1), mpz(0), mpz(1)
-        row = _Row([a], [z])
-        opposite = _Row([], [])
-        for _ in range(1 << (self._window - 1)):
-            # a * a1 = a' + carry*n, so the carry goes into z as carry / a'.
-            carry, a = gmpy2.f_divmod(a * a1, n)
-            inverse = inverse * inverse1 % n
-            z = (z + z1 + carry * inverse) % n
-            row.a.append(a)
-            row.z.append(z)
-            # a * inverse = 1 + t*n: the opposite power, for one product more.
-            opposite.a.append(inverse)
-            opposite.z.append(-(z + a * inverse // n) % n)
-        # The highest is left to its opposite; squared it is the base of the next row.
-        row.a.pop()
-        row.z.pop()
-        row.a.extend(reversed(opposite.a))
-        row.z.extend(reversed(opposite.z))
-        carry, square = gmpy2.f_divmod(a * a, n)
-        return row, square, (2 * z + carry * inverse**2) % n
+@functools.lru_cache(maxsize=1)
+def _table(n: int, window: int, windows: int) -> Sequence[_Row]:
+    """Powers of the base h_s; kept, for a process of many rounds makes the same again in each."""
+    modulus = mpz(n)
+    base = gmpy2.powmod(derived_base(n), modulus, modulus**2)
+    high, a = gmpy2.f_divmod(base, modulus)
+    z = high * gmpy2.invert(a, modulus) % modulus
+    rows = []
+    for _ in range(windows):
+        row, a, z = _row(modulus, window, a, z)
+        rows.append(row)
+    return rows
+
+
+def _row(n: mpz, window: int, a1: mpz, z1: mpz) -> tuple[_Row, mpz, mpz]:
+    """The row of the base x = a1 * (1 + z1*n), and the base x^(2^w) of the next."""
+    inverse1 = gmpy2.invert(a1, n)
+    a, z, inverse = mpz(1), mpz(0), mpz(1)
+    row = _Row([a], [z])
+    opposite = _Row([], [])
+    for _ in range(1 << (window - 1)):
+        # a * a1 = a' + carry*n, so the carry goes into z as carry / a'.
+        carry, a = gmpy2.f_divmod(a * a1, n)
+        inverse = inverse * inverse1 % n
+        z = (z + z1 + carry * inverse) % n
+        row.a.append(a)
+        row.z.append(z)
+        # a * inverse = 1 + t*n: the opposite power, for one product more.
+        opposite.a.append(inverse)
+        opposite.z.append(-(z + a * inverse // n) % n)
+    # The highest is left to its opposite; squared it is the base of the next row.
+    row.a.pop()
+    row.z.pop()
+    row.a.extend(reversed(opposite.a))
+    row.z.extend(reversed(opposite.z))
+    carry, square = gmpy2.f_divmod(a * a, n)
+    return row, square, (2 * z + carry * inverse**2) % n
 
 
 def window_width(bits: int, count: int) -> int:

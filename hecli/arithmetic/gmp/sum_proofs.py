@@ -21,6 +21,7 @@ of RSA moduli and beyond", Asiacrypt 2019, section 3). Without that, such as
 where n has a square in it, a ciphertext could be said to hold several numbers.
 """
 
+import functools
 import hashlib
 from collections.abc import Sequence
 
@@ -103,8 +104,7 @@ def check_sum_proof(n: int, bound: bytes, products: bytes, proof: bytes) -> bool
         return False
     if any(gmpy2.gcd(each, modulus) != 1 for each in (*numbers, *bases)):
         return False
-    pairs = zip(roots, rooted(n), strict=True)
-    if any(gmpy2.powmod(root, modulus, modulus) != value for root, value in pairs):
+    if not _are_roots(n, tuple(roots)):
         return False
     commitments = [
         gmpy2.powmod(z, modulus, n_squared)
@@ -113,6 +113,12 @@ def check_sum_proof(n: int, bound: bytes, products: bytes, proof: bytes) -> bool
         for z, row in zip(answers, matrix_of(seed), strict=True)
     ]
     return seed_of(bound, joined(commitments, in_size)) == seed
+
+
+@functools.lru_cache(maxsize=4)
+def _are_roots(n: int, roots: tuple[mpz, ...]) -> bool:
+    """Whether these are n-th roots of the numbers that follow from n; they are the same in every proof."""
+    return all(gmpy2.powmod(root, n, n) == value for root, value in zip(roots, rooted(n), strict=True))
 
 
 def rooted(n: int) -> list[mpz]:

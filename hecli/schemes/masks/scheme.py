@@ -7,7 +7,7 @@ from typing import ClassVar, Never, Self
 
 from hecli.arithmetic.sizes import InvalidCiphertextError, plaintext_size
 from hecli.errors import MismatchError
-from hecli.executors.interface import Executor, Run
+from hecli.executors.interface import SERIAL, Executor, Run
 from hecli.formats.canonical import Map, fields
 from hecli.formats.contributors import Contributor, Enrolled
 from hecli.formats.reader import Reader
@@ -100,7 +100,9 @@ class Masks:
     @contextmanager
     def adding(self, sources: int, batches: int, work: Executor) -> Iterator[Run]:
         """Get ready to add updates."""
-        with work(Adder(RING, sources), batches) as run:
+        # Here: handing them to other processes takes longer than adding them.
+        del work
+        with SERIAL(Adder(RING, sources), batches) as run:
             yield run
 
     @contextmanager

@@ -1,0 +1,100 @@
+"""How a run waits, for entries, and where it closes or opens rounds for files; and what it spares."""
+
+import os
+import time
+from contextlib import suppress
+
+from hecli.rounds.verify_aggregate import verify_aggregate
+from hecli.training import opening, running
+from hecli.training.stepping import Awaits, Over, step
+from tests.trainings import COORDINATOR, Scene
+
+HOUR = 3600
+
+
+def wait(session, seen):
+    running._wait(session, seen, time.monotonic(), time.monotonic() + HOUR)
+
+
+def test_an_entry_ends_the_wait_of_everybody(tmp_path):
+    scene = Scene(tmp_path, key=None, masks=1)
+    coordinator, *parties = scene.all()
+    for each in parties:
+        step(each)
+    seen = [each.glance() for each in parties]
+    assert [each.glance() for each in parties] == seen
+    step(coordinator)
+    for each, before in zip(parties, seen, strict=True):
+        wait(each, before)
+
+
+def test_a_file_ends_the_wait_of_whoever_closes(tmp_path):
+    scene = Scene(tmp_path, key=None, masks=1)
+    coordinator, party = scene.session(COORDINATOR), scene.session("party-1")
+    for _ in range(2):
+        step(coordinator)
+    before, others = coordinator.glance(), scene.session("party-2")
+    step(others)
+    seen = others.glance()
+    step(party)
+    assert scene.file("party-1", ".enroll").exists()
+    wait(coordinator, before)
+    # Another party goes on with an entry alone.
+    assert others.glance() == seen
+
+
+def test_what_comes_during_a_step_ends_the_wait_after_it(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, key=None, masks=1)
+    coordinator, party = scene.session(COORDINATOR), scene.session("party-1")
+    looked = []
+
+    def taken(session):
+        outcome = step(session)
+        looked.append(outcome)
+        if len(looked) == 1:
+            step(coordinator)
+        if len(looked) == 2:
+            raise KeyboardInterrupt
+        return outcome
+
+    monkeypatch.setattr(running, "step", taken)
+    monkeypatch.setattr(running, "SHORTEST", HOUR)
+    with suppress(KeyboardInterrupt):
+        running.run(party, once=False, waiting=lambda *_: None)
+    assert [type(each).__name__ for each in looked] == ["Awaits", "Did"]
+
+
+def test_an_aggregate_is_made_again_once_in_a_run(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, key=None, masks=1, rounds=1)
+    sessions, made_again = scene.all(), []
+
+    def counted(*args, **kwargs):
+        made_again.append(args)
+        return verify_aggregate(*args, **kwargs)
+
+    monkeypatch.setattr(opening, "verify_aggregate", counted)
+    scene.run(sessions, until=lambda _: len(list(scene.folder(1).glob("*.ans"))) == 4)
+    # A run that begins now has not seen the check before the answer.
+    sessions[1] = scene.session("party-1")
+    ended = scene.run(sessions)
+    assert all(isinstance(each, Over) for each in ended.values())
+    assert len(made_again) == 1
+
+
+def test_what_changes_all_the_time_does_not_wait_for_the_disk(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, key=None, masks=1)
+    session, synced = scene.session("party-1"), []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    session.own.keep_head("1:" + "0" * 64)
+    assert not synced
+    session.own.write(session.own.path(1, "update.json"), {})
+    assert len(synced) == 2
+
+
+def test_a_head_that_a_power_cut_emptied_is_none(tmp_path):
+    scene = Scene(tmp_path, key=None, masks=1)
+    session = scene.session("party-1")
+    session.look()
+    (session.own.root / "head").write_bytes(b"")
+    assert session.own.head is None
+    assert isinstance(step(scene.session("party-1")), Awaits)
