@@ -4,7 +4,7 @@ import os
 import time
 from contextlib import suppress
 
-from hecli.rounds.verify_aggregate import verify_aggregate
+from hecli.rounds.verify_aggregate import check_recomputed
 from hecli.training import opening, running
 from hecli.training.stepping import Awaits, Over, step
 from tests.trainings import COORDINATOR, Scene
@@ -70,9 +70,9 @@ def test_an_aggregate_is_made_again_once_in_a_run(tmp_path, monkeypatch):
 
     def counted(*args, **kwargs):
         made_again.append(args)
-        return verify_aggregate(*args, **kwargs)
+        return check_recomputed(*args, **kwargs)
 
-    monkeypatch.setattr(opening, "verify_aggregate", counted)
+    monkeypatch.setattr(opening, "check_recomputed", counted)
     scene.run(sessions, until=lambda _: len(list(scene.folder(1).glob("*.ans"))) == 4)
     # A run that begins now has not seen the check before the answer.
     sessions[1] = scene.session("party-1")

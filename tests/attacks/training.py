@@ -126,9 +126,9 @@ def handed_in(root, parties=3, without=(), **options):
 
 
 def opened(root, parties=3, **options):
-    """A training whose first sum is open, and applied by nobody."""
+    """A training whose first sum is open, and applied by no party."""
     scene = Scene(root, parties, **(ALONE | options))
-    scene.run(scene.all(), until=lambda _: bool(events(scene, "opened")))
+    scene.run(scene.all(), until=lambda _: (scene.folder(1) / "round.sum").exists())
     return scene
 
 
