@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hecli.errors import HecliError
+from hecli.formats.text import duration
 
 GRACE = 5.0
 """Seconds that a command which is told to end may take for it."""
