@@ -485,7 +485,7 @@ def test_what_is_damaged_is_put_back_by_its_maker(tmp_path, what, damage):
         ),
         ("cp ROOT/good.npz $HECLI_UPDATE; echo 0 > $HECLI_WEIGHT", "the weight 0, the training has 1 to 9"),
         ("cp ROOT/good.npz $HECLI_UPDATE; echo 1.5 > $HECLI_WEIGHT", "is no whole number"),
-        ("sleep 60", "the training command took longer than it may"),
+        ("sleep 60", "the training command took longer than the 1 s that it may"),
     ],
 )
 def test_a_training_command_that_fails_skips_the_round_and_says_so(tmp_path, command, says):
@@ -549,10 +549,10 @@ def test_what_a_training_command_is_told_and_not_told(tmp_path, monkeypatch):
     }
     assert first["MY_OWN"] == "stays"
     assert "swordfish" not in (tmp_path / "told-1").read_text()
-    assert (tmp_path / "told-1").read_text().splitlines()[-1] == str(own / "work")
+    assert (tmp_path / "told-1").read_text().splitlines()[-1].startswith(str(own / "work-"))
     assert first["HECLI_SEED"] == second["HECLI_SEED"]
     assert (own / "state" / "seen").read_text() == "1\n2\n"
-    assert not (own / "work").exists()
+    assert not list(own.glob("work-*"))
     for path in [own, *(each for each in own.rglob("*") if each.parent.name != "state")]:
         assert path.stat().st_mode & 0o077 == 0, path
     # Its own seed: another's is another.

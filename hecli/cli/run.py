@@ -250,7 +250,7 @@ def _ended(session: Session, outcome: Awaits | Over, console: Console) -> int:
     if session.skipped:
         number, why = next(iter(session.skipped.items()))
         raise HecliError(
-            f"{len(session.skipped)} of {len(applied)} rounds went without this party's update",
+            f"{count(len(session.skipped), 'round')} of {len(applied)} went without this party's update",
             f"round {number}: {why}",
         )
     return 0

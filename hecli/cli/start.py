@@ -1,5 +1,7 @@
 """hecli start."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -209,6 +211,8 @@ def start(
     if minimize is not None and maximize is not None:
         raise click.UsageError("--minimize and --maximize exclude each other")
     counting = minimize or maximize
+    if counting is not None and counting not in {each.name for each in metrics}:
+        raise click.UsageError(f"{counting!r} is no metric of --metric, such as --metric {counting}=10")
     if counting is None and (target is not None or patience is not None):
         raise click.UsageError("--target and --patience need --minimize or --maximize")
     made = (
@@ -221,13 +225,9 @@ def start(
     roster = _roster(cards, aggregator, keyholder, signer)
     scheme = _scheme(key, masks=masks, dropouts=dropouts, parties=len(cards))
     goal = Goal(counting, maximize is not None, target, patience or 0) if counting else None
-    try:
-        Path(folder).mkdir(exist_ok=True)
-    except OSError as error:
-        raise HecliError(
-            f"cannot make {folder}: {(error.strerror or '').lower()}", "check its path"
-        ) from error
-    with open_input(model) as stream:
+    with ExitStack() as stack:
+        stack.enter_context(_folder(folder))
+        stream = stack.enter_context(open_input(model))
         opened = open_tensors(stream, name_of(stream))
         terms = {
             "name": name,
@@ -244,16 +244,28 @@ def start(
             "deadline": deadline,
             "keep": keep,
         }
-        if key is None:
-            begun = begin(
-                Confined(folder), opened, signer, scheme, key=None, metrics=metrics, goal=goal, **terms
-            )
-        else:
-            with open_input(key) as public:
-                begun = begin(
-                    Confined(folder), opened, signer, scheme, key=public, metrics=metrics, goal=goal, **terms
-                )
+        public = None if key is None else stack.enter_context(open_input(key))
+        begun = begin(
+            Confined(folder), opened, signer, scheme, key=public, metrics=metrics, goal=goal, **terms
+        )
     _say(begun, folder, console)
+
+
+@contextmanager
+def _folder(path: str) -> Iterator[None]:
+    """Make a folder, unless it is there; it goes again where nothing comes of it."""
+    made = not Path(path).exists()
+    try:
+        Path(path).mkdir(exist_ok=True)
+    except OSError as error:
+        raise HecliError(f"cannot make {path}: {(error.strerror or '').lower()}", "check its path") from error
+    try:
+        yield
+    except BaseException:
+        if made:
+            with suppress(OSError):
+                Path(path).rmdir()
+        raise
 
 
 def _make_identities(
@@ -261,25 +273,20 @@ def _make_identities(
 ) -> tuple[Identity, list[Card]]:
     """Make a coordinator, unless there is one, and so many parties."""
     place = Path(folder)
-    try:
-        place.mkdir(exist_ok=True)
-    except OSError as error:
-        raise HecliError(
-            f"cannot make {folder}: {(error.strerror or '').lower()}", "check its path"
-        ) from error
     names = [f"party-{at}" for at in range(1, parties + 1)]
     cards = []
     given = options.load_identity(identity, console)
-    for name in [*names, *(() if given else ("coordinator",))]:
-        made = Identity.generate(name)
-        with open_output(str(place / f"{name}.id"), secret=True) as out:
-            write_identity(made, out)
-        with open_output(str(place / f"{name}.card")) as out:
-            write_card(made, out)
-        if name in names:
-            cards.append(made.card)
-        else:
-            given = made
+    with _folder(folder):
+        for name in [*names, *(() if given else ("coordinator",))]:
+            made = Identity.generate(name)
+            with open_output(str(place / f"{name}.id"), secret=True) as out:
+                write_identity(made, out)
+            with open_output(str(place / f"{name}.card")) as out:
+                write_card(made, out)
+            if name in names:
+                cards.append(made.card)
+            else:
+                given = made
     assert given is not None
     console.note(f"{place}: {count(parties, 'party', 'parties')}, each with an .id and a .card; for trials")
     return given, cards
@@ -313,7 +320,10 @@ def _skipped(patterns: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
             raise HecliError(
                 f"no tensor of the model matches {pattern}", "check the names with hecli inspect"
             )
-    return tuple(sorted(name for name in names if any(fnmatchcase(name, each) for each in patterns)))
+    skipped = tuple(sorted(name for name in names if any(fnmatchcase(name, each) for each in patterns)))
+    if len(skipped) == len(names):
+        raise HecliError("all tensors of the model would be skipped", "leave some to be trained")
+    return skipped
 
 
 def _say(begun: Started, folder: str, console: Console) -> None:

@@ -32,7 +32,7 @@ from hecli.training.opening import (
 from hecli.training.own import APPLIED, SUM
 from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, plan_key
 
-MODEL = "model"
+MODEL = "model.tensors"
 """What an entry calls the model after a round, of which it has the digest."""
 
 BAD_SUM = "whoever opened it published something else: ask them, and the others, before you go on"
@@ -122,7 +122,7 @@ def stop_reason(session: Session, applied: Sequence[dict[str, Any]]) -> str | No
         number = before.index(before[-1])
         return f"the model after round {len(applied)} is the one after round {number} again, to the bit"
     if len(applied) >= training.rounds:
-        return f"{len(applied)} rounds are done"
+        return "the only round is done" if len(applied) == 1 else f"{len(applied)} rounds are done"
     return None
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hecli.errors import HecliError
+from hecli.formats.text import duration
 
 GRACE = 5.0
 """Seconds that a command which is told to end may take for it."""
@@ -23,17 +24,19 @@ class Ended(NamedTuple):
 
     Args:
         status: Its exit status, negative for a signal; None where its time was up.
+        limit: The seconds it could take.
         tail: The last lines of its output.
     """
 
     status: int | None
+    limit: float | None
     tail: str
 
     @property
     def how(self) -> str:
         """Say how it ended, and nothing of what it printed."""
         if self.status is None:
-            return "took longer than it may"
+            return f"took longer than the {duration(self.limit or 0)} that it may"
         return (
             f"was ended by signal {-self.status}" if self.status < 0 else f"ended with status {self.status}"
         )
@@ -121,7 +124,7 @@ def run_command(
             status = None
         finally:
             _end(process)
-    return Ended(status, _tail(log, start))
+    return Ended(status, limit, _tail(log, start))
 
 
 def _for_its_owner(path: str, flags: int) -> int:

@@ -75,7 +75,7 @@ def training_lines(training: Training) -> list[str]:
         ("rule", RULES[training.rule].format(lr=training.lr)),
         ("rounds", f"{training.rounds:,} at most, of {training.min_parties} to {parties} parties"),
         ("values", _values(training)),
-        ("deadline", f"a round goes on without those who take longer than {_time(training.deadline)}"),
+        ("deadline", _deadline(training)),
     ]
     if training.skipped:
         lines.append(("skipped", ", ".join(training.skipped)))
@@ -98,6 +98,14 @@ def _values(training: Training) -> str:
     else:
         first = f"{training.bits} bits, within ±{training.range:g} in round 1"
     return f"{first}; ranges follow from the sum before"
+
+
+def _deadline(training: Training) -> str:
+    masking, parties = training.scheme.masking, len(training.roster.parties)
+    needed = max(training.min_parties, masking.needed(parties) if masking else 0)
+    if needed == parties:
+        return "none: every round waits for all parties"
+    return f"a round goes on without those who take longer than {_time(training.deadline)}"
 
 
 def _time(seconds: int) -> str:

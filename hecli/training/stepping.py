@@ -1,15 +1,18 @@
 """What a member does next: one thing, or nothing, which the files and the ledger alone decide."""
 
 import posixpath
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
+from hecli.formats.text import duration
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.training.applying import apply_round, others_differ, record_applied, refuse, stop_reason
 from hecli.training.closing import Stage, close, enrolling, fixed_by, listed_in, missing_in, updating
 from hecli.training.contributing import contribute, elsewhere, enroll, handed_in, is_mine, kept_enrollment
+from hecli.training.fixing import TrainingError, fix, fixed_for
 from hecli.training.history import History, Round
 from hecli.training.opening import (
     Closed,
@@ -174,14 +177,17 @@ def _contribution(session: Session, history: History, current: Current) -> Did |
     if why := elsewhere(session, history.rounds, number, plan.subject):
         session.skipped[number] = why
         return Did(f"round {number}: left alone: {why}")
+    fixed = fixed_for(session, number, plan)
+    if fixed is not None:
+        return Did(contribute(session, found, plan, enrolled, fixed))
+    start = time.monotonic()
     try:
-        return Did(contribute(session, found, plan, enrolled))
-    except HecliError as error:
-        if session.settings.train is None:
-            raise
+        fix(session, found, plan)
+    except TrainingError as error:
         session.skipped[number] = error.message
         hint = f"; {error.hint}" if error.hint else ""
         return Did(f"round {number}: skipped here: {error.message}{hint}")
+    return Did(f"round {number}: trained in {duration(time.monotonic() - start)}")
 
 
 def _in_closed(session: Session, found: Closed) -> Outcome:

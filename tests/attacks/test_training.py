@@ -967,7 +967,7 @@ def test_a_party_says_that_it_has_another_model(tmp_path, run):
     """It is named, by everybody's run and by status, and nobody's model changes for it."""
     scene = opened(tmp_path, rounds=1)
     total = dict(events(scene, "opened")[0].entry.files)["round.sum"]
-    files = [("round.sum", total), ("model", bytes(32))]
+    files = [("round.sum", total), ("model.tensors", bytes(32))]
     says(scene, "party-3", "applied", plan=plan_in(scene).digest, files=files)
     for name in ("party-1", COORDINATOR):
         assert isinstance(steps(scene.session(name)), Over)

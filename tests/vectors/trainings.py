@@ -233,7 +233,7 @@ THIRD_PLAN = plan_of(TRAINING, bytes([4] * 16), {**SECOND, "attempt": 2}, next_s
 PLANS = [FIRST_PLAN, SECOND_PLAN, THIRD_PLAN]
 FILES = {name: [name, file_digest(data)] for name, data in (("round.agg", AGGREGATE), ("round.sum", SUM))}
 SENT = [[f"{fingerprint(name)}.enc", file_digest(data)] for name, data in zip(WEIGHTS, UPDATES, strict=True)]
-AFTER = ["model", file_digest(MOVED)]
+AFTER = ["model.tensors", file_digest(MOVED)]
 BEGIN = [["training.hecli", file_digest(training_file(TRAINING))], ["model.tensors", file_digest(MODEL)]]
 
 
@@ -256,7 +256,7 @@ EVENTS: list[tuple[str, str, int | None, list[list[Any]], str]] = [
     ("anna", "opened", 0, list(FILES.values()), "its sum"),
     ("anna", "opened", 0, [["round.sum", bytes(32)]], "another sum: too late"),
     ("alice", "applied", 0, [FILES["round.sum"], AFTER], "alice has the model after it"),
-    ("alice", "applied", 0, [FILES["round.sum"], ["model", bytes(32)]], "another model: too late"),
+    ("alice", "applied", 0, [FILES["round.sum"], ["model.tensors", bytes(32)]], "another model: too late"),
     ("bob", "refused", 0, [], "bob refuses that model"),
     ("anna", "plan", 1, planned(1), "round 2"),
     ("bob", "abandoned", 1, [], "nothing: not the coordinator's"),
