@@ -120,7 +120,7 @@ def handed_in(root, parties=3, without=(), **options):
             step(each)
         step(scene.session(COORDINATOR))
     for each in sessions:
-        if each.name not in without:
+        while each.name not in without and not scene.file(each.name, ".enc").exists():
             assert isinstance(step(each), Did)
     return scene
 
