@@ -30,7 +30,7 @@ from hecli.training.opening import (
     summary_of,
 )
 from hecli.training.own import APPLIED, SUM
-from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, plan_key
+from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, placeless, plan_key
 
 MODEL = "model.tensors"
 """What an entry calls the model after a round, of which it has the digest."""
@@ -66,7 +66,8 @@ def refuse(session: Session, found: Closed, error: HecliError) -> None:
         error: Why.
     """
     if session.name not in found.round.refused and session.shared.exists(_path(found, SUM_FILE)):
-        session.record("refused", plan=found.plan.digest, text=error.message)
+        text = placeless(session, found.round, error.message)
+        session.record("refused", plan=found.plan.digest, text=text)
 
 
 def record_applied(session: Session, round_: Round, applied: dict[str, Any]) -> None:

@@ -25,7 +25,15 @@ from hecli.schemes.interface import ANSWERS, KEY
 from hecli.training.closing import enrolled_in, gather, listed_in, lists_unsound, updating
 from hecli.training.history import Round
 from hecli.training.metrics import tensor_name, to_means
-from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, open_listed, plan_key
+from hecli.training.session import (
+    AGGREGATE_FILE,
+    SUM_FILE,
+    Session,
+    digest_in,
+    open_listed,
+    placeless,
+    plan_key,
+)
 
 VOID = "was closed with an unsound update, which is void"
 
@@ -300,7 +308,8 @@ def open_round(session: Session, found: Closed) -> str:
             with ExitStack() as stack, session.own.store.create(str(kept), secret=True) as out:
                 _open(session, found, stack, out)
         except UnsoundError as error:
-            session.record("failed", plan=found.plan.digest, text=error.message)
+            text = placeless(session, found.round, error.message)
+            session.record("failed", plan=found.plan.digest, text=text)
             raise
         except FormatError:
             if _is_void(session, found):

@@ -2,6 +2,7 @@
 
 import json
 import posixpath
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -379,6 +380,21 @@ def digest_in(path: Path) -> bytes:
     """
     with path.open("rb") as stream:
         return open_reader(stream).digest
+
+
+def placeless(session: Session, round_: Round, text: str) -> str:
+    """Take out of a text where files lie on this machine, which is for nobody else to know.
+
+    Args:
+        session: The run.
+        round_: The round whose files it names.
+        text: The text.
+
+    Returns:
+        It, with paths that begin in the folders.
+    """
+    text = text.replace(f"{session.own.root}/", "")
+    return re.sub(rf"\S*/(?={re.escape(round_.folder)}/)", "", text)
 
 
 def plan_key(plan: Plan) -> str:

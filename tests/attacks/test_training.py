@@ -563,6 +563,8 @@ def nobody_goes_on(scene, run, match):
         # Started again, it says so again, and signs it once.
         refused(scene.session(name), match)
     assert sorted(link.signer.name for link in events(scene, "refused")) == scene.parties
+    # What the others read says nothing of where things lie on this machine.
+    assert not any(str(scene.root.parent) in link.entry.text for link in events(scene, "refused"))
     status, _, errors = run("status", scene.shared)
     assert status == 1
     assert all(f"{name} refuses the model" in errors for name in scene.parties)
