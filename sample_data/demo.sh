@@ -57,23 +57,26 @@ fail() {
   exit 1
 }
 
-say "The registry coordinates and holds the key. Everybody has an identity, and gives everyone its card."
+say "The registry coordinates and holds the key. Everybody has an identity, and
+# gives everyone its card."
 run hecli keygen
 for name in registry party-1 party-2 party-3 party-4; do
   run hecli keygen -q --identity "$name"
 done
 
-say "The registry begins a training in the shared folder. Nothing but this folder connects the members."
+say "The registry begins a training in the shared folder. Nothing but this folder
+# connects the members."
 run hecli start shared --model model.npz --party party-*.card --key hecli.pub --identity registry.id \
-  --rounds 10 --max-weight 500 --metric loss=10 --metric accuracy=1 --deadline 6s 2>&1 | tee terms.txt
+  --rounds 10 --max-weight 500 --metric loss=10 --metric accuracy=1 --deadline 6s
 
 say "Its process plans, aggregates and opens."
 begin registry "hecli run shared --identity registry.id --key hecli.key"
 
-say "Three parties accept the terms, whose digest the registry read out over the telephone, and train."
-say "The fourth is away: after the deadline the first round goes on without it."
+say "Three parties accept the terms, whose digest the registry read out over the
+# telephone, and train. The fourth is away: after the deadline the first round
+# goes on without it."
 export digest
-digest=$(sed -n 's/.*, digest //p' terms.txt)
+digest=$(hecli inspect shared/training.hecli --json | sed -n 's/^    "digest": "\(.*\)".*/\1/p')
 echo "$ digest=$digest"
 for number in 1 2 3; do
   party "$number"

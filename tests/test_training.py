@@ -11,6 +11,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+import hecli
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.arrays import to_arrays
@@ -18,6 +19,7 @@ from hecli.formats.tensors.files import open_tensors
 from hecli.ledger import chain
 from hecli.plan.costs import error_bound
 from hecli.plan.files import read_plan
+from hecli.storage.confined import Confined
 from hecli.training import running
 from hecli.training.history import read_history
 from hecli.training.joining import read_terms
@@ -26,7 +28,7 @@ from hecli.training.running import abandon, end
 from hecli.training.status import read_status
 from hecli.training.stepping import step
 from hecli.training.terms import Goal, Metric, write_training
-from tests.support import KEY
+from tests.support import KEY, PUBLIC
 from tests.trainings import COORDINATOR, MODEL, Awaits, Did, Fate, Killed, Over, Scene, stepped
 
 SCHEMES = {
@@ -722,12 +724,12 @@ def test_a_run_killed_at_a_file_operation_goes_on(tmp_path, monkeypatch, scheme,
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_run_killed_at_every_file_operation_goes_on(tmp_path, monkeypatch, scheme):
+    """Under keys in shares, where a round takes seconds, at every seventh."""
     base = Scene(tmp_path / "base", rounds=1, **SCHEMES[scheme])
     for victim in (COORDINATOR, "party-1"):
-        count, total = 1, _resumed(tmp_path, monkeypatch, base, victim, 0)
-        while count <= total:
+        total = _resumed(tmp_path, monkeypatch, base, victim, 0)
+        for count in range(1, total + 1, 7 if "shares" in scheme else 1):
             _resumed(tmp_path, monkeypatch, base, victim, count)
-            count += 1
 
 
 def test_two_runs_of_one_identity_send_one_update(tmp_path):
@@ -770,6 +772,52 @@ def test_a_lost_file_of_ones_own_is_said(tmp_path):
     model = scene.people / "party-2.run" / "model-0002.npz"
     model.unlink()
     assert isinstance(step(scene.session("party-2")), Over)
+
+
+# The commands of a single round, on the files of a training.
+
+
+def test_a_party_s_round_by_hand(tmp_path, monkeypatch, ok):
+    """Its update encrypted by hand is as good as one of hecli run."""
+    scene = Scene(tmp_path, parties=2, rounds=1, rule="sgd", max_weight=3)
+    others = [scene.session(name) for name in (COORDINATOR, "party-1")]
+    scene.run(others)
+    monkeypatch.chdir(scene.root)
+    scene.give("party-2", {name: np.full_like(value, 2) for name, value in MODEL.items()}, weight=3)
+    plan, file = scene.folder(1) / "round.plan", scene.file("party-2", ".enc")
+    hand = ("--identity", "people/party-2.id", "--key", "hecli.pub", "--weight", "3")
+    hecli.write_public_key(PUBLIC, scene.root / "hecli.pub")
+    ok("encrypt", "given/party-2/every.npz", "--plan", plan, *hand, "-o", file)
+    scene.run(others)
+    compared(scene, 1, rule="sgd")
+    applied = json.loads((scene.people / "party-1.run" / "round-0001" / "applied.json").read_text())
+    assert applied["contributors"] == ["party-1", "party-2"]
+
+
+def test_everything_after_the_closing_by_hand(tmp_path, monkeypatch, ok):
+    scene = Scene(tmp_path, parties=2, rounds=1)
+    parties = [scene.session(name) for name in scene.parties]
+    everybody = [scene.session(COORDINATOR), *parties]
+    scene.run(everybody, until=lambda _: "round 1: closed with 2 of 2 parties" in scene.said[COORDINATOR])
+    monkeypatch.chdir(scene.folder(1))
+    monkeypatch.setenv("HECLI_LEDGER", "../ledger")
+    monkeypatch.setenv("HECLI_IDENTITY", str(scene.people / f"{COORDINATOR}.id"))
+    files = sorted(path.name for path in scene.folder(1).glob("*.enc"))
+    ok("aggregate", *files, "--plan", "round.plan", "-o", "round.agg")
+    ok("decrypt", "round.agg", "--plan", "round.plan", "--key", scene.root / "hecli.key", "-o", "round.sum")
+    monkeypatch.delenv("HECLI_LEDGER")
+    ended = scene.run(parties)
+    assert all(isinstance(each, Over) for each in ended.values())
+    same_everywhere(scene, scene.parties)
+    compared(scene, 1)
+    ok("verify", "round.agg", "--from", *files, "--plan", "round.plan")
+    ok("verify", "round.sum", "--from", "round.agg", "--plan", "round.plan")
+    ok("ledger", "verify", "../ledger", "--files", "..")
+    model = scene.people / "party-1.run" / "model-0000.npz"
+    ok("apply", "round.sum", model, "--rule", "add", "--plan", "round.plan", "-o", scene.root / "next.npz")
+    with np.load(scene.root / "next.npz") as next_model:
+        for name, value in scene.model("party-2", 1).items():
+            assert np.array_equal(next_model[name], value)
 
 
 # Status.
@@ -852,6 +900,12 @@ def test_what_cannot_be_begun(tmp_path):
         with pytest.raises(HecliError, match=says):
             scene.begin(model, 0, changes)
         assert not (scene.shared / "training.hecli").exists()
+
+
+def test_a_system_without_folders_to_hold_on_to_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "supports_dir_fd", set())
+    with pytest.raises(HecliError, match="cannot be used safely on this system"):
+        Confined(str(tmp_path))
 
 
 def test_terms_are_signed_by_their_coordinator(tmp_path):

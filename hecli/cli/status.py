@@ -78,6 +78,9 @@ def _show(found: dict[str, Any], folder: str, ledger: Ledger) -> None:
         f"{folder}: {found['training']!r}, round {found['rounds_done']} of {found['rounds_planned']} done, "
         f"{count(len(found['parties']), 'party', 'parties')}, coordinated by {found['coordinator']}"
     )
+    say(
+        f"roles        aggregates: {', '.join(found['aggregators'])}; opens: {', '.join(found['keyholders'])}"
+    )
     if rounds:
         show_table(_COLUMNS, [_row(each) for each in rounds[-SHOWN_ROUNDS:]])
     for name, points in curves(found).items():

@@ -23,9 +23,17 @@ class Confined:
 
     Args:
         root: The folder.
+
+    Raises:
+        HecliError: This system opens nothing by its folder, so links could not be avoided.
     """
 
     def __init__(self, root: str) -> None:
+        if os.open not in os.supports_dir_fd:
+            raise HecliError(
+                "a folder that others write to cannot be used safely on this system",
+                "use Linux or macOS, or the Linux subsystem of Windows",
+            )
         self._root = root
 
     @contextmanager

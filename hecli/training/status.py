@@ -52,6 +52,8 @@ def read_status(shared: Store, terms: Terms, ledger: Ledger, now: datetime) -> d
         "digest": terms.digest.hex(),
         "coordinator": training.roster.coordinator,
         "parties": list(training.roster.parties),
+        "aggregators": list(training.roster.aggregators),
+        "keyholders": list(training.roster.keyholders),
         "rounds_done": len({each["round"] for each in done}),
         "rounds_planned": training.rounds,
         "over": over,
