@@ -173,7 +173,7 @@ def verify(folder: str, files: str | None, head: str | None, console: Console) -
         founder = found.links[0].signer
         say(f"{shown(folder)}: {count(len(found.links), 'entry', 'entries')}, one chain{about}")
         say(f"founded by   {founder.fingerprint} {founder.name}")
-        say(f"head         {found.last.head}")
+        say(f"head {found.last.head}")
     return _problems(problems)
 
 

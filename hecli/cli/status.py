@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from hecli.cli import options
-from hecli.cli.console import count_bytes, say, show_error, show_table
+from hecli.cli.console import count_bytes, say, show_error, show_list
 from hecli.cli.files import open_output
 from hecli.errors import HecliError
 from hecli.formats.text import count, duration, percent
@@ -23,6 +24,9 @@ from hecli.training.status import curves, read_status
 
 BARS = "▁▂▃▄▅▆▇█"
 SHOWN_ROUNDS = 10
+SHOWN_METRICS = 3
+FLAT = 0.001
+"""Values that differ by less than this share are shown as one height: rounding is no curve."""
 WIDEST = 40
 PAUSE = 1.0
 
@@ -82,9 +86,12 @@ def _show(found: dict[str, Any], folder: str, ledger: Ledger) -> None:
         f"roles        aggregates: {', '.join(found['aggregators'])}; opens: {', '.join(found['keyholders'])}"
     )
     if rounds:
-        show_table(_COLUMNS, [_row(each) for each in rounds[-SHOWN_ROUNDS:]])
+        columns, cells = _table(found, rounds[-SHOWN_ROUNDS:])
+        metrics = columns[len(_COLUMNS) :]
+        show_list(columns, cells, dropped="applied", cut=metrics or ["update"])
+    width = max([12, *(len(name) for name in curves(found))])
     for name, points in curves(found).items():
-        say(f"{name:<12} {_line([value for _, value in points])}")
+        say(f"{name:<{width}} {_line([value for _, value in points])}")
     last = rounds[-1] if rounds else None
     if last and last["missing"] and last["closed"]:
         say(f"without      {', '.join(last['missing'])} in round {last['round']}")
@@ -95,13 +102,20 @@ def _show(found: dict[str, Any], folder: str, ledger: Ledger) -> None:
     else:
         say(f"awaited      {_awaited(found['awaited'])}")
     say(f"checks       {_checks(found, ledger)}")
-    say(f"head         {found['head']}")
+    say(f"head {found['head']}")
 
 
-_COLUMNS = ["round", "parties", "update", "collect", "open", "clipped", "applied", "metrics"]
+_COLUMNS = ["round", "parties", "update", "collect", "open", "clipped", "applied"]
 
 
-def _row(each: dict[str, Any]) -> list[str]:
+def _table(found: dict[str, Any], rounds: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """The columns and rows of rounds; of many metrics only the first ones, the others are in --csv."""
+    metrics = sorted(curves(found))[:SHOWN_METRICS]
+    columns = [*_COLUMNS, *(f"({name})" if name in _COLUMNS else name for name in metrics)]
+    return columns, [_row(each, metrics) for each in rounds]
+
+
+def _row(each: dict[str, Any], metrics: Sequence[str]) -> list[str]:
     seconds = each["seconds"]
     share = each["clipped_share"]
     again = f" ({each['attempt']})" if each["attempt"] > 1 else ""
@@ -113,7 +127,7 @@ def _row(each: dict[str, Any]) -> list[str]:
         "" if seconds["open"] is None else duration(seconds["open"]),
         "" if share is None else percent(share),
         str(len(each["applied"])) if each["applied"] else "",
-        " ".join(f"{name} {value:.3g}" for name, value in each["metrics"].items()),
+        *(f"{each['metrics'][name]:.4g}" if name in each["metrics"] else "" for name in metrics),
     ]
 
 
@@ -121,7 +135,9 @@ def _line(values: list[float]) -> str:
     """A curve of small bars, with the first and the last value beside it."""
     shown = values if len(values) <= WIDEST else [values[at * len(values) // WIDEST] for at in range(WIDEST)]
     low, high = min(values), max(values)
-    span = (high - low) or 1.0
+    if high - low <= FLAT * max(abs(low), abs(high)):
+        return f"{values[0]:.4g} {BARS[3] * len(shown)} {values[-1]:.4g}"
+    span = high - low
     bars = "".join(BARS[min(7, int(8 * (value - low) / span))] for value in shown)
     return f"{values[0]:.4g} {bars} {values[-1]:.4g}"
 
@@ -192,10 +208,11 @@ def _write_page(found: dict[str, Any], path: str, *, force: bool) -> None:
         chart.add(name, [value for _, value in points])
         charts.append(chart.render(is_unicode=True))
     title = escape(f"{found['training']}: round {found['rounds_done']} of {found['rounds_planned']}")
-    rows = "".join(f"<tr>{_cells(_row(each), 'td')}</tr>" for each in found["rounds"])
+    columns, table = _table(found, found["rounds"])
+    rows = "".join(f"<tr>{_cells(each, 'td')}</tr>" for each in table)
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f"<h1>{title}</h1>{''.join(charts)}<table><tr>{_cells(_COLUMNS, 'th')}</tr>{rows}</table>"
+        f"<h1>{title}</h1>{''.join(charts)}<table><tr>{_cells(columns, 'th')}</tr>{rows}</table>"
         f"<p>{escape(found['head'])}</p></html>\n"
     )
     with open_output(path, force=force) as out:
