@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import shlex
 import shutil
 import time
 from datetime import timedelta
@@ -21,6 +22,7 @@ from hecli.plan.costs import error_bound
 from hecli.plan.files import read_plan
 from hecli.storage.confined import Confined
 from hecli.training import running
+from hecli.training.commands import words_of
 from hecli.training.history import read_history
 from hecli.training.joining import read_terms
 from hecli.training.metrics import tensor_name
@@ -513,6 +515,14 @@ def test_a_training_command_that_fails_skips_the_round_and_says_so(tmp_path, com
     assert all(isinstance(each, Over) for each in ended.values())
     assert not scene.file("party-2", ".enc").exists()
     same_everywhere(scene)
+
+
+@pytest.mark.parametrize("word", ["", "x = 1; " * 100], ids=["empty", "a long script"])
+def test_a_word_of_a_command_that_names_no_file_stays(tmp_path, monkeypatch, word):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").touch()
+    found = words_of(shlex.join(["python", "-c", word, "train.py"]))
+    assert found == ["python", "-c", word, str(tmp_path / "train.py")]
 
 
 def test_what_a_training_command_is_told_and_not_told(tmp_path, monkeypatch):
