@@ -229,7 +229,9 @@ def test_a_target_ends_it_and_the_best_model_is_the_one_that_was_measured(tmp_pa
 def test_no_improvement_ends_it(tmp_path):
     scene, ended = _with_losses(tmp_path, [5, 2, 3, 2, 4, 1], Goal("loss", False, None, 2))
     assert {each.why for each in ended.values()} == {"loss did not get better in 2 rounds"}
-    assert len(_status(scene)["rounds"]) == 4
+    status = _status(scene)
+    assert len(status["rounds"]) == 4
+    assert (status["over"], status["awaited"]) == ("loss did not get better in 2 rounds", None)
     best, before = scene.model("party-1", "best"), scene.model("party-1", 1)
     assert all(np.array_equal(best[name], before[name]) for name in MODEL)
 
@@ -240,6 +242,23 @@ def test_a_model_that_does_not_move_ends_it(tmp_path):
     ended = scene.run(scene.all())
     why = "the model after round 2 is the one after round 1 again, to the bit"
     assert set(ended.values()) == {Over(why, failed=False)}
+    assert (_status(scene)["over"], _status(scene)["awaited"]) == (why, None)
+
+
+def test_status_waits_for_those_who_have_not_applied_the_last_sum(tmp_path):
+    scene = Scene(
+        tmp_path, rounds=9, metrics=(Metric("loss", 10.0),), goal=Goal("loss", False, 5.0, 0), **QUICK
+    )
+    for name in scene.parties:
+        scene.give(name, MODEL, metrics={"loss": 1.0})
+    coordinator, *parties = scene.all()
+    scene.run([coordinator, *parties], until=lambda it: (it.folder(1) / "round.sum").exists())
+    scene.run([coordinator])
+    status = _status(scene)
+    assert (status["over"], status["awaited"]["what"]) == (None, "the model")
+    assert status["awaited"]["names"] == scene.parties
+    scene.run(parties)
+    assert (_status(scene)["over"], _status(scene)["awaited"]) == ("loss reached 1", None)
 
 
 def test_the_coordinator_ends_it(tmp_path):

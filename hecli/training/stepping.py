@@ -115,7 +115,7 @@ def step(session: Session) -> Outcome:
     if history.ended is not None:
         entry = history.ended.entry
         return Over(f"{entry.text or 'the coordinator ended it'} ({entry.party})", entry.event == "failed")
-    if (why := stop_reason(session, applied)) is not None:
+    if (why := stop_reason(session.training, applied)) is not None:
         if session.coordinates:
             _tidy(session, history)
         return Over(why, failed=False)
