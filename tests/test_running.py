@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 
 from hecli.rounds.verify_aggregate import check_recomputed
-from hecli.training import opening, running
+from hecli.training import opening, running, stepping
 from hecli.training.stepping import Awaits, Over, step
 from tests.trainings import COORDINATOR, Scene
 
@@ -98,3 +98,21 @@ def test_a_head_that_a_power_cut_emptied_is_none(tmp_path):
     (session.own.root / "head").write_bytes(b"")
     assert session.own.head is None
     assert isinstance(step(scene.session("party-1")), Awaits)
+
+
+def test_two_who_aggregate_at_once_leave_each_others_aggregate_there(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, parties=2, key=None, masks=0, rounds=1, aggregators=[COORDINATOR, "party-1"])
+    late = {COORDINATOR, "party-1"}
+
+    def seen_too_late(session, found):
+        """Each looks before the other's is there."""
+        if session.name in late:
+            late.remove(session.name)
+            return False
+        return opening.is_aggregated(session, found)
+
+    monkeypatch.setattr(stepping, "is_aggregated", seen_too_late)
+    ended = scene.run(scene.all())
+    assert all(isinstance(each, Over) for each in ended.values())
+    made = [line for lines in scene.said.values() for line in lines if "aggregated" in line]
+    assert made == ["round 1: aggregated 2 updates"] * 2
