@@ -486,6 +486,52 @@ def test_what_is_damaged_is_put_back_by_its_maker(tmp_path, what, damage):
     same_everywhere(scene)
 
 
+@pytest.mark.parametrize("opened", [False, True], ids=["an open round", "an opened one"])
+def test_the_coordinator_puts_a_plan_back_for_which_the_others_wait(tmp_path, opened):
+    """Also where its entry is merely copied before it, as by a synchronised drive."""
+    scene = Scene(tmp_path, parties=3, rounds=1, deadline=600)
+    there = [scene.session(name) for name in (COORDINATOR, "party-1", "party-2")]
+    scene.run(there)
+    if opened:
+        later(scene, COORDINATOR, 1, 601)
+        scene.run(there, until=lambda it: (it.folder(1) / "round.sum").exists())
+    (scene.folder(1) / "round.plan").unlink()
+    last = scene.session("party-3")
+    assert step(last) == Awaits("the plan", (COORDINATOR,), 1)
+    step(there[0])
+    ended = scene.run([*there, last])
+    assert all(isinstance(each, Over) for each in ended.values())
+    same_everywhere(scene)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "suffix"),
+    [
+        ("a key", ".plan"),
+        ("a key", ".agg"),
+        ("a key", ".enc"),
+        ("a key", ".sum"),
+        ("masks with dropouts", ".enroll"),
+        ("masks with dropouts", ".ans"),
+        ("shares", ".part"),
+    ],
+)
+def test_whoever_is_behind_gets_back_what_the_others_have_done_with(tmp_path, scheme, suffix):
+    scene = Scene(tmp_path, rounds=2, deadline=600, **SCHEMES[scheme])
+    *others, last = scene.all()
+    scene.run([*others, last], until=lambda it: (it.folder(1) / "round.sum").exists())
+    scene.run(others, until=lambda it: (it.folder(2) / "round.plan").exists())
+    scene.run(others)
+    gone = list(scene.folder(1).glob(f"*{suffix}"))
+    for each in gone:
+        each.unlink()
+    assert gone
+    scene.run(others)
+    ended = scene.run([*others, last])
+    assert all(isinstance(each, Over) for each in ended.values())
+    same_everywhere(scene)
+
+
 # Training commands that fail.
 
 

@@ -25,10 +25,11 @@ from hecli.training.opening import (
     make_partial,
     open_round,
     partials_of,
+    recorded,
     spoiled_in,
 )
-from hecli.training.planning import make_plan, plan_of
-from hecli.training.session import SUM_FILE, Session, digest_in, plan_key
+from hecli.training.planning import has_plan, make_plan, plan_of, put_plan_back
+from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, plan_key
 
 LARGE = (".enc", ".agg", ".part", ".ans", ".enroll", ".sum")
 """The suffixes of what is removed of old rounds."""
@@ -106,7 +107,7 @@ def step(session: Session) -> Outcome:
     number = len(applied) + 1
     if applied:
         _compare(session, history, applied)
-        _put_back(session, history.of(len(applied)))
+    _restore(session, history)
     found = history.of(number)
     if found is not None and found.opened:
         return _apply(session, applied, found)
@@ -132,7 +133,11 @@ def _in_round(session: Session, history: History, applied: Sequence[dict[str, An
     """What there is to do in a round that is going on."""
     # The others wait for entries alone.
     session.watched = found.folder if session.may("aggregate") or session.may("sum") else ""
+    if not has_plan(session, found):
+        return _lacks_plan(session, found)
     plan = plan_of(session, applied, found)
+    if session.coordinates:
+        put_plan_back(session, found)
     first = enrolling(session, found, plan)
     enrolled = None
     if first is not None:
@@ -159,6 +164,11 @@ def _in_round(session: Session, history: History, applied: Sequence[dict[str, An
         return _in_closed(session, closed)
     except HecliError as error:
         return _damaged(session, closed, error)
+
+
+def _lacks_plan(session: Session, found: Round) -> Awaits:
+    """Wait for the plan of a round: where files are copied one by one, its entry can be there before it."""
+    return Awaits("the plan", (session.training.roster.coordinator,), found.number)
 
 
 def _contribution(session: Session, history: History, current: Current) -> Did | None:
@@ -237,6 +247,8 @@ def _makers(session: Session, kind: str) -> tuple[str, ...]:
 
 
 def _apply(session: Session, applied: Sequence[dict[str, Any]], found: Round) -> Outcome:
+    if not has_plan(session, found):
+        return _lacks_plan(session, found)
     plan = plan_of(session, applied, found)
     first = enrolling(session, found, plan)
     enrolled = None if first is None else fixed_by(session, found, first)
@@ -275,13 +287,38 @@ def _sum_is_there(session: Session, found: Closed, opened: Link) -> bool:
     return session.digest_of(found.round, SUM_FILE) == dict(opened.entry.files).get(SUM_FILE)
 
 
-def _put_back(session: Session, round_: Round | None) -> bool:
+def _restore(session: Session, history: History) -> None:
+    """Put back one's own files of the first round that each of those who are behind has to apply."""
+    opened = [each for each in history.rounds if each.opened]
+    behind = {}
+    for card in session.training.roster.members:
+        if first := next((each for each in opened if card.name not in each.applied), None):
+            behind[first.folder] = first
+    for each in behind.values():
+        _put_back(session, each)
+        _put_files_back(session, each)
+
+
+def _put_files_back(session: Session, round_: Round) -> None:
+    """Put one's own files of a round into the folder, the sum apart, where they are not as they were made."""
+    made = {each: session.file(session.name, each) for each in (".enroll", ".enc", ".ans", ".part")}
+    if session.coordinates:
+        put_plan_back(session, round_)
+    if session.digest_of(round_, AGGREGATE_FILE) not in recorded(round_.aggregated, AGGREGATE_FILE):
+        made[".agg"] = AGGREGATE_FILE
+    counting = {each for link in (*round_.enrolled, *round_.closed) for each in link.entry.files}
+    for suffix, name in made.items():
+        kept = session.own.path(round_.number, f"{round_.digest.hex()[:16]}{suffix}")
+        if not kept.exists() or session.in_place(round_, name, kept):
+            continue
+        # An update that came too late is not in the round.
+        if suffix not in (".enroll", ".enc") or (name, digest_in(kept)) in counting:
+            session.publish(round_, name, kept)
+
+
+def _put_back(session: Session, round_: Round) -> bool:
     """Put one's own sum into the folder, if it is the one that counts and is needed; say whether it is."""
-    if (
-        round_ is None
-        or not session.may("sum")
-        or len(round_.applied) == len(session.training.roster.members)
-    ):
+    if not session.may("sum") or len(round_.applied) == len(session.training.roster.members):
         return False
     kept = session.own.path(round_.number, f"{round_.digest.hex()[:16]}.sum")
     if not kept.exists() or digest_in(kept) != dict(round_.opened[0].entry.files).get(SUM_FILE):
