@@ -532,6 +532,27 @@ def test_whoever_is_behind_gets_back_what_the_others_have_done_with(tmp_path, sc
     same_everywhere(scene)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "suffix", "what"),
+    [("masks with dropouts", ".ans", "answers"), ("shares", ".part", "partials")],
+)
+def test_nobody_is_blamed_where_answers_or_partials_are_taken_away(tmp_path, scheme, suffix, what):
+    scene = Scene(tmp_path, rounds=1, **SCHEMES[scheme])
+    everybody = scene.all()
+    scene.run(everybody, until=lambda it: (it.folder(1) / "round.sum").exists())
+    for name in scene.parties:
+        scene.file(name, suffix).rename(tmp_path / name)
+    # Its own it puts back itself.
+    *others, last = scene.parties
+    assert step(everybody[-1]) == Awaits(what, tuple(others), 1)
+    scene.file(last, suffix).unlink()
+    for name in scene.parties:
+        (tmp_path / name).rename(scene.file(name, suffix))
+    ended = scene.run(everybody)
+    assert all(isinstance(each, Over) for each in ended.values())
+    assert not any(link.entry.event == "refused" for link in scene.session(COORDINATOR).ledger.links)
+
+
 # Training commands that fail.
 
 

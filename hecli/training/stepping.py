@@ -215,14 +215,23 @@ def _in_closed(session: Session, found: Closed) -> Outcome:
     holds = sharing is not None and session.may("partial") and session.secrets.share is not None
     if holds and not _is_there(session, found, ".part"):
         return Did(make_partial(session, found))
+    if (lacking := _lacking(session, found)) is not None:
+        return lacking
+    if session.may("sum") and (sharing is None or combines(session, found)):
+        return Did(open_round(session, found))
+    return Awaits("the sum", _makers(session, "sum"), number)
+
+
+def _lacking(session: Session, found: Closed) -> Awaits | None:
+    """Wait for answers or partials, where too few are there to open a round, or to open it again."""
+    number, needed, sharing = found.round.number, answers_needed(found), found.plan.scheme.sharing
     if needed and len(answered := answers_of(session, found)) < needed:
+        enrolled = {} if found.enrolled is None else listed_in(session, found.enrolled, ".enroll")
         return Awaits("answers", tuple(name for name in enrolled if name not in answered), number)
     if sharing is not None and len(made := partials_of(session, found)) < sharing.threshold:
         makers = _makers(session, "partial")
         return Awaits("partials", tuple(name for name in makers if name not in made), number)
-    if session.may("sum") and (sharing is None or combines(session, found)):
-        return Did(open_round(session, found))
-    return Awaits("the sum", _makers(session, "sum"), number)
+    return None
 
 
 def _is_there(session: Session, found: Closed, suffix: str) -> bool:
@@ -260,6 +269,9 @@ def _apply(session: Session, applied: Sequence[dict[str, Any]], found: Round) ->
         try:
             return Did(apply_round(session, closed, found.opened[0]))
         except RefusedError as error:
+            # Whoever opened it had enough of them: these were taken away since.
+            if (lacking := _lacking(session, closed)) is not None:
+                return lacking
             refuse(session, closed, error)
             raise
         except HecliError as error:
