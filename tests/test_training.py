@@ -978,6 +978,10 @@ def test_what_cannot_be_begun(tmp_path):
     scene = Scene(tmp_path, **QUICK)
     with pytest.raises(RefusedError, match="there is a training in this folder already"):
         scene.begin(MODEL, 0, {})
+    for file in ("training.hecli", "key.pub"):
+        (scene.shared / file).unlink(missing_ok=True)
+        with pytest.raises(RefusedError, match="begun in this folder, and not to the end: model"):
+            scene.begin(MODEL, 0, {})
     bad = {tensor_name("loss"): np.zeros(2), **MODEL}
     for changes, says in (
         ({"model": bad}, "no tensor may be named hecli.metric.loss"),
