@@ -1002,6 +1002,19 @@ def test_what_cannot_be_begun(tmp_path):
         assert not (scene.shared / "training.hecli").exists()
 
 
+def test_a_beginning_that_fails_leaves_no_identities(place, fails, ok):
+    np.savez("model.npz", **MODEL)
+    people = ("--make-identities", "people", "--parties", 2)
+    fails(
+        "start", "trial", "--model", "other.npz", *people, says="cannot read other.npz", hint="check the path"
+    )
+    assert not (place / "people").exists()
+    assert not (place / "trial").exists()
+    rule = ("--rule", "replace", "--lr", 0.5)
+    fails("start", "trial", "--model", "model.npz", *people, *rule, says="--lr is for the rules", status=2)
+    ok("start", "trial", "--model", "model.npz", *people)
+
+
 def test_a_system_without_folders_to_hold_on_to_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "supports_dir_fd", set())
     with pytest.raises(HecliError, match="cannot be used safely on this system"):
