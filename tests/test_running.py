@@ -4,8 +4,11 @@ import os
 import time
 from contextlib import suppress
 
+import pytest
+
 from hecli.rounds.verify_aggregate import check_recomputed
 from hecli.training import opening, running, stepping
+from hecli.training.session import placeless
 from hecli.training.stepping import Awaits, Over, step
 from tests.trainings import COORDINATOR, Scene
 
@@ -116,3 +119,14 @@ def test_two_who_aggregate_at_once_leave_each_others_aggregate_there(tmp_path, m
     assert all(isinstance(each, Over) for each in ended.values())
     made = [line for lines in scene.said.values() for line in lines if "aggregated" in line]
     assert made == ["round 1: aggregated 2 updates"] * 2
+
+
+@pytest.mark.parametrize("place", ["shared", "/srv/shared", "/srv/by anna/shared"])
+def test_what_others_read_has_no_place_in_it(tmp_path, place):
+    scene = Scene(tmp_path / "a b", parties=2, key=None, masks=0, rounds=1)
+    scene.run(scene.all())
+    session = scene.session("party-1")
+    own = session.own.root / "round-0001" / "round.sum"
+    text = f"{own}: is not what {place}/round-0001/round.agg holds"
+    said = placeless(session, session.look().rounds[0], text)
+    assert said == "round-0001/round.sum: is not what round-0001/round.agg holds"

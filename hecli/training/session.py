@@ -394,7 +394,8 @@ def placeless(session: Session, round_: Round, text: str) -> str:
         It, with paths that begin in the folders.
     """
     text = text.replace(f"{session.own.root}/", "")
-    return re.sub(rf"\S*/(?={re.escape(round_.folder)}/)", "", text)
+    # A whole path may have spaces in it.
+    return re.sub(rf"((?<!\S)/.*?/|\S*/)(?={re.escape(round_.folder)}/)", "", text)
 
 
 def plan_key(plan: Plan) -> str:
