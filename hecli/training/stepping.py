@@ -9,6 +9,7 @@ from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
 from hecli.formats.text import duration
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
+from hecli.rounds.opening import UnsoundError
 from hecli.training.applying import apply_round, others_differ, record_applied, refuse, stop_reason
 from hecli.training.closing import Stage, close, enrolling, fixed_by, listed_in, missing_in, updating
 from hecli.training.contributing import contribute, elsewhere, enroll, handed_in, is_mine, kept_enrollment
@@ -218,20 +219,41 @@ def _in_closed(session: Session, found: Closed) -> Outcome:
     if (lacking := _lacking(session, found)) is not None:
         return lacking
     if session.may("sum") and (sharing is None or combines(session, found)):
-        return Did(open_round(session, found))
+        return _open(session, found)
     return Awaits("the sum", _makers(session, "sum"), number)
 
 
-def _lacking(session: Session, found: Closed) -> Awaits | None:
-    """Wait for answers or partials, where too few are there to open a round, or to open it again."""
+def _lacking(session: Session, found: Closed, *, everybody: bool = False) -> Awaits | None:
+    """Wait for answers or partials: where too few are there to open a round, or not those of everybody."""
     number, needed, sharing = found.round.number, answers_needed(found), found.plan.scheme.sharing
-    if needed and len(answered := answers_of(session, found)) < needed:
-        enrolled = {} if found.enrolled is None else listed_in(session, found.enrolled, ".enroll")
-        return Awaits("answers", tuple(name for name in enrolled if name not in answered), number)
-    if sharing is not None and len(made := partials_of(session, found)) < sharing.threshold:
-        makers = _makers(session, "partial")
-        return Awaits("partials", tuple(name for name in makers if name not in made), number)
+    if needed:
+        enrolled = [] if found.enrolled is None else sorted(listed_in(session, found.enrolled, ".enroll"))
+        answered = answers_of(session, found)
+        if len(answered) < (len(enrolled) if everybody else needed):
+            return Awaits("answers", tuple(name for name in enrolled if name not in answered), number)
+    if sharing is not None:
+        makers, made = _makers(session, "partial"), partials_of(session, found)
+        if len(made) < (len(makers) if everybody else sharing.threshold):
+            return Awaits("partials", tuple(name for name in makers if name not in made), number)
     return None
+
+
+def _open(session: Session, found: Closed) -> Outcome:
+    """Open a round; where an answer or a partial does not hold, wait for those of the others."""
+    others = _lacking(session, found, everybody=True)
+    there = answers_of(session, found), partials_of(session, found)
+    if others is not None and session.refuted.get(found.plan.digest) == there:
+        return others
+    try:
+        return Did(open_round(session, found))
+    except UnsoundError:
+        raise
+    except FormatError as error:
+        if others is None or spoiled_in(session, found):
+            raise
+        session.note(f"round {found.round.number}: {error.message}")
+        session.refuted[found.plan.digest] = there
+        return others
 
 
 def _is_there(session: Session, found: Closed, suffix: str) -> bool:

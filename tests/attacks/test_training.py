@@ -1094,3 +1094,27 @@ def test_a_party_s_passphrase_reaches_its_command(tmp_path, monkeypatch):
     log = next((scene.people / "party-1.run" / "log").iterdir()).read_text()
     assert "HECLI_MODEL" in log
     assert "secret" not in log
+
+
+def test_a_party_s_false_answer_ends_nobody_s_run(tmp_path):
+    """Whoever opens waits for another one, where without the false one too few hold."""
+    scene = handed_in(tmp_path, 4, key=None, masks=1, rounds=1)
+    coordinator, *parties = scene.all()
+    scene.run([coordinator], until=lambda _: bool(events(scene, "aggregate")))
+    liar, *honest, last = parties
+    step(liar)
+    file = scene.file(liar.name, ".ans")
+    answer = io.BytesIO(file.read_bytes())
+    header = open_reader(answer).header
+    lies = {"self_shares": [[owner, bytes(66)] for owner, _ in header["self_shares"]]}
+    answer.seek(0)
+    sign = signer(scene.identities[liar.name], "answer", plan_in(scene).digest)
+    file.write_bytes(rewritten(answer, header=header | lies, sign=sign).getvalue())
+    for each in honest:
+        step(each)
+    for _ in range(2):
+        assert steps(coordinator) == Awaits("answers", (last.name,), 1)
+    said = scene.said[COORDINATOR]
+    assert len([line for line in said if "is not the one that was dealt" in line]) == 1
+    step(last)
+    assert isinstance(steps(coordinator), Over)
