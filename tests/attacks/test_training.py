@@ -173,6 +173,26 @@ def test_a_folder_is_exchanged_for_a_link_in_the_moment_of_writing(tmp_path, mon
     assert (tmp_path / "moved" / "x").read_bytes() == b"x"
 
 
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("what", ["fifo", "link", "device"])
+def test_a_folder_has_no_file_there_in_the_moment_of_writing(tmp_path, monkeypatch, what, replace):
+    """Nothing waits for a pipe, or writes to where a link leads, whenever it was put there."""
+    shared, outside = Confined(str(tmp_path / "shared")), tmp_path / "outside"
+    (tmp_path / "shared").mkdir()
+    os.mkfifo(outside)
+    original = LocalStore.create
+
+    def planted(*arguments, **options):
+        plant(tmp_path / "shared" / "x", what, outside)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(LocalStore, "create", planted)
+    with alarm(), suppress(HecliError), shared.create("x", replace=replace) as out:
+        out.write(b"x")
+    assert stat.S_ISFIFO(outside.stat().st_mode)
+    assert (tmp_path / "shared" / "x").is_file() == replace
+
+
 def test_an_error_names_the_folder_that_somebody_knows(tmp_path):
     (tmp_path / "x").mkdir()
     with pytest.raises(HecliError) as error, Confined(str(tmp_path)).create("x", replace=True):
