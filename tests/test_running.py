@@ -6,9 +6,10 @@ from contextlib import suppress
 
 import pytest
 
+from hecli.errors import RefusedError
 from hecli.rounds.verify_aggregate import check_recomputed
 from hecli.training import opening, running, stepping
-from hecli.training.session import placeless
+from hecli.training.session import Session, placeless
 from hecli.training.stepping import Awaits, Over, step
 from tests.trainings import COORDINATOR, Scene
 
@@ -130,3 +131,22 @@ def test_what_others_read_has_no_place_in_it(tmp_path, place):
     text = f"{own}: is not what {place}/round-0001/round.agg holds"
     said = placeless(session, session.look().rounds[0], text)
     assert said == "round-0001/round.sum: is not what round-0001/round.agg holds"
+
+
+def test_a_round_that_is_closed_in_the_moment_of_abandoning_is_not_abandoned(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, parties=2, key=None, masks=0, rounds=1)
+    coordinator, *parties = scene.all()
+    step(coordinator)
+    scene.run(parties)
+    other, look = scene.session(COORDINATOR), Session.look
+
+    def looked(session):
+        history = look(session)
+        step(coordinator)
+        return history
+
+    with monkeypatch.context() as patch, pytest.raises(RefusedError, match="was closed just before"):
+        patch.setattr(other, "look", lambda: looked(other))
+        running.abandon(other, "too few")
+    ended = scene.run([coordinator, *parties])
+    assert all(isinstance(each, Over) for each in ended.values())
