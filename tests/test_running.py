@@ -4,8 +4,12 @@ import os
 import time
 from contextlib import suppress
 
+import pytest
+
+from hecli.errors import RefusedError
 from hecli.rounds.verify_aggregate import check_recomputed
-from hecli.training import opening, running
+from hecli.training import opening, running, stepping
+from hecli.training.session import Session, placeless
 from hecli.training.stepping import Awaits, Over, step
 from tests.trainings import COORDINATOR, Scene
 
@@ -98,3 +102,51 @@ def test_a_head_that_a_power_cut_emptied_is_none(tmp_path):
     (session.own.root / "head").write_bytes(b"")
     assert session.own.head is None
     assert isinstance(step(scene.session("party-1")), Awaits)
+
+
+def test_two_who_aggregate_at_once_leave_each_others_aggregate_there(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, parties=2, key=None, masks=0, rounds=1, aggregators=[COORDINATOR, "party-1"])
+    late = {COORDINATOR, "party-1"}
+
+    def seen_too_late(session, found):
+        """Each looks before the other's is there."""
+        if session.name in late:
+            late.remove(session.name)
+            return False
+        return opening.is_aggregated(session, found)
+
+    monkeypatch.setattr(stepping, "is_aggregated", seen_too_late)
+    ended = scene.run(scene.all())
+    assert all(isinstance(each, Over) for each in ended.values())
+    made = [line for lines in scene.said.values() for line in lines if "aggregated" in line]
+    assert made == ["round 1: aggregated 2 updates"] * 2
+
+
+@pytest.mark.parametrize("place", ["shared", "/srv/shared", "/srv/by anna/shared"])
+def test_what_others_read_has_no_place_in_it(tmp_path, place):
+    scene = Scene(tmp_path / "a b", parties=2, key=None, masks=0, rounds=1)
+    scene.run(scene.all())
+    session = scene.session("party-1")
+    own = session.own.root / "round-0001" / "round.sum"
+    text = f"{own}: is not what {place}/round-0001/round.agg holds"
+    said = placeless(session, session.look().rounds[0], text)
+    assert said == "round-0001/round.sum: is not what round-0001/round.agg holds"
+
+
+def test_a_round_that_is_closed_in_the_moment_of_abandoning_is_not_abandoned(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, parties=2, key=None, masks=0, rounds=1)
+    coordinator, *parties = scene.all()
+    step(coordinator)
+    scene.run(parties)
+    other, look = scene.session(COORDINATOR), Session.look
+
+    def looked(session):
+        history = look(session)
+        step(coordinator)
+        return history
+
+    with monkeypatch.context() as patch, pytest.raises(RefusedError, match="was closed just before"):
+        patch.setattr(other, "look", lambda: looked(other))
+        running.abandon(other, "too few")
+    ended = scene.run([coordinator, *parties])
+    assert all(isinstance(each, Over) for each in ended.values())

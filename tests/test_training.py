@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import shlex
 import shutil
 import time
 from datetime import timedelta
@@ -21,6 +22,7 @@ from hecli.plan.costs import error_bound
 from hecli.plan.files import read_plan
 from hecli.storage.confined import Confined
 from hecli.training import running
+from hecli.training.commands import words_of
 from hecli.training.history import read_history
 from hecli.training.joining import read_terms
 from hecli.training.metrics import tensor_name
@@ -227,7 +229,9 @@ def test_a_target_ends_it_and_the_best_model_is_the_one_that_was_measured(tmp_pa
 def test_no_improvement_ends_it(tmp_path):
     scene, ended = _with_losses(tmp_path, [5, 2, 3, 2, 4, 1], Goal("loss", False, None, 2))
     assert {each.why for each in ended.values()} == {"loss did not get better in 2 rounds"}
-    assert len(_status(scene)["rounds"]) == 4
+    status = _status(scene)
+    assert len(status["rounds"]) == 4
+    assert (status["over"], status["awaited"]) == ("loss did not get better in 2 rounds", None)
     best, before = scene.model("party-1", "best"), scene.model("party-1", 1)
     assert all(np.array_equal(best[name], before[name]) for name in MODEL)
 
@@ -238,6 +242,23 @@ def test_a_model_that_does_not_move_ends_it(tmp_path):
     ended = scene.run(scene.all())
     why = "the model after round 2 is the one after round 1 again, to the bit"
     assert set(ended.values()) == {Over(why, failed=False)}
+    assert (_status(scene)["over"], _status(scene)["awaited"]) == (why, None)
+
+
+def test_status_waits_for_those_who_have_not_applied_the_last_sum(tmp_path):
+    scene = Scene(
+        tmp_path, rounds=9, metrics=(Metric("loss", 10.0),), goal=Goal("loss", False, 5.0, 0), **QUICK
+    )
+    for name in scene.parties:
+        scene.give(name, MODEL, metrics={"loss": 1.0})
+    coordinator, *parties = scene.all()
+    scene.run([coordinator, *parties], until=lambda it: (it.folder(1) / "round.sum").exists())
+    scene.run([coordinator])
+    status = _status(scene)
+    assert (status["over"], status["awaited"]["what"]) == (None, "the model")
+    assert status["awaited"]["names"] == scene.parties
+    scene.run(parties)
+    assert (_status(scene)["over"], _status(scene)["awaited"]) == ("loss reached 1", None)
 
 
 def test_the_coordinator_ends_it(tmp_path):
@@ -465,6 +486,73 @@ def test_what_is_damaged_is_put_back_by_its_maker(tmp_path, what, damage):
     same_everywhere(scene)
 
 
+@pytest.mark.parametrize("opened", [False, True], ids=["an open round", "an opened one"])
+def test_the_coordinator_puts_a_plan_back_for_which_the_others_wait(tmp_path, opened):
+    """Also where its entry is merely copied before it, as by a synchronised drive."""
+    scene = Scene(tmp_path, parties=3, rounds=1, deadline=600)
+    there = [scene.session(name) for name in (COORDINATOR, "party-1", "party-2")]
+    scene.run(there)
+    if opened:
+        later(scene, COORDINATOR, 1, 601)
+        scene.run(there, until=lambda it: (it.folder(1) / "round.sum").exists())
+    (scene.folder(1) / "round.plan").unlink()
+    last = scene.session("party-3")
+    assert step(last) == Awaits("the plan", (COORDINATOR,), 1)
+    step(there[0])
+    ended = scene.run([*there, last])
+    assert all(isinstance(each, Over) for each in ended.values())
+    same_everywhere(scene)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "suffix"),
+    [
+        ("a key", ".plan"),
+        ("a key", ".agg"),
+        ("a key", ".enc"),
+        ("a key", ".sum"),
+        ("masks with dropouts", ".enroll"),
+        ("masks with dropouts", ".ans"),
+        ("shares", ".part"),
+    ],
+)
+def test_whoever_is_behind_gets_back_what_the_others_have_done_with(tmp_path, scheme, suffix):
+    scene = Scene(tmp_path, rounds=2, deadline=600, **SCHEMES[scheme])
+    *others, last = scene.all()
+    scene.run([*others, last], until=lambda it: (it.folder(1) / "round.sum").exists())
+    scene.run(others, until=lambda it: (it.folder(2) / "round.plan").exists())
+    scene.run(others)
+    gone = list(scene.folder(1).glob(f"*{suffix}"))
+    for each in gone:
+        each.unlink()
+    assert gone
+    scene.run(others)
+    ended = scene.run([*others, last])
+    assert all(isinstance(each, Over) for each in ended.values())
+    same_everywhere(scene)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "suffix", "what"),
+    [("masks with dropouts", ".ans", "answers"), ("shares", ".part", "partials")],
+)
+def test_nobody_is_blamed_where_answers_or_partials_are_taken_away(tmp_path, scheme, suffix, what):
+    scene = Scene(tmp_path, rounds=1, **SCHEMES[scheme])
+    everybody = scene.all()
+    scene.run(everybody, until=lambda it: (it.folder(1) / "round.sum").exists())
+    for name in scene.parties:
+        scene.file(name, suffix).rename(tmp_path / name)
+    # Its own it puts back itself.
+    *others, last = scene.parties
+    assert step(everybody[-1]) == Awaits(what, tuple(others), 1)
+    scene.file(last, suffix).unlink()
+    for name in scene.parties:
+        (tmp_path / name).rename(scene.file(name, suffix))
+    ended = scene.run(everybody)
+    assert all(isinstance(each, Over) for each in ended.values())
+    assert not any(link.entry.event == "refused" for link in scene.session(COORDINATOR).ledger.links)
+
+
 # Training commands that fail.
 
 
@@ -513,6 +601,14 @@ def test_a_training_command_that_fails_skips_the_round_and_says_so(tmp_path, com
     assert all(isinstance(each, Over) for each in ended.values())
     assert not scene.file("party-2", ".enc").exists()
     same_everywhere(scene)
+
+
+@pytest.mark.parametrize("word", ["", "x = 1; " * 100], ids=["empty", "a long script"])
+def test_a_word_of_a_command_that_names_no_file_stays(tmp_path, monkeypatch, word):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").touch()
+    found = words_of(shlex.join(["python", "-c", word, "train.py"]))
+    assert found == ["python", "-c", word, str(tmp_path / "train.py")]
 
 
 def test_what_a_training_command_is_told_and_not_told(tmp_path, monkeypatch):
@@ -882,6 +978,10 @@ def test_what_cannot_be_begun(tmp_path):
     scene = Scene(tmp_path, **QUICK)
     with pytest.raises(RefusedError, match="there is a training in this folder already"):
         scene.begin(MODEL, 0, {})
+    for file in ("training.hecli", "key.pub"):
+        (scene.shared / file).unlink(missing_ok=True)
+        with pytest.raises(RefusedError, match="begun in this folder, and not to the end: model"):
+            scene.begin(MODEL, 0, {})
     bad = {tensor_name("loss"): np.zeros(2), **MODEL}
     for changes, says in (
         ({"model": bad}, "no tensor may be named hecli.metric.loss"),
@@ -900,6 +1000,19 @@ def test_what_cannot_be_begun(tmp_path):
         with pytest.raises(HecliError, match=says):
             scene.begin(model, 0, changes)
         assert not (scene.shared / "training.hecli").exists()
+
+
+def test_a_beginning_that_fails_leaves_no_identities(place, fails, ok):
+    np.savez("model.npz", **MODEL)
+    people = ("--make-identities", "people", "--parties", 2)
+    fails(
+        "start", "trial", "--model", "other.npz", *people, says="cannot read other.npz", hint="check the path"
+    )
+    assert not (place / "people").exists()
+    assert not (place / "trial").exists()
+    rule = ("--rule", "replace", "--lr", 0.5)
+    fails("start", "trial", "--model", "model.npz", *people, *rule, says="--lr is for the rules", status=2)
+    ok("start", "trial", "--model", "model.npz", *people)
 
 
 def test_a_system_without_folders_to_hold_on_to_is_refused(tmp_path, monkeypatch):

@@ -76,7 +76,8 @@ class Scene:
         coordinator = cards[COORDINATOR]
         parties = [cards[name] for name in self.parties]
         holders = parties[:5] if self.key == "dealt" else [coordinator]
-        roster = Roster.of(parties, [coordinator], holders, coordinator=coordinator)
+        aggregators = [cards[name] for name in terms.pop("aggregators", [COORDINATOR])]
+        roster = Roster.of(parties, aggregators, holders, coordinator=coordinator)
         masking = None if masks is None else hecli.Masking(masks)
         public_key = DEALT if self.key == "dealt" else PUBLIC
         scheme = hecli.Masks(masking) if self.key is None else Paillier.of(public_key, masking=masking)

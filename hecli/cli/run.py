@@ -113,7 +113,7 @@ def run(
     signer = options.require_identity(identity, console)
     shared, own = Confined(folder), Own(LOCAL, own_folder(identity))
     terms = read_terms(shared)
-    join(terms, own, signer, partial(_accept, accept, console))
+    join(terms, own, signer, partial(_accept, accept))
     secrets = _secrets(identity, key, terms.training, signer, console, again=again)
     settings = Settings(training_words, time_limit, check_words, max_step, format, again, processes(jobs))
     with own.locked():
@@ -130,7 +130,7 @@ def run(
     return _ended(session, outcome, console)
 
 
-def _accept(given: str | None, console: Console, training: Training, digest: bytes) -> bool:
+def _accept(given: str | None, training: Training, digest: bytes) -> bool:
     """Ask for the terms to be accepted, or compare the digest that was given."""
     if given is not None:
         if given.strip().lower() != digest.hex():
@@ -149,7 +149,6 @@ def _accept(given: str | None, console: Console, training: Training, digest: byt
         err=True,
     )
     say("Compare the coordinator's fingerprint, and the digest, over another channel.", err=True)
-    del console
     return click.confirm("Accept these terms?", err=True)
 
 

@@ -215,23 +215,25 @@ def start(
         raise click.UsageError(f"{counting!r} is no metric of --metric, such as --metric {counting}=10")
     if counting is None and (target is not None or patience is not None):
         raise click.UsageError("--target and --patience need --minimize or --maximize")
-    made = (
-        _make_identities(make_identities, parties, identity, console) if make_identities and parties else None
-    )
-    signer = made[0] if made else options.load_identity(identity, console)
-    if signer is None:
-        raise RefusedError("a training is signed by its coordinator", "pass --identity, your .id file")
-    cards = made[1] if made else options.load_cards(party_cards)
-    roster = _roster(cards, aggregator, keyholder, signer)
-    scheme = _scheme(key, masks=masks, dropouts=dropouts, parties=len(cards))
+    if rule == "replace":
+        options.refuse("lr", "is for the rules add and sgd: with replace the mean is the model")
+    cards = options.load_cards(party_cards)
+    scheme = _scheme(key, masks=masks, dropouts=dropouts, parties=parties or len(cards))
     goal = Goal(counting, maximize is not None, target, patience or 0) if counting else None
     with ExitStack() as stack:
         stack.enter_context(_folder(folder))
         stream = stack.enter_context(open_input(model))
         opened = open_tensors(stream, name_of(stream))
+        # Not before: after a mistyped path they would be in the way of the next try.
+        if make_identities and parties:
+            signer, cards = _make_identities(make_identities, parties, identity, console)
+        elif (given := options.load_identity(identity, console)) is not None:
+            signer = given
+        else:
+            raise RefusedError("a training is signed by its coordinator", "pass --identity, your .id file")
         terms = {
             "name": name,
-            "roster": roster,
+            "roster": _roster(cards, aggregator, keyholder, signer),
             "skipped": _skipped(skip, [spec.name for spec in opened.specs]),
             "rule": rule,
             "lr": lr,

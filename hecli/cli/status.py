@@ -154,7 +154,7 @@ def _checks(found: dict[str, Any], ledger: Ledger) -> str:
     refused = sum(len(each["refused"]) for each in found["rounds"])
     differing = sum(len(each["differing"]) for each in found["rounds"])
     if refused or differing:
-        return f"{refused} refusals, {differing} other models; see below"
+        return f"{count(refused, 'refusal')}, {count(differing, 'other model')}; see below"
     chain = f"{count(found['entries'], 'entry', 'entries')} in one chain"
     return f"{chain}; every model the same for all who applied it"
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from hecli.errors import FormatError, HecliError
-from hecli.storage.local import LOCAL, cannot
+from hecli.storage.local import FILES_ONLY, cannot
 
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 # Without O_NONBLOCK a named pipe would be waited for.
@@ -69,13 +69,13 @@ class Confined:
                     raise _no_file(target)
                 # A link goes, not what it leads to; a named pipe would be waited for.
                 self.remove(path)
-            with LOCAL.create(target, replace=replace, secret=secret, lasting=lasting) as stream:
+            with FILES_ONLY.create(target, replace=replace, secret=secret, lasting=lasting) as stream:
                 yield stream
 
     def claim(self, path: str, data: bytes) -> bool:
         """Make a small file that only one of many can make, and its folder where there is none."""
         with self._reached(path) as target:
-            return LOCAL.claim(target, data)
+            return FILES_ONLY.claim(target, data)
 
     def list(self, folder: str) -> Sequence[str]:
         """Give the names of the files in a folder; none where there is no such folder."""

@@ -16,7 +16,14 @@ from hecli.storage.store import Store
 
 
 class LocalStore:
-    """The Store of this machine's folders."""
+    """The Store of this machine's folders.
+
+    Args:
+        devices: Whether to write into a device or a named pipe that is there, as a shell does.
+    """
+
+    def __init__(self, *, devices: bool = True) -> None:
+        self._devices = devices
 
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
@@ -34,7 +41,7 @@ class LocalStore:
     ) -> Iterator[BinaryIO]:
         """Open a new file to be written, which appears whole when the block ends well."""
         check_output(path, force=replace, secret=secret)
-        if os.path.exists(path) and not os.path.isfile(path):
+        if self._devices and os.path.exists(path) and not os.path.isfile(path):
             with _device(path) as descriptor:
                 yield Sink(descriptor, path).stream
             return
@@ -103,7 +110,10 @@ class LocalStore:
 
 
 LOCAL: Store = LocalStore()
-"""The one there is."""
+"""That of one's own folders."""
+
+FILES_ONLY: Store = LocalStore(devices=False)
+"""That of folders in which others could put a pipe at any moment."""
 
 
 def open_unspooled(path: str) -> io.BufferedReader:

@@ -31,6 +31,7 @@ from hecli.training.opening import (
 )
 from hecli.training.own import APPLIED, SUM
 from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, placeless, plan_key
+from hecli.training.terms import Training
 
 MODEL = "model.tensors"
 """What an entry calls the model after a round, of which it has the digest."""
@@ -98,20 +99,19 @@ def others_differ(round_: Round, applied: dict[str, Any]) -> list[str]:
     )
 
 
-def stop_reason(session: Session, applied: Sequence[dict[str, Any]]) -> str | None:
+def stop_reason(training: Training, applied: Sequence[dict[str, Any]]) -> str | None:
     """Say why a training is over, by its own rules.
 
     Args:
-        session: The run.
+        training: The terms.
         applied: What came of the rounds.
 
     Returns:
         Why; None where it goes on.
     """
-    training = session.training
     goal = training.goal
     if goal is not None:
-        best = best_round(session, applied)
+        best = best_round(training, applied)
         value = applied[-1]["metrics"].get(goal.metric) if applied else None
         if value is not None and goal.reached(value):
             return f"{goal.metric} reached {value:.4g}"
@@ -127,17 +127,17 @@ def stop_reason(session: Session, applied: Sequence[dict[str, Any]]) -> str | No
     return None
 
 
-def best_round(session: Session, applied: Sequence[dict[str, Any]]) -> int | None:
+def best_round(training: Training, applied: Sequence[dict[str, Any]]) -> int | None:
     """Find the round with the best metric, which is of the model before it.
 
     Args:
-        session: The run.
+        training: The terms.
         applied: What came of the rounds.
 
     Returns:
         The round's number, the first of several; None where nothing was measured.
     """
-    goal = session.training.goal
+    goal = training.goal
     if goal is None:
         return None
     best: tuple[int, float] | None = None
@@ -253,7 +253,7 @@ def _moved(session: Session, found: Closed, kept: Path) -> str:
         **said,
     }
     own.copy(after, own.model("last", suffix))
-    if best_round(session, [*own.applied(), applied]) == number:
+    if best_round(training, [*own.applied(), applied]) == number:
         own.copy(before, own.model("best", suffix))
     # Last: a run that is stopped before does all of it again.
     own.write(own.path(number, APPLIED), applied)

@@ -70,11 +70,9 @@ def words_of(command: str) -> list[str]:
         ) from error
     if not words:
         raise HecliError("the command is empty", "give the command that trains, such as ./train.sh")
-    here = Path.cwd()
     first, *others = words
-    found = [str(here / each) if (here / each).exists() else each for each in others]
     # Without a slash a program is looked for where the shell looks.
-    return [str(here / first) if "/" in first and (here / first).exists() else first, *found]
+    return [_found(first) if "/" in first else first, *(_found(each) for each in others)]
 
 
 def run_command(
@@ -125,6 +123,17 @@ def run_command(
         finally:
             _end(process)
     return Ended(status, limit, _tail(log, start))
+
+
+def _found(word: str) -> str:
+    """A whole path, where a word names a file or folder here; else the word."""
+    path = Path.cwd() / word
+    try:
+        # An empty word would be this folder itself.
+        return str(path) if word and path.exists() else word
+    except OSError:
+        # A script given as a word may be longer than a name can be.
+        return word
 
 
 def _for_its_owner(path: str, flags: int) -> int:

@@ -82,7 +82,7 @@ def fix(session: Session, round_: Round, plan: Plan) -> None:
     folder = (own.root / f"work-{secrets.token_hex(4)}").absolute()
     folder.mkdir(mode=0o700)
     before = own.model(number - 1, session.suffix)
-    files = {name: folder / f"{name}{suffix}" for name, suffix in _FILES(session.suffix)}
+    files = {name: folder / f"{name}{suffix}" for name, suffix in _files(session.suffix)}
     # A run that was stopped in the training begins it anew.
     own.copy(before, files["model"], lasting=False)
     variables = {
@@ -128,7 +128,8 @@ def fix(session: Session, round_: Round, plan: Plan) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _FILES(suffix: str) -> tuple[tuple[str, str], ...]:  # noqa: N802
+def _files(suffix: str) -> tuple[tuple[str, str], ...]:
+    """What the command reads and writes, with the suffix of each."""
     return ("model", suffix), ("update", suffix), ("weight", ""), ("metrics", ".json")
 
 

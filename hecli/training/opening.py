@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
 from hecli.formats.reader import open_reader
 from hecli.formats.text import count, duration
+from hecli.identity.signatures import signer_of
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.aggregate import aggregate
@@ -122,12 +123,14 @@ def is_aggregated(session: Session, found: Closed) -> bool:
     Returns:
         Whether it is.
     """
-    if session.may("aggregate"):
-        kept = session.own.path(found.round.number, f"{plan_key(found.plan)}.agg")
-        if kept.exists() and not session.in_place(found.round, AGGREGATE_FILE, kept):
-            return False
     digest = session.digest_of(found.round, AGGREGATE_FILE)
-    return digest is not None and digest in recorded(found.round.aggregated, AGGREGATE_FILE)
+    if digest is None or digest not in recorded(found.round.aggregated, AGGREGATE_FILE):
+        return False
+    kept = session.own.path(found.round.number, f"{plan_key(found.plan)}.agg")
+    if not kept.exists() or session.in_place(found.round, AGGREGATE_FILE, kept):
+        return True
+    # Two who made it at once would take turns for ever to put their own there.
+    return _is_by_another(session, found)
 
 
 def spoiled_in(session: Session, found: Closed) -> tuple[str, ...]:
@@ -405,6 +408,17 @@ def combines(session: Session, found: Closed) -> bool:
     if coordinator in session.training.roster.makers("sum"):
         return session.name == coordinator
     return session.name == min(partials_of(session, found))
+
+
+def _is_by_another(session: Session, found: Closed) -> bool:
+    """Whether the aggregate in the folder is signed by somebody else who may make it."""
+    try:
+        with session.opened(found.round, AGGREGATE_FILE) as stream:
+            card = signer_of(open_reader(stream), found.plan.digest)
+    except HecliError:
+        return False
+    roster = session.training.roster
+    return card in [roster.cards[name] for name in roster.makers("aggregate") if name != session.name]
 
 
 def _is_void(session: Session, found: Closed) -> bool:

@@ -4,6 +4,7 @@ import io
 import posixpath
 import secrets
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hecli.errors import FormatError, HecliError
@@ -67,6 +68,31 @@ def make_plan(session: Session, applied: Sequence[dict[str, Any]], attempt: int)
     return f"round {len(applied) + 1}: planned, {plan.geometry.values:,} values of {bits} bits"
 
 
+def has_plan(session: Session, round_: Round) -> bool:
+    """Tell whether there is a plan to be read, whatever is in it.
+
+    Args:
+        session: The run.
+        round_: The round.
+
+    Returns:
+        Whether there is: in the folder, or kept from an earlier look.
+    """
+    return _kept(session, round_).exists() or session.digest_of(round_, PLAN_FILE) is not None
+
+
+def put_plan_back(session: Session, round_: Round) -> None:
+    """Put the plan that was kept into the round's folder, where it is not as it was made.
+
+    Args:
+        session: The coordinator's run.
+        round_: The round.
+    """
+    kept = _kept(session, round_)
+    if kept.exists() and not session.in_place(round_, PLAN_FILE, kept):
+        session.publish(round_, PLAN_FILE, kept)
+
+
 def plan_of(session: Session, applied: Sequence[dict[str, Any]], round_: Round) -> Plan:
     """Read the plan of a round, and see that it is the one that follows.
 
@@ -84,7 +110,7 @@ def plan_of(session: Session, applied: Sequence[dict[str, Any]], round_: Round) 
     """
     if round_.digest in session.plans:
         return session.plans[round_.digest]
-    kept = session.own.path(round_.number, f"{round_.digest.hex()[:16]}.plan")
+    kept = _kept(session, round_)
     if kept.exists():
         data = kept.read_bytes()
     else:
@@ -115,8 +141,12 @@ def seconds_since_plan(session: Session, round_: Round, now: float) -> float:
     Returns:
         Seconds.
     """
-    kept = session.own.path(round_.number, f"{round_.digest.hex()[:16]}.plan")
-    return now - kept.stat().st_mtime
+    return now - _kept(session, round_).stat().st_mtime
+
+
+def _kept(session: Session, round_: Round) -> Path:
+    """One's own copy of a plan; it may not be there yet."""
+    return session.own.path(round_.number, f"{round_.digest.hex()[:16]}.plan")
 
 
 def _made_before(session: Session, applied: Sequence[dict[str, Any]], attempt: int, path: str) -> Plan | None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from hecli.errors import RefusedError
-from hecli.training.history import History, Round
+from hecli.training.history import History, Round, read_history
 from hecli.training.session import Seen, Session
 from hecli.training.stepping import Awaits, Did, Over, step
 
@@ -13,6 +13,8 @@ SHORTEST, LONGEST = 0.05, 5.0
 
 GLANCE, RARELY = 0.01, 1.0
 """Seconds between two glances at what was added, likewise: one ends the wait for the next look."""
+
+CLOSED = "who is in a closed round stays in it; wait for its sum, or end the training with --end"
 
 Shown = Callable[[Awaits, float], None]
 """Shows what is awaited, and for how many seconds."""
@@ -88,9 +90,11 @@ def abandon(session: Session, reason: str) -> str:
     if found is None or found.closed or found.opened:
         raise RefusedError(
             "there is no round to abandon: none was begun, or it was closed",
-            "who is in a closed round stays in it; wait for its sum, or end the training with --end",
+            CLOSED,
         )
     session.record("abandoned", plan=found.digest, text=reason)
+    if read_history(session.ledger, session.training).rounds[-1].abandoned is None:
+        raise RefusedError(f"round {found.number} was closed just before it was given up", CLOSED)
     return f"round {found.number}: abandoned: {reason}"
 
 

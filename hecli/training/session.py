@@ -100,6 +100,7 @@ class Session:
         plans: Plans that were checked, by digest.
         watched: The folder of the round whose files this member waits for, if any.
         skipped: Rounds that the member's own training failed in, with what went wrong.
+        refuted: Whose answers and partials were too few that hold to open a round, by its plan's digest.
         compared: Files of its own in the folder that were compared to the last byte, by path.
     """
 
@@ -118,6 +119,7 @@ class Session:
     plans: dict[bytes, Plan] = field(default_factory=dict)
     watched: str = ""
     skipped: dict[int, str] = field(default_factory=dict)
+    refuted: dict[bytes, tuple[list[str], list[str]]] = field(default_factory=dict)
     compared: set[str] = field(default_factory=set)
 
     @property
@@ -394,7 +396,8 @@ def placeless(session: Session, round_: Round, text: str) -> str:
         It, with paths that begin in the folders.
     """
     text = text.replace(f"{session.own.root}/", "")
-    return re.sub(rf"\S*/(?={re.escape(round_.folder)}/)", "", text)
+    # A whole path may have spaces in it.
+    return re.sub(rf"((?<!\S)/.*?/|\S*/)(?={re.escape(round_.folder)}/)", "", text)
 
 
 def plan_key(plan: Plan) -> str:

@@ -67,10 +67,9 @@ def start(
 
     Raises:
         HecliError: No such training can be.
-        RefusedError: There is one in the folder already.
+        RefusedError: There is one in the folder already, or a part of one.
     """
-    if shared.exists(TERMS_FILE):
-        raise RefusedError("there is a training in this folder already", "name another folder")
+    _check_free(shared)
     for spec in model.specs:
         if spec.name.startswith(PREFIX):
             raise HecliError(f"{model.name}: no tensor may be named {spec.name}", f"{PREFIX} is for metrics")
@@ -101,6 +100,20 @@ def start(
     with shared.create(TERMS_FILE) as out:
         out.write(written.getvalue())
     return Started(training, digest, plan, ledger.last.head)
+
+
+def _check_free(shared: Store) -> None:
+    """Refuse a folder that holds a training, or what is left of a beginning that was stopped."""
+    if shared.exists(TERMS_FILE):
+        raise RefusedError("there is a training in this folder already", "name another folder")
+    left = [name for name in (MODEL_FILE, KEY_FILE) if shared.exists(name)]
+    if shared.list(LEDGER):
+        left.append(f"{LEDGER}/")
+    if left:
+        raise RefusedError(
+            f"a training was begun in this folder, and not to the end: {', '.join(left)} and no {TERMS_FILE}",
+            "remove what is there, or name another folder",
+        )
 
 
 def rounding_for(bits: int) -> str:

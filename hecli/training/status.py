@@ -9,9 +9,9 @@ from hecli.errors import HecliError
 from hecli.ledger.chain import Ledger, Link
 from hecli.ledger.entry import TIME
 from hecli.storage.store import Store
-from hecli.training.applying import MODEL
+from hecli.training.applying import MODEL, stop_reason
 from hecli.training.deriving import update_specs
-from hecli.training.history import Round, read_history, said_in
+from hecli.training.history import History, Round, read_history, said_in
 from hecli.training.joining import Terms
 from hecli.training.session import AGGREGATE_FILE
 from hecli.training.terms import Training
@@ -44,9 +44,14 @@ def read_status(shared: Store, terms: Terms, ledger: Ledger, now: datetime) -> d
     rounds = [_round(shared, training, each) for each in history.rounds]
     ended = history.ended
     done = [each for each in rounds if each["opened"]]
-    over = None
+    over, awaited = None, None
     if ended is not None:
         over = ended.entry.text or "the coordinator ended it"
+    else:
+        stopped = stop_reason(training, _outcomes(history, training))
+        awaited = _awaited(shared, training, history.rounds, now, stopped=stopped is not None)
+        if awaited is None and history.rounds[-1].number < training.rounds:
+            over = stopped
     return {
         "training": training.name,
         "digest": terms.digest.hex(),
@@ -59,7 +64,7 @@ def read_status(shared: Store, terms: Terms, ledger: Ledger, now: datetime) -> d
         "over": over,
         "failed": ended is not None and ended.entry.event == "failed",
         "rounds": rounds,
-        "awaited": None if over else _awaited(shared, training, history.rounds, now),
+        "awaited": awaited,
         "entries": len(ledger.links),
         "head": ledger.last.head,
     }
@@ -92,8 +97,7 @@ def _round(shared: Store, training: Training, found: Round) -> dict[str, Any]:
     values = sum(spec.size for spec in update_specs(training)) * max(1, len(contributors))
     clipped = said.get("clipped")
     models = {name: dict(link.entry.files).get(MODEL) for name, link in found.applied.items()}
-    # Until the coordinator has applied the sum, whoever did first stands for it.
-    mine = models.get(training.roster.coordinator, next(iter(models.values()), None))
+    mine = _model_after(found, training)
     return {
         "round": found.number,
         "attempt": found.attempt,
@@ -125,8 +129,26 @@ def _metrics(training: Training, said: dict[str, Any]) -> dict[str, float]:
     return {each.name: float(found[each.name]) for each in training.metrics if each.name in found}
 
 
+def _outcomes(history: History, training: Training) -> list[dict[str, Any]]:
+    """What came of each round, as its entries say it: what decides whether there is another one."""
+    found: list[dict[str, Any]] = []
+    while (each := history.of(len(found) + 1)) is not None and each.opened:
+        metrics = _metrics(training, said_in(each.opened[0]))
+        # A model that nobody has yet is no earlier one.
+        model = _model_after(each, training) or b""
+        found.append({"metrics": metrics, "model": model.hex() or each.folder})
+    return found
+
+
+def _model_after(found: Round, training: Training) -> bytes | None:
+    """The digest of the model: the coordinator's, or until it has one, of whoever had it first."""
+    models = [dict(link.entry.files).get(MODEL) for link in found.applied.values()]
+    own = found.applied.get(training.roster.coordinator)
+    return dict(own.entry.files).get(MODEL) if own else next(iter(models), None)
+
+
 def _awaited(
-    shared: Store, training: Training, rounds: Sequence[Round], now: datetime
+    shared: Store, training: Training, rounds: Sequence[Round], now: datetime, *, stopped: bool
 ) -> dict[str, Any] | None:
     """What is awaited of whom, and for how long, as far as the folder shows it."""
     roster = training.roster
@@ -136,7 +158,7 @@ def _awaited(
     if found.opened:
         everybody = {card.name for card in roster.members}
         late = sorted(everybody - found.applied.keys() - found.refused.keys())
-        if found.number >= training.rounds:
+        if stopped:
             return _wait("the model", late, found.opened[0], found.number, now) if late else None
         return _wait("the plan", [roster.coordinator], found.opened[0], found.number + 1, now)
     if found.abandoned:

@@ -9,6 +9,7 @@ from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
 from hecli.formats.text import duration
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
+from hecli.rounds.opening import UnsoundError
 from hecli.training.applying import apply_round, others_differ, record_applied, refuse, stop_reason
 from hecli.training.closing import Stage, close, enrolling, fixed_by, listed_in, missing_in, updating
 from hecli.training.contributing import contribute, elsewhere, enroll, handed_in, is_mine, kept_enrollment
@@ -25,10 +26,11 @@ from hecli.training.opening import (
     make_partial,
     open_round,
     partials_of,
+    recorded,
     spoiled_in,
 )
-from hecli.training.planning import make_plan, plan_of
-from hecli.training.session import SUM_FILE, Session, digest_in, plan_key
+from hecli.training.planning import has_plan, make_plan, plan_of, put_plan_back
+from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, plan_key
 
 LARGE = (".enc", ".agg", ".part", ".ans", ".enroll", ".sum")
 """The suffixes of what is removed of old rounds."""
@@ -106,7 +108,7 @@ def step(session: Session) -> Outcome:
     number = len(applied) + 1
     if applied:
         _compare(session, history, applied)
-        _put_back(session, history.of(len(applied)))
+    _restore(session, history)
     found = history.of(number)
     if found is not None and found.opened:
         return _apply(session, applied, found)
@@ -115,7 +117,7 @@ def step(session: Session) -> Outcome:
     if history.ended is not None:
         entry = history.ended.entry
         return Over(f"{entry.text or 'the coordinator ended it'} ({entry.party})", entry.event == "failed")
-    if (why := stop_reason(session, applied)) is not None:
+    if (why := stop_reason(session.training, applied)) is not None:
         if session.coordinates:
             _tidy(session, history)
         return Over(why, failed=False)
@@ -132,7 +134,11 @@ def _in_round(session: Session, history: History, applied: Sequence[dict[str, An
     """What there is to do in a round that is going on."""
     # The others wait for entries alone.
     session.watched = found.folder if session.may("aggregate") or session.may("sum") else ""
+    if not has_plan(session, found):
+        return _lacks_plan(session, found)
     plan = plan_of(session, applied, found)
+    if session.coordinates:
+        put_plan_back(session, found)
     first = enrolling(session, found, plan)
     enrolled = None
     if first is not None:
@@ -159,6 +165,11 @@ def _in_round(session: Session, history: History, applied: Sequence[dict[str, An
         return _in_closed(session, closed)
     except HecliError as error:
         return _damaged(session, closed, error)
+
+
+def _lacks_plan(session: Session, found: Round) -> Awaits:
+    """Wait for the plan of a round: where files are copied one by one, its entry can be there before it."""
+    return Awaits("the plan", (session.training.roster.coordinator,), found.number)
 
 
 def _contribution(session: Session, history: History, current: Current) -> Did | None:
@@ -205,14 +216,44 @@ def _in_closed(session: Session, found: Closed) -> Outcome:
     holds = sharing is not None and session.may("partial") and session.secrets.share is not None
     if holds and not _is_there(session, found, ".part"):
         return Did(make_partial(session, found))
-    if needed and len(answered := answers_of(session, found)) < needed:
-        return Awaits("answers", tuple(name for name in enrolled if name not in answered), number)
-    if sharing is not None and len(made := partials_of(session, found)) < sharing.threshold:
-        makers = _makers(session, "partial")
-        return Awaits("partials", tuple(name for name in makers if name not in made), number)
+    if (lacking := _lacking(session, found)) is not None:
+        return lacking
     if session.may("sum") and (sharing is None or combines(session, found)):
-        return Did(open_round(session, found))
+        return _open(session, found)
     return Awaits("the sum", _makers(session, "sum"), number)
+
+
+def _lacking(session: Session, found: Closed, *, everybody: bool = False) -> Awaits | None:
+    """Wait for answers or partials: where too few are there to open a round, or not those of everybody."""
+    number, needed, sharing = found.round.number, answers_needed(found), found.plan.scheme.sharing
+    if needed:
+        enrolled = [] if found.enrolled is None else sorted(listed_in(session, found.enrolled, ".enroll"))
+        answered = answers_of(session, found)
+        if len(answered) < (len(enrolled) if everybody else needed):
+            return Awaits("answers", tuple(name for name in enrolled if name not in answered), number)
+    if sharing is not None:
+        makers, made = _makers(session, "partial"), partials_of(session, found)
+        if len(made) < (len(makers) if everybody else sharing.threshold):
+            return Awaits("partials", tuple(name for name in makers if name not in made), number)
+    return None
+
+
+def _open(session: Session, found: Closed) -> Outcome:
+    """Open a round; where an answer or a partial does not hold, wait for those of the others."""
+    others = _lacking(session, found, everybody=True)
+    there = answers_of(session, found), partials_of(session, found)
+    if others is not None and session.refuted.get(found.plan.digest) == there:
+        return others
+    try:
+        return Did(open_round(session, found))
+    except UnsoundError:
+        raise
+    except FormatError as error:
+        if others is None or spoiled_in(session, found):
+            raise
+        session.note(f"round {found.round.number}: {error.message}")
+        session.refuted[found.plan.digest] = there
+        return others
 
 
 def _is_there(session: Session, found: Closed, suffix: str) -> bool:
@@ -237,6 +278,8 @@ def _makers(session: Session, kind: str) -> tuple[str, ...]:
 
 
 def _apply(session: Session, applied: Sequence[dict[str, Any]], found: Round) -> Outcome:
+    if not has_plan(session, found):
+        return _lacks_plan(session, found)
     plan = plan_of(session, applied, found)
     first = enrolling(session, found, plan)
     enrolled = None if first is None else fixed_by(session, found, first)
@@ -248,6 +291,9 @@ def _apply(session: Session, applied: Sequence[dict[str, Any]], found: Round) ->
         try:
             return Did(apply_round(session, closed, found.opened[0]))
         except RefusedError as error:
+            # Whoever opened it had enough of them: these were taken away since.
+            if (lacking := _lacking(session, closed)) is not None:
+                return lacking
             refuse(session, closed, error)
             raise
         except HecliError as error:
@@ -275,13 +321,38 @@ def _sum_is_there(session: Session, found: Closed, opened: Link) -> bool:
     return session.digest_of(found.round, SUM_FILE) == dict(opened.entry.files).get(SUM_FILE)
 
 
-def _put_back(session: Session, round_: Round | None) -> bool:
+def _restore(session: Session, history: History) -> None:
+    """Put back one's own files of the first round that each of those who are behind has to apply."""
+    opened = [each for each in history.rounds if each.opened]
+    behind = {}
+    for card in session.training.roster.members:
+        if first := next((each for each in opened if card.name not in each.applied), None):
+            behind[first.folder] = first
+    for each in behind.values():
+        _put_back(session, each)
+        _put_files_back(session, each)
+
+
+def _put_files_back(session: Session, round_: Round) -> None:
+    """Put one's own files of a round into the folder, the sum apart, where they are not as they were made."""
+    made = {each: session.file(session.name, each) for each in (".enroll", ".enc", ".ans", ".part")}
+    if session.coordinates:
+        put_plan_back(session, round_)
+    if session.digest_of(round_, AGGREGATE_FILE) not in recorded(round_.aggregated, AGGREGATE_FILE):
+        made[".agg"] = AGGREGATE_FILE
+    counting = {each for link in (*round_.enrolled, *round_.closed) for each in link.entry.files}
+    for suffix, name in made.items():
+        kept = session.own.path(round_.number, f"{round_.digest.hex()[:16]}{suffix}")
+        if not kept.exists() or session.in_place(round_, name, kept):
+            continue
+        # An update that came too late is not in the round.
+        if suffix not in (".enroll", ".enc") or (name, digest_in(kept)) in counting:
+            session.publish(round_, name, kept)
+
+
+def _put_back(session: Session, round_: Round) -> bool:
     """Put one's own sum into the folder, if it is the one that counts and is needed; say whether it is."""
-    if (
-        round_ is None
-        or not session.may("sum")
-        or len(round_.applied) == len(session.training.roster.members)
-    ):
+    if not session.may("sum") or len(round_.applied) == len(session.training.roster.members):
         return False
     kept = session.own.path(round_.number, f"{round_.digest.hex()[:16]}.sum")
     if not kept.exists() or digest_in(kept) != dict(round_.opened[0].entry.files).get(SUM_FILE):

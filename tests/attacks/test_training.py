@@ -173,6 +173,26 @@ def test_a_folder_is_exchanged_for_a_link_in_the_moment_of_writing(tmp_path, mon
     assert (tmp_path / "moved" / "x").read_bytes() == b"x"
 
 
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("what", ["fifo", "link", "device"])
+def test_a_folder_has_no_file_there_in_the_moment_of_writing(tmp_path, monkeypatch, what, replace):
+    """Nothing waits for a pipe, or writes to where a link leads, whenever it was put there."""
+    shared, outside = Confined(str(tmp_path / "shared")), tmp_path / "outside"
+    (tmp_path / "shared").mkdir()
+    os.mkfifo(outside)
+    original = LocalStore.create
+
+    def planted(*arguments, **options):
+        plant(tmp_path / "shared" / "x", what, outside)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(LocalStore, "create", planted)
+    with alarm(), suppress(HecliError), shared.create("x", replace=replace) as out:
+        out.write(b"x")
+    assert stat.S_ISFIFO(outside.stat().st_mode)
+    assert (tmp_path / "shared" / "x").is_file() == replace
+
+
 def test_an_error_names_the_folder_that_somebody_knows(tmp_path):
     (tmp_path / "x").mkdir()
     with pytest.raises(HecliError) as error, Confined(str(tmp_path)).create("x", replace=True):
@@ -1094,3 +1114,27 @@ def test_a_party_s_passphrase_reaches_its_command(tmp_path, monkeypatch):
     log = next((scene.people / "party-1.run" / "log").iterdir()).read_text()
     assert "HECLI_MODEL" in log
     assert "secret" not in log
+
+
+def test_a_party_s_false_answer_ends_nobody_s_run(tmp_path):
+    """Whoever opens waits for another one, where without the false one too few hold."""
+    scene = handed_in(tmp_path, 4, key=None, masks=1, rounds=1)
+    coordinator, *parties = scene.all()
+    scene.run([coordinator], until=lambda _: bool(events(scene, "aggregate")))
+    liar, *honest, last = parties
+    step(liar)
+    file = scene.file(liar.name, ".ans")
+    answer = io.BytesIO(file.read_bytes())
+    header = open_reader(answer).header
+    lies = {"self_shares": [[owner, bytes(66)] for owner, _ in header["self_shares"]]}
+    answer.seek(0)
+    sign = signer(scene.identities[liar.name], "answer", plan_in(scene).digest)
+    file.write_bytes(rewritten(answer, header=header | lies, sign=sign).getvalue())
+    for each in honest:
+        step(each)
+    for _ in range(2):
+        assert steps(coordinator) == Awaits("answers", (last.name,), 1)
+    said = scene.said[COORDINATOR]
+    assert len([line for line in said if "is not the one that was dealt" in line]) == 1
+    step(last)
+    assert isinstance(steps(coordinator), Over)
