@@ -21,7 +21,7 @@ from hecli.ledger import chain
 from hecli.plan.costs import error_bound
 from hecli.plan.files import read_plan
 from hecli.storage.confined import Confined
-from hecli.training import running
+from hecli.training import joining, running
 from hecli.training.commands import words_of
 from hecli.training.history import read_history
 from hecli.training.joining import read_terms
@@ -270,6 +270,13 @@ def test_the_coordinator_ends_it(tmp_path):
     ended = scene.run(scene.all())
     assert set(ended.values()) == {Over("enough is enough (registry)", failed=False)}
     assert _status(scene)["over"] == "enough is enough"
+
+
+def test_what_is_over_is_not_ended(tmp_path):
+    scene = Scene(tmp_path, rounds=1, **QUICK)
+    scene.run(scene.all())
+    with pytest.raises(RefusedError, match="the training is over already"):
+        end(scene.session(COORDINATOR), "too late")
 
 
 def test_an_abandoned_round_gets_a_new_plan(tmp_path):
@@ -772,6 +779,30 @@ def test_old_files_go_once_all_have_applied(tmp_path):
     assert [each["bytes"]["update"] > 1000 for each in status["rounds"]] == [True] * 4
 
 
+@pytest.mark.parametrize("how", ["removed", "emptied", "altered"])
+def test_a_plan_is_put_back_by_the_coordinator(tmp_path, how):
+    scene = Scene(tmp_path, rounds=1, **QUICK)
+    scene.run([scene.session(COORDINATOR)])
+    damaged(scene.folder(1) / "round.plan", how)
+    parties = [scene.session(name) for name in scene.parties]
+    assert scene.run(parties)["party-1"] == Awaits("the plan", (COORDINATOR,), 1)
+    ended = scene.run([scene.session(COORDINATOR), *parties])
+    assert all(isinstance(each, Over) for each in ended.values())
+
+
+def test_a_format_that_cannot_be_read_is_not_stayed_with(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, rounds=1, **QUICK)
+
+    def missing(*_):
+        raise HecliError("safetensors needs packages that are not installed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(joining, "open_tensors", missing)
+        with pytest.raises(HecliError, match="not installed"):
+            scene.session("party-1", format="safetensors")
+    scene.session("party-1", format="npz")
+
+
 # Runs that are stopped, and run twice.
 
 
@@ -985,6 +1016,7 @@ def test_what_cannot_be_begun(tmp_path):
     bad = {tensor_name("loss"): np.zeros(2), **MODEL}
     for changes, says in (
         ({"model": bad}, "no tensor may be named hecli.metric.loss"),
+        ({"model": {**MODEL, "b": np.array([0, np.nan, 0, 0])}}, r"tensor b\[1\] is nan"),
         ({"rounds": 0}, "0 rounds"),
         ({"bits": 1}, "values of 1 bits"),
         ({"range": float("nan")}, "a range of nan"),
@@ -1013,6 +1045,16 @@ def test_a_beginning_that_fails_leaves_no_identities(place, fails, ok):
     rule = ("--rule", "replace", "--lr", 0.5)
     fails("start", "trial", "--model", "model.npz", *people, *rule, says="--lr is for the rules", status=2)
     ok("start", "trial", "--model", "model.npz", *people)
+
+
+def test_a_beginning_that_fails_leaves_nothing(place, fails, ok):
+    np.savez("nan.npz", w=np.array([np.nan]))
+    np.savez("model.npz", w=np.array([1.0]))
+    identities = ("--make-identities", "people", "--parties", "2")
+    fails("start", "shared", "--model", "nan.npz", *identities, says="w[0] is nan", hint="begin with")
+    assert not (place / "people").exists()
+    assert not (place / "shared").exists()
+    ok("start", "shared", "--model", "model.npz", *identities)
 
 
 def test_a_system_without_folders_to_hold_on_to_is_refused(tmp_path, monkeypatch):

@@ -46,7 +46,7 @@ SHOWN = 4
     required=True,
     help="Who you are: your .id file.",
 )
-@click.option("--train", metavar="COMMAND", help="What trains, for parties; see below.")
+@click.option("--train", metavar="COMMAND", help="What trains, for parties; see above.")
 @click.option(
     "--key", type=options.FILE, metavar="FILE", help="Your .key or .share file, for whoever opens sums."
 )
@@ -58,7 +58,10 @@ SHOWN = 4
     "--format", type=click.Choice(list(FORMATS)), default="npz", help="Of your models. [default: npz]"
 )
 @click.option(
-    "--time-limit", type=float, metavar="SECONDS", help="How long COMMAND may take. [default: no limit]"
+    "--time-limit",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="How long COMMAND may take. [default: no limit]",
 )
 @click.option("--max-step", type=float, metavar="X", help="Refuse a model of which a value moves by more.")
 @click.option("--check", metavar="COMMAND", help="Refuse a model ($HECLI_MODEL) for which this fails.")
@@ -113,7 +116,9 @@ def run(
     signer = options.require_identity(identity, console)
     shared, own = Confined(folder), Own(LOCAL, own_folder(identity))
     terms = read_terms(shared)
-    join(terms, own, signer, partial(_accept, accept))
+    if accept is not None:
+        _check_digest(accept, terms.digest)
+    join(terms, own, signer, partial(_accept, accept is not None))
     secrets = _secrets(identity, key, terms.training, signer, console, again=again)
     settings = Settings(training_words, time_limit, check_words, max_step, format, again, processes(jobs))
     with own.locked():
@@ -130,19 +135,23 @@ def run(
     return _ended(session, outcome, console)
 
 
-def _accept(given: str | None, training: Training, digest: bytes) -> bool:
-    """Ask for the terms to be accepted, or compare the digest that was given."""
-    if given is not None:
-        if given.strip().lower() != digest.hex():
-            raise RefusedError(
-                f"the training in the folder has the digest {digest.hex()}, not {given[:80]}",
-                "look at it with hecli inspect, and speak with its coordinator",
-            )
+def _check_digest(given: str, digest: bytes) -> None:
+    """Refuse another training than the one that was accepted, with all 64 digits of its digest."""
+    if given.strip().lower() != digest.hex():
+        raise RefusedError(
+            f"the training in the folder has the digest {digest.hex()}, not {given[:80]}",
+            "look at it with hecli inspect, and speak with its coordinator",
+        )
+
+
+def _accept(compared: bool, training: Training, digest: bytes) -> bool:
+    """Ask for the terms to be accepted, unless their digest was given and compared."""
+    if compared:
         return True
     if not sys.stdin or not sys.stdin.isatty():
         raise RefusedError(
             "the terms of the training have to be accepted once, and there is no terminal to ask on",
-            f"look at them with hecli inspect, and pass --accept {digest.hex()}",
+            "compare the digest that hecli inspect shows with the coordinator's, and pass it with --accept",
         )
     say(
         "\n".join([f"training     {training.name!r}, digest {digest.hex()}", *training_lines(training)]),

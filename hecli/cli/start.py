@@ -199,7 +199,7 @@ def start(
     and the one without a keyholder.
 
     \b
-      hecli start shared/ --model model.npz --party cards/*.card \\
+      hecli start shared/ --model model.npz --party cards/hospital-*.card \\
         --key hecli.pub --identity registry.id --rounds 50 --bits 12
       hecli start shared/ --model model.npz --party *.card --identity a.id
       hecli start trial/ --model model.npz --make-identities people --parties 4
@@ -226,7 +226,7 @@ def start(
         opened = open_tensors(stream, name_of(stream))
         # Not before: after a mistyped path they would be in the way of the next try.
         if make_identities and parties:
-            signer, cards = _make_identities(make_identities, parties, identity, console)
+            signer, cards = _make_identities(make_identities, parties, identity, console, stack)
         elif (given := options.load_identity(identity, console)) is not None:
             signer = given
         else:
@@ -250,6 +250,9 @@ def start(
         begun = begin(
             Confined(folder), opened, signer, scheme, key=public, metrics=metrics, goal=goal, **terms
         )
+    if make_identities:
+        who = f"{count(len(cards), 'party', 'parties')}{'' if identity else ' and a coordinator'}"
+        console.note(f"{make_identities}: {who}, each with an .id and a .card; for trials")
     _say(begun, folder, console)
 
 
@@ -270,27 +273,42 @@ def _folder(path: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def _undone() -> Iterator[list[Path]]:
+    """Files that go again where nothing comes of them."""
+    files: list[Path] = []
+    try:
+        yield files
+    except BaseException:
+        for file in files:
+            with suppress(OSError):
+                file.unlink()
+        raise
+
+
 def _make_identities(
-    folder: str, parties: int, identity: str | None, console: Console
+    folder: str, parties: int, identity: str | None, console: Console, stack: ExitStack
 ) -> tuple[Identity, list[Card]]:
     """Make a coordinator, unless there is one, and so many parties."""
     place = Path(folder)
     names = [f"party-{at}" for at in range(1, parties + 1)]
     cards = []
     given = options.load_identity(identity, console)
-    with _folder(folder):
-        for name in [*names, *(() if given else ("coordinator",))]:
-            made = Identity.generate(name)
-            with open_output(str(place / f"{name}.id"), secret=True) as out:
-                write_identity(made, out)
-            with open_output(str(place / f"{name}.card")) as out:
-                write_card(made, out)
-            if name in names:
-                cards.append(made.card)
-            else:
-                given = made
+    stack.enter_context(_folder(folder))
+    files = stack.enter_context(_undone())
+    for name in [*names, *(() if given else ("coordinator",))]:
+        made = Identity.generate(name)
+        with open_output(str(place / f"{name}.id"), secret=True) as out:
+            write_identity(made, out)
+        files.append(place / f"{name}.id")
+        with open_output(str(place / f"{name}.card")) as out:
+            write_card(made, out)
+        files.append(place / f"{name}.card")
+        if name in names:
+            cards.append(made.card)
+        else:
+            given = made
     assert given is not None
-    console.note(f"{place}: {count(parties, 'party', 'parties')}, each with an .id and a .card; for trials")
     return given, cards
 
 

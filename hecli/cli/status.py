@@ -16,9 +16,9 @@ from hecli.cli.console import count_bytes, say, show_error, show_list
 from hecli.cli.files import open_output
 from hecli.errors import HecliError
 from hecli.formats.text import count, duration, percent
-from hecli.ledger.chain import Ledger, follow, read_ledger
+from hecli.ledger.chain import Ledger, follow
 from hecli.storage.confined import Confined
-from hecli.training.joining import read_terms
+from hecli.training.joining import read_terms, read_training_ledger
 from hecli.training.session import LEDGER
 from hecli.training.status import curves, read_status
 
@@ -55,7 +55,7 @@ def status(folder: str, following: bool, as_json: bool, as_csv: bool, html: str 
         raise click.UsageError("--follow, --json and --csv exclude each other")
     shared = Confined(folder)
     terms = read_terms(shared)
-    ledger = read_ledger(shared, LEDGER)
+    ledger = read_training_ledger(shared)
     found = read_status(shared, terms, ledger, datetime.now(UTC))
     if html is not None:
         _write_page(found, html, force=force)

@@ -1,20 +1,19 @@
 """A member's way into a training: the terms accepted once, the ledger whole, the first model agreed on."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats.reader import open_reader
-from hecli.formats.tensors.files import FORMATS
+from hecli.formats.tensors.files import FORMATS, open_tensors
 from hecli.identity.signatures import FORGED, Identity
 from hecli.ledger.chain import BROKEN, Ledger, read_ledger
 from hecli.storage.store import Store
 from hecli.training.deriving import check_terms
 from hecli.training.models import CANONICAL, convert, model_digest
 from hecli.training.own import Own
-from hecli.training.session import LEDGER, MODEL_FILE, TERMS_FILE
+from hecli.training.session import LEDGER, MODEL_FILE, TERMS_FILE, named
 from hecli.training.terms import Training, read_training
 
 TERMS_LIMIT = 17 << 20
@@ -56,9 +55,7 @@ def read_terms(shared: Store) -> Terms:
         )
     with shared.open(TERMS_FILE) as stream:
         data = stream.read(TERMS_LIMIT)
-    named = io.BytesIO(data)
-    reader = open_reader(named)
-    reader.name = TERMS_FILE
+    reader = open_reader(named(data, TERMS_FILE))
     training = read_training(reader)
     check_terms(training, TERMS_FILE)
     return Terms(training, reader.digest, data)
@@ -91,6 +88,25 @@ def join(terms: Terms, own: Own, identity: Identity, accept: Accept) -> None:
     own.accept(terms.data)
 
 
+def read_training_ledger(shared: Store) -> Ledger:
+    """Read the ledger of a training, whatever is in it.
+
+    Args:
+        shared: The folder.
+
+    Returns:
+        The ledger.
+
+    Raises:
+        HecliError: There is none.
+    """
+    if not shared.list(LEDGER):
+        raise HecliError(
+            "the training's ledger is not in the folder", "whoever keeps the folder has to put it back"
+        )
+    return read_ledger(shared, LEDGER)
+
+
 def open_ledger(shared: Store, terms: Terms, own: Own) -> Ledger:
     """Read the ledger of a training, which must hold all that this member has seen of it before.
 
@@ -105,8 +121,8 @@ def open_ledger(shared: Store, terms: Terms, own: Own) -> Ledger:
     Raises:
         FormatError: It is broken, was rolled back or forked, or is not this training's.
     """
-    ledger = read_ledger(shared, LEDGER)
-    ledger.require_sound(LEDGER)
+    ledger = read_training_ledger(shared)
+    ledger.require_sound("of this training")
     if own.head is not None and (problems := ledger.check_head(own.head)):
         raise FormatError(f"the ledger is not the one that was here before: {problems[0]}", BROKEN)
     coordinator = terms.training.roster.cards[terms.training.roster.coordinator]
@@ -146,6 +162,13 @@ def take_model(shared: Store, terms: Terms, own: Own, format: str) -> None:
         if model.specs != terms.training.tensors or model_digest(model) != terms.training.model:
             raise FormatError(f"{MODEL_FILE}: is not the model that the terms name", FORGED)
         convert(own.store, model, target, format)
+    try:
+        with target.open("rb") as made:
+            open_tensors(made, str(target))
+    except HecliError:
+        # Such as for a package that is missing: the next run may ask for another format.
+        target.unlink()
+        raise
     own.copy(target, own.model("last", suffix))
 
 

@@ -1,6 +1,5 @@
 """The plan of a round: made by the coordinator, derived and compared by everybody."""
 
-import io
 import posixpath
 import secrets
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from hecli.plan.files import read_plan, write_plan
 from hecli.plan.position import Position
 from hecli.training.deriving import check_derived, derive_plan
 from hecli.training.history import Round, round_folder
-from hecli.training.session import PLAN_FILE, Session
+from hecli.training.session import PLAN_FILE, Session, named
 
 PLAN_LIMIT = HEADER_LIMIT + 1024
 """Most bytes of a plan."""
@@ -78,7 +77,14 @@ def has_plan(session: Session, round_: Round) -> bool:
     Returns:
         Whether there is: in the folder, or kept from an earlier look.
     """
-    return _kept(session, round_).exists() or session.digest_of(round_, PLAN_FILE) is not None
+    if _kept(session, round_).exists():
+        return True
+    try:
+        with session.opened(round_, PLAN_FILE) as stream:
+            open_reader(named(stream.read(PLAN_LIMIT), PLAN_FILE)).verify()
+    except HecliError:
+        return False
+    return True
 
 
 def put_plan_back(session: Session, round_: Round) -> None:
@@ -118,7 +124,7 @@ def plan_of(session: Session, applied: Sequence[dict[str, Any]], round_: Round) 
             data = stream.read(PLAN_LIMIT)
     name = posixpath.join(round_.folder, PLAN_FILE)
     coordinator = session.training.roster.cards[session.training.roster.coordinator]
-    plan = read_plan(open_reader(_stream(data, name)), coordinator)
+    plan = read_plan(open_reader(named(data, name)), coordinator)
     if plan.digest != round_.digest:
         raise FormatError(f"{name}: is not the plan that the ledger has", "the coordinator puts it back")
     check_derived(plan, derived(session, applied, round_.attempt, plan.id), name)
@@ -159,15 +165,3 @@ def _made_before(session: Session, applied: Sequence[dict[str, Any]], attempt: i
     except HecliError:
         return None
     return plan
-
-
-class _Bytes(io.BytesIO):
-    """Bytes that errors call by a file's name."""
-
-    name = ""
-
-
-def _stream(data: bytes, name: str) -> io.BytesIO:
-    stream = _Bytes(data)
-    stream.name = name
-    return stream

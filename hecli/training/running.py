@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from hecli.errors import RefusedError
+from hecli.training.applying import stop_reason
 from hecli.training.history import History, Round, read_history
 from hecli.training.session import Seen, Session
 from hecli.training.stepping import Awaits, Did, Over, step
@@ -67,7 +68,9 @@ def end(session: Session, reason: str) -> str:
         RefusedError: Somebody else may not.
     """
     _require_coordinator(session, "end a training")
-    session.look()
+    ended = session.look().ended
+    if ended is not None or stop_reason(session.training, session.own.applied()) is not None:
+        raise RefusedError("the training is over already", "a new one can go on from its model")
     session.record("ended", text=reason)
     return f"the training was ended: {reason}"
 

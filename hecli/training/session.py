@@ -1,5 +1,6 @@
 """What a member's run knows: who it is, the terms, the folder, and what the ledger has said so far."""
 
+import io
 import json
 import posixpath
 import re
@@ -382,6 +383,27 @@ def digest_in(path: Path) -> bytes:
     """
     with path.open("rb") as stream:
         return open_reader(stream).digest
+
+
+class _Named(io.BytesIO):
+    """Bytes that errors call by a file's name."""
+
+    name = ""
+
+
+def named(data: bytes, name: str) -> io.BytesIO:
+    """Make a stream of bytes that were read from a file.
+
+    Args:
+        data: The bytes.
+        name: What errors call the file.
+
+    Returns:
+        The stream.
+    """
+    stream = _Named(data)
+    stream.name = name
+    return stream
 
 
 def placeless(session: Session, round_: Round, text: str) -> str:

@@ -2,10 +2,12 @@
 
 import io
 import secrets
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, BinaryIO, NamedTuple
 
-from hecli.errors import HecliError, RefusedError
+from hecli.codec.values import checked_values
+from hecli.errors import DataError, HecliError, RefusedError
 from hecli.formats.tensors.arrays import TensorFile
 from hecli.identity.signatures import Identity
 from hecli.ledger import chain
@@ -73,6 +75,11 @@ def start(
     for spec in model.specs:
         if spec.name.startswith(PREFIX):
             raise HecliError(f"{model.name}: no tensor may be named {spec.name}", f"{PREFIX} is for metrics")
+        if spec.name not in terms["skipped"]:
+            try:
+                deque(checked_values(model, spec), maxlen=0)
+            except DataError as error:
+                raise DataError(error.message, "begin with a model of finite numbers") from error
     training = Training(
         id=secrets.token_bytes(ID_SIZE),
         scheme=scheme,

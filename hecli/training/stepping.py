@@ -192,12 +192,13 @@ def _contribution(session: Session, history: History, current: Current) -> Did |
     if fixed is not None:
         return Did(contribute(session, found, plan, enrolled, fixed))
     start = time.monotonic()
+    session.say(f"round {number}: training")
     try:
         fix(session, found, plan)
     except TrainingError as error:
         session.skipped[number] = error.message
         hint = f"; {error.hint}" if error.hint else ""
-        return Did(f"round {number}: skipped here: {error.message}{hint}")
+        return Did(f"round {number}: skipped here: {error.message}{hint}; to try again, start this run again")
     return Did(f"round {number}: trained in {duration(time.monotonic() - start)}")
 
 

@@ -926,7 +926,7 @@ def test_a_folder_has_the_ledger_s_entries_in_another_order(twice, tmp_path):
     first = one.read_bytes()
     copied(two, one)
     two.write_bytes(first)
-    with pytest.raises(HecliError, match="the ledger ledger is broken"):
+    with pytest.raises(HecliError, match="the ledger of this training is broken"):
         scene.session("party-1")
 
 
@@ -936,10 +936,10 @@ def test_a_folder_has_an_entry_taken_out_or_changed(twice, tmp_path):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(HecliError, match="the ledger ledger is broken"):
+    with pytest.raises(HecliError, match="the ledger of this training is broken"):
         scene.session("party-1")
     file.unlink()
-    with pytest.raises(HecliError, match="the ledger ledger is broken"):
+    with pytest.raises(HecliError, match="the ledger of this training is broken"):
         scene.session("party-1")
 
 

@@ -97,7 +97,8 @@ def _format(stream: BinaryIO, name: str) -> Format:
         raise FormatError(f"{name} is empty", "did the command that was to make it fail?")
     if start.startswith(_PICKLES):
         raise FormatError(
-            f"{name} is a pickle, which hecli never loads", "save it as .npz, .safetensors or .pt"
+            f"{name} is a pickle, which hecli never loads",
+            "save it as .npz or .safetensors, or by PyTorch's torch.save",
         )
     for each in FORMATS.values():
         if each.starts(start):
