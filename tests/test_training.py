@@ -995,6 +995,7 @@ def test_a_training_of_ten_parties_and_many_rounds(tmp_path):
 @pytest.mark.parametrize("key", [None, KEY], ids=["masks", "a key"])
 def test_fifty_rounds_of_ten_parties(tmp_path, key):
     scene = Scene(tmp_path, parties=10, rounds=50, key=key, masks=2 if key is None else None, keep=3)
+    scene.patience = 900
     random_updates(scene, 50)
     ended = scene.run(scene.all())
     assert all(isinstance(each, Over) and not each.failed for each in ended.values())

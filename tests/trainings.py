@@ -68,7 +68,7 @@ class Scene:
         self.targets = {name: float(at) for at, name in enumerate(self.parties, 1)}
         for name, target in self.targets.items():
             self.give(name, {each: np.full_like(value, target) for each, value in model.items()})
-        self.options = {}
+        self.options, self.patience = {}, PATIENCE
         self.begin(model, masks, terms)
 
     def begin(self, model, masks, terms):
@@ -202,7 +202,7 @@ class Scene:
     def run(self, sessions, until=None, step=step):
         """Let members take steps in turns, until all wait for somebody else, are done, or `until` says so."""
         ended = {}
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while time.monotonic() < deadline:
             moved = False
             for session in sessions:

@@ -33,6 +33,7 @@ class Own:
     def __init__(self, store: Store, root: Path) -> None:
         self.store = store
         self.root = root
+        self._applied: list[dict[str, Any]] = []
 
     def prepare(self) -> None:
         """Make the folder, for its owner only.
@@ -136,10 +137,11 @@ class Own:
         Returns:
             What was written of them, from the first on.
         """
-        found: list[dict[str, Any]] = []
+        # What was written is not changed any more.
+        found = self._applied
         while (each := self.read(self.root / round_folder(len(found) + 1, 1) / APPLIED)) is not None:
             found.append(each)
-        return found
+        return list(found)
 
     def accept(self, terms: bytes) -> None:
         """Keep the terms that were accepted.

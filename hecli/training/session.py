@@ -103,6 +103,7 @@ class Session:
         skipped: Rounds that the member's own training failed in, with what went wrong.
         refuted: Whose answers and partials were too few that hold to open a round, by its plan's digest.
         compared: Files of its own in the folder that were compared to the last byte, by path.
+        history: The rounds, and the head of the ledger as it was when they were found in it.
     """
 
     identity: Identity
@@ -122,6 +123,7 @@ class Session:
     skipped: dict[int, str] = field(default_factory=dict)
     refuted: dict[bytes, tuple[list[str], list[str]]] = field(default_factory=dict)
     compared: set[str] = field(default_factory=set)
+    history: tuple[str, History] | None = None
 
     @property
     def name(self) -> str:
@@ -160,7 +162,9 @@ class Session:
         """
         self.ledger = follow(self.shared, LEDGER, self.ledger)
         self.own.keep_head(self.ledger.last.head)
-        return read_history(self.ledger, self.training)
+        if self.history is None or self.history[0] != self.ledger.last.head:
+            self.history = self.ledger.last.head, read_history(self.ledger, self.training)
+        return self.history[1]
 
     def glance(self) -> Seen:
         """See, without reading anything, what there is of what this member waits for.
