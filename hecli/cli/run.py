@@ -9,7 +9,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, say, shown
-from hecli.cli.files import open_input
+from hecli.cli.files import allow_open_files, open_input
 from hecli.errors import HecliError, RefusedError
 from hecli.executors.processes import processes
 from hecli.formats.reader import open_reader
@@ -114,6 +114,8 @@ def run(
     shared, own = Confined(folder), Own(LOCAL, own_folder(identity))
     terms = read_terms(shared)
     join(terms, own, signer, partial(_accept, accept))
+    # Whoever opens a round has each party's update, enrollment, answer and partial open at once.
+    allow_open_files(4 * len(terms.training.roster.parties))
     secrets = _secrets(identity, key, terms.training, signer, console, again=again)
     settings = Settings(training_words, time_limit, check_words, max_step, format, again, processes(jobs))
     with own.locked():
