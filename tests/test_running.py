@@ -166,3 +166,12 @@ def test_a_round_of_more_parties_than_the_usual_limit_of_open_files(tmp_path):
     )
     assert ended.returncode == 0, ended.stderr
     assert (scene.folder(1) / "round.sum").exists()
+
+
+def test_partials_that_vanish_while_they_are_looked_at_are_combined_by_nobody(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, parties=5, key="dealt", rounds=1)
+    everybody = scene.all()
+    monkeypatch.setattr(opening, "partials_of", lambda *_: [])
+    monkeypatch.setattr(stepping, "partials_of", lambda *_: scene.parties)
+    scene.run(everybody)
+    assert not (scene.folder(1) / "round.sum").exists()
