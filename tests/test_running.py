@@ -1,6 +1,8 @@
 """How a run waits, for entries, and where it closes or opens rounds for files; and what it spares."""
 
 import os
+import subprocess
+import sys
 import time
 from contextlib import suppress
 
@@ -150,3 +152,26 @@ def test_a_round_that_is_closed_in_the_moment_of_abandoning_is_not_abandoned(tmp
         running.abandon(other, "too few")
     ended = scene.run([coordinator, *parties])
     assert all(isinstance(each, Over) for each in ended.values())
+
+
+def test_a_round_of_more_parties_than_the_usual_limit_of_open_files(tmp_path):
+    scene = Scene(tmp_path, parties=70, key=None, masks=0, rounds=1)
+    scene.run(scene.all(), until=lambda it: (it.folder(1) / "round.agg").exists())
+    (scene.folder(1) / "round.agg").unlink()
+    (aggregate,) = (scene.people / f"{COORDINATOR}.run" / "round-0001").glob("*.agg")
+    aggregate.unlink()
+    run = f'"{sys.executable}" -m hecli run shared --identity people/{COORDINATOR}.id --once'
+    ended = subprocess.run(
+        ["bash", "-c", f"ulimit -S -n 64; exec {run}"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert (scene.folder(1) / "round.sum").exists()
+
+
+def test_partials_that_vanish_while_they_are_looked_at_are_combined_by_nobody(tmp_path, monkeypatch):
+    scene = Scene(tmp_path, parties=5, key="dealt", rounds=1)
+    everybody = scene.all()
+    monkeypatch.setattr(opening, "partials_of", lambda *_: [])
+    monkeypatch.setattr(stepping, "partials_of", lambda *_: scene.parties)
+    scene.run(everybody)
+    assert not (scene.folder(1) / "round.sum").exists()

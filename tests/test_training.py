@@ -610,6 +610,22 @@ def test_a_training_command_that_fails_skips_the_round_and_says_so(tmp_path, com
     same_everywhere(scene)
 
 
+def test_a_training_command_that_failed_is_tried_again_in_a_new_attempt(tmp_path):
+    """Where all have to be there, nothing else goes on."""
+    scene = Scene(tmp_path, rounds=1, **QUICK)
+    flag = tmp_path / "ready"
+    command = ["sh", "-c", f'[ -e {flag} ] && cp "$HECLI_MODEL" "$HECLI_UPDATE"']
+    failing = scene.session("party-2", train=command)
+    there = [scene.session(COORDINATOR), scene.session("party-1"), failing]
+    scene.run(there)
+    flag.touch()
+    assert scene.run(there)["party-2"] == Awaits("updates", ("party-2",), 1)
+    abandon(there[0], "party-2 is ready now")
+    ended = scene.run(there)
+    assert all(isinstance(each, Over) for each in ended.values())
+    assert failing.skipped == {}
+
+
 @pytest.mark.parametrize("word", ["", "x = 1; " * 100], ids=["empty", "a long script"])
 def test_a_word_of_a_command_that_names_no_file_stays(tmp_path, monkeypatch, word):
     monkeypatch.chdir(tmp_path)
@@ -1046,6 +1062,14 @@ def test_a_beginning_that_fails_leaves_no_identities(place, fails, ok):
     rule = ("--rule", "replace", "--lr", 0.5)
     fails("start", "trial", "--model", "model.npz", *people, *rule, says="--lr is for the rules", status=2)
     ok("start", "trial", "--model", "model.npz", *people)
+
+
+@pytest.mark.parametrize("option", ["--max-step", "--time-limit"])
+@pytest.mark.parametrize("value", ["nan", "0", "-1", "inf"])
+def test_a_limit_is_a_number_above_0(run, place, option, value):
+    status, _, errors = run("run", "shared", "--identity", "x.id", option, value)
+    assert status == 2
+    assert f"{option} is a number above 0" in errors
 
 
 def test_a_beginning_that_fails_leaves_nothing(place, fails, ok):

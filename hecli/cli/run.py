@@ -9,7 +9,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, say, shown
-from hecli.cli.files import open_input
+from hecli.cli.files import allow_open_files, open_input
 from hecli.errors import HecliError, RefusedError
 from hecli.executors.processes import processes
 from hecli.formats.reader import open_reader
@@ -59,7 +59,7 @@ SHOWN = 4
 )
 @click.option(
     "--time-limit",
-    type=click.FloatRange(0, min_open=True),
+    type=float,
     metavar="SECONDS",
     help="How long COMMAND may take. [default: no limit]",
 )
@@ -110,6 +110,9 @@ def run(
     """
     if abandon is not None and end is not None:
         raise click.UsageError("--abandon and --end exclude each other")
+    for name, limit in (("--time-limit", time_limit), ("--max-step", max_step)):
+        if limit is not None and not 0 < limit < float("inf"):
+            raise click.UsageError(f"{name} is a number above 0, not {limit:g}")
     # Done first: what is wrong with them shows before anything is read.
     training_words = None if train is None else words_of(train)
     check_words = None if check is None else words_of(check)
@@ -119,6 +122,8 @@ def run(
     if accept is not None:
         _check_digest(accept, terms.digest)
     join(terms, own, signer, partial(_accept, accept is not None))
+    # Whoever opens a round has each party's update, enrollment, answer and partial open at once.
+    allow_open_files(4 * len(terms.training.roster.parties))
     secrets = _secrets(identity, key, terms.training, signer, console, again=again)
     settings = Settings(training_words, time_limit, check_words, max_step, format, again, processes(jobs))
     with own.locked():
@@ -127,7 +132,11 @@ def run(
     note = console.note
     session = Session(signer, terms.training, terms.digest, shared, own, settings, secrets, note, ledger)
     if abandon is not None or end is not None:
-        note(running.abandon(session, abandon) if abandon is not None else running.end(session, end or ""))
+        with own.locked():
+            done = (
+                running.abandon(session, abandon) if abandon is not None else running.end(session, end or "")
+            )
+        note(done)
         return 0
     _check_roles(session)
     with console.live() as live:

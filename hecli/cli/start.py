@@ -113,7 +113,9 @@ class Duration(click.ParamType[int]):
 @click.option(
     "--max-weight", type=int, default=1, metavar="W", help="The largest weight, such as samples. [default: 1]"
 )
-@click.option("--min-parties", type=int, metavar="M", help="Fewest in a round. [default: more than half]")
+@click.option(
+    "--min-parties", type=click.IntRange(2), metavar="M", help="Fewest in a round. [default: more than half]"
+)
 @click.option(
     "--dropouts",
     type=int,

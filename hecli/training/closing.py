@@ -238,8 +238,12 @@ def _seconds_waited(session: Session, round_: Round, stage: Stage) -> float:
 
 
 def _size(session: Session, round_: Round, file: str) -> int:
-    with session.opened(round_, file) as stream:
-        return stream.seek(0, 2)
+    """Its bytes, for show; none where it was taken away since it was checked."""
+    try:
+        with session.opened(round_, file) as stream:
+            return stream.seek(0, 2)
+    except HecliError:
+        return 0
 
 
 def _owner(session: Session, file: str, suffix: str) -> str | None:

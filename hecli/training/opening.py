@@ -407,7 +407,8 @@ def combines(session: Session, found: Closed) -> bool:
     coordinator = session.training.roster.coordinator
     if coordinator in session.training.roster.makers("sum"):
         return session.name == coordinator
-    return session.name == min(partials_of(session, found))
+    # They were there a moment ago; the folder is others' too.
+    return session.name == min(partials_of(session, found), default=None)
 
 
 def _is_by_another(session: Session, found: Closed) -> bool:

@@ -101,6 +101,7 @@ class Session:
         plans: Plans that were checked, by digest.
         watched: The folder of the round whose files this member waits for, if any.
         skipped: Rounds that the member's own training failed in, with what went wrong.
+        passed: The digests of those rounds' plans: another attempt is tried again.
         refuted: Whose answers and partials were too few that hold to open a round, by its plan's digest.
         compared: Files of its own in the folder that were compared to the last byte, by path.
         history: The rounds, and the head of the ledger as it was when they were found in it.
@@ -121,6 +122,7 @@ class Session:
     plans: dict[bytes, Plan] = field(default_factory=dict)
     watched: str = ""
     skipped: dict[int, str] = field(default_factory=dict)
+    passed: set[bytes] = field(default_factory=set)
     refuted: dict[bytes, tuple[list[str], list[str]]] = field(default_factory=dict)
     compared: set[str] = field(default_factory=set)
     history: tuple[str, History] | None = None

@@ -183,23 +183,29 @@ def _contribution(session: Session, history: History, current: Current) -> Did |
         session.note(f"round {number}: was closed without this party's update")
         return None
     kept = session.own.path(number, f"{plan_key(plan)}.enc")
-    if number in session.skipped or session.in_place(found, file, kept):
+    if found.digest in session.passed or session.in_place(found, file, kept):
         return None
     if why := elsewhere(session, history.rounds, number, plan.subject):
-        session.skipped[number] = why
+        _skip(session, found, why)
         return Did(f"round {number}: left alone: {why}")
     fixed = fixed_for(session, number, plan)
     if fixed is not None:
+        session.skipped.pop(number, None)
         return Did(contribute(session, found, plan, enrolled, fixed))
     start = time.monotonic()
     session.say(f"round {number}: training")
     try:
         fix(session, found, plan)
     except TrainingError as error:
-        session.skipped[number] = error.message
+        _skip(session, found, error.message)
         hint = f"; {error.hint}" if error.hint else ""
         return Did(f"round {number}: skipped here: {error.message}{hint}; to try again, start this run again")
     return Did(f"round {number}: trained in {duration(time.monotonic() - start)}")
+
+
+def _skip(session: Session, found: Round, why: str) -> None:
+    session.passed.add(found.digest)
+    session.skipped[found.number] = why
 
 
 def _in_closed(session: Session, found: Closed) -> Outcome:
