@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 from hecli.cli.console import shown
 from hecli.errors import HecliError, PipelineError, RefusedError
 from hecli.storage import local
+from hecli.storage.confined import Confined
 from hecli.storage.local import LOCAL, Sink, open_unspooled
 from hecli.storage.spool import spooled
 
@@ -102,6 +103,23 @@ def check_output(path: str, *, force: bool, secret: bool = False, hint: str | No
     """
     if path != STANDARD:
         local.check_output(path, force=force, secret=secret, hint=hint)
+
+
+def shared_folder(path: str) -> Confined:
+    """Open the folder of a training.
+
+    Args:
+        path: What the command line names.
+
+    Returns:
+        The folder.
+
+    Raises:
+        HecliError: There is none.
+    """
+    if not Path(path).is_dir():
+        raise HecliError(f"there is no folder {path}", "check its path")
+    return Confined(path)
 
 
 def default_output(path: str, suffix: str) -> str:

@@ -9,7 +9,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, say, shown
-from hecli.cli.files import allow_open_files, open_input
+from hecli.cli.files import allow_open_files, open_input, shared_folder
 from hecli.errors import HecliError, RefusedError
 from hecli.executors.processes import processes
 from hecli.formats.reader import open_reader
@@ -18,7 +18,6 @@ from hecli.formats.text import count, duration
 from hecli.identity.signatures import Identity
 from hecli.schemes.interface import Scheme
 from hecli.schemes.round import PrivateKey, Share
-from hecli.storage.confined import Confined
 from hecli.storage.local import LOCAL
 from hecli.storage.use_record import remember, was_used
 from hecli.training import running
@@ -117,7 +116,7 @@ def run(
     training_words = None if train is None else words_of(train)
     check_words = None if check is None else words_of(check)
     signer = options.require_identity(identity, console)
-    shared, own = Confined(folder), Own(LOCAL, own_folder(identity))
+    shared, own = shared_folder(folder), Own(LOCAL, own_folder(identity))
     terms = read_terms(shared)
     if accept is not None:
         _check_digest(accept, terms.digest)

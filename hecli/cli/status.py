@@ -13,11 +13,10 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import count_bytes, say, show_error, show_list
-from hecli.cli.files import open_output
+from hecli.cli.files import check_output, open_output, shared_folder
 from hecli.errors import HecliError
 from hecli.formats.text import count, duration, percent
 from hecli.ledger.chain import Ledger, follow
-from hecli.storage.confined import Confined
 from hecli.training.joining import read_terms, read_training_ledger
 from hecli.training.session import LEDGER
 from hecli.training.status import curves, read_status
@@ -53,7 +52,9 @@ def status(folder: str, following: bool, as_json: bool, as_csv: bool, html: str 
     """
     if [following, as_json, as_csv].count(True) > 1:
         raise click.UsageError("--follow, --json and --csv exclude each other")
-    shared = Confined(folder)
+    if html is not None:
+        check_output(html, force=force, hint="name another file, or pass --force to replace it")
+    shared = shared_folder(folder)
     terms = read_terms(shared)
     ledger = read_training_ledger(shared)
     found = read_status(shared, terms, ledger, datetime.now(UTC))
