@@ -10,7 +10,7 @@ import pytest
 
 from hecli.errors import RefusedError
 from hecli.rounds.verify_aggregate import check_recomputed
-from hecli.training import opening, running, stepping
+from hecli.training import aggregating, opening, running, stepping
 from hecli.training.session import Session, placeless
 from hecli.training.stepping import Awaits, Over, step
 from tests.trainings import COORDINATOR, Scene
@@ -78,7 +78,7 @@ def test_an_aggregate_is_made_again_once_in_a_run(tmp_path, monkeypatch):
         made_again.append(args)
         return check_recomputed(*args, **kwargs)
 
-    monkeypatch.setattr(opening, "check_recomputed", counted)
+    monkeypatch.setattr(aggregating, "check_recomputed", counted)
     scene.run(sessions, until=lambda _: len(list(scene.folder(1).glob("*.ans"))) == 4)
     # A run that begins now has not seen the check before the answer.
     sessions[1] = scene.session("party-1")
@@ -115,7 +115,7 @@ def test_two_who_aggregate_at_once_leave_each_others_aggregate_there(tmp_path, m
         if session.name in late:
             late.remove(session.name)
             return False
-        return opening.is_aggregated(session, found)
+        return aggregating.is_aggregated(session, found)
 
     monkeypatch.setattr(stepping, "is_aggregated", seen_too_late)
     ended = scene.run(scene.all())

@@ -15,20 +15,13 @@ from hecli.rounds.apply import apply
 from hecli.rounds.headers import open_sum
 from hecli.rounds.ranges import steps_after
 from hecli.rounds.verify_sum import verify_sum
+from hecli.training.aggregating import Closed, check_aggregate, recorded
 from hecli.training.closing import listed_in
 from hecli.training.commands import run_command
 from hecli.training.contributing import handed_in
 from hecli.training.history import Round, round_folder
 from hecli.training.models import model_digest
-from hecli.training.opening import (
-    Closed,
-    answers_needed,
-    answers_of,
-    check_aggregate,
-    partials_of,
-    recorded,
-    summary_of,
-)
+from hecli.training.opening import answers_needed, answers_of, partials_of, summary_of
 from hecli.training.own import APPLIED, SUM
 from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, placeless, plan_key
 from hecli.training.terms import Training

@@ -10,24 +10,20 @@ from hecli.formats.text import duration
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.opening import UnsoundError
+from hecli.training.aggregating import Closed, aggregate_round, is_aggregated, recorded, spoiled_in
 from hecli.training.applying import apply_round, others_differ, record_applied, refuse, stop_reason
 from hecli.training.closing import Stage, close, enrolling, fixed_by, listed_in, missing_in, updating
 from hecli.training.contributing import contribute, elsewhere, enroll, handed_in, is_mine, kept_enrollment
 from hecli.training.fixing import TrainingError, fix, fixed_for
 from hecli.training.history import History, Round
 from hecli.training.opening import (
-    Closed,
-    aggregate_round,
     answer_round,
     answers_needed,
     answers_of,
     combines,
-    is_aggregated,
     make_partial,
     open_round,
     partials_of,
-    recorded,
-    spoiled_in,
 )
 from hecli.training.planning import has_plan, make_plan, plan_of, put_plan_back
 from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, plan_key

@@ -25,7 +25,7 @@ from hecli.ledger.entry import Entry
 from hecli.storage.confined import Confined
 from hecli.storage.local import LocalStore
 from hecli.storage.use_record_file import parse_record
-from hecli.training import applying, opening
+from hecli.training import aggregating, applying
 from hecli.training.metrics import read_measured
 from hecli.training.stepping import Awaits, Did, Over, step
 from hecli.training.terms import Metric, write_training
@@ -641,13 +641,13 @@ def test_a_keyholder_and_an_aggregator_exchange_an_aggregate_between_two_checks(
     records_aggregate(scene, made)
     published(scene, total)
     file.write_bytes(true)
-    checked = opening.check_recomputed
+    checked = aggregating.check_recomputed
 
     def exchange(*arguments, **options):
         checked(*arguments, **options)
         file.write_bytes(made)
 
-    monkeypatch.setattr(opening, "check_recomputed", exchange)
+    monkeypatch.setattr(aggregating, "check_recomputed", exchange)
     refused(scene.session("party-1"), "is not the aggregate that was opened")
     assert not (scene.people / "party-1.run" / "model-0001.npz").exists()
 
