@@ -19,7 +19,7 @@ from hecli.training.aggregating import Closed, check_aggregate, recorded
 from hecli.training.closing import listed_in
 from hecli.training.commands import run_command
 from hecli.training.contributing import handed_in
-from hecli.training.history import Round, round_folder
+from hecli.training.history import Round, round_folder, said_in
 from hecli.training.models import model_digest
 from hecli.training.opening import answers_needed, answers_of, partials_of, summary_of
 from hecli.training.own import APPLIED, SUM
@@ -48,7 +48,7 @@ def apply_round(session: Session, found: Closed, opened: Link) -> str:
         RefusedError: The model is not accepted.
     """
     kept = _checked_sum(session, found, opened)
-    return _moved(session, found, kept)
+    return _moved(session, found, kept, opened)
 
 
 def refuse(session: Session, found: Closed, error: HecliError) -> None:
@@ -218,7 +218,7 @@ def _check_opened(session: Session, found: Closed, total: Any, stack: ExitStack)
     )
 
 
-def _moved(session: Session, found: Closed, kept: Path) -> str:
+def _moved(session: Session, found: Closed, kept: Path, opened: Link) -> str:
     """Make the next model, and keep it where it is within the limits."""
     own, training = session.own, session.training
     number, suffix = found.round.number, session.suffix
@@ -236,6 +236,13 @@ def _moved(session: Session, found: Closed, kept: Path) -> str:
         os.unlink(after)
         raise
     said = summary_of(session, kept, found.plan)
+    # What the entry says is for show, and not signed by the sum.
+    wrong = [name for name, value in said_in(opened).items() if name in said and said[name] != value]
+    if wrong:
+        session.note(
+            f"round {number}: {opened.signer.name} wrote other {', '.join(wrong)} into the ledger than the "
+            "sum holds; those here are right"
+        )
     contributors = [each.party for each in made.total.contributors]
     applied = {
         "model": digest.hex(),

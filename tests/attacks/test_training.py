@@ -25,7 +25,7 @@ from hecli.ledger.entry import Entry
 from hecli.storage.confined import Confined
 from hecli.storage.local import LocalStore
 from hecli.storage.use_record_file import parse_record
-from hecli.training import aggregating, applying
+from hecli.training import aggregating, applying, opening
 from hecli.training.metrics import read_measured
 from hecli.training.stepping import Awaits, Did, Over, step
 from hecli.training.terms import Metric, write_training
@@ -729,6 +729,19 @@ def test_a_member_s_refusal_is_over_once_it_applies_the_sum(aggregated, tmp_path
     steps(scene.session("party-1"))
     assert events(scene, "applied")
     assert run("status", scene.shared)[0] == 0
+
+
+def test_a_keyholder_writes_false_metrics_into_the_ledger(tmp_path, monkeypatch):
+    """What it opened is checked, and what it says of it is compared: everybody's run names it."""
+    scene = Scene(tmp_path, parties=2, key=None, masks=0, rounds=1, metrics=(Metric("loss", 10.0),))
+    scene.give("party-1", MODEL, metrics={"loss": 4})
+    true = opening.summary_of
+    monkeypatch.setattr(opening, "summary_of", lambda *about: true(*about) | {"metrics": {"loss": 0.1}})
+    scene.run(scene.all())
+    for name in scene.parties:
+        assert any("registry wrote other metrics into the ledger" in line for line in scene.said[name])
+        applied = json.loads((scene.people / f"{name}.run" / "round-0001" / "applied.json").read_text())
+        assert abs(applied["metrics"]["loss"] - 4) < 0.01
 
 
 def test_a_member_s_check_is_its_own(tmp_path):
