@@ -10,7 +10,7 @@ import pytest
 
 from hecli.errors import RefusedError
 from hecli.rounds.verify_aggregate import check_recomputed
-from hecli.training import aggregating, opening, running, stepping
+from hecli.training import aggregating, running, stepping
 from hecli.training.session import Session, placeless
 from hecli.training.stepping import Awaits, Over, step
 from tests.trainings import COORDINATOR, Scene
@@ -168,10 +168,20 @@ def test_a_round_of_more_parties_than_the_usual_limit_of_open_files(tmp_path):
     assert (scene.folder(1) / "round.sum").exists()
 
 
-def test_partials_that_vanish_while_they_are_looked_at_are_combined_by_nobody(tmp_path, monkeypatch):
+def test_partials_that_vanish_while_they_are_looked_at_end_no_run(tmp_path, monkeypatch):
+    """They were there when they were counted; whoever made them puts them back."""
     scene = Scene(tmp_path, parties=5, key="dealt", rounds=1)
-    everybody = scene.all()
-    monkeypatch.setattr(opening, "partials_of", lambda *_: [])
-    monkeypatch.setattr(stepping, "partials_of", lambda *_: scene.parties)
-    scene.run(everybody)
-    assert not (scene.folder(1) / "round.sum").exists()
+    made_in, removed = stepping.made_in, []
+
+    def vanishing(session, found):
+        made = made_in(session, found)
+        if len(made.partials) >= 4 and not removed:
+            removed.extend(scene.folder(1).glob("*.part"))
+            for each in removed:
+                each.unlink()
+        return made
+
+    monkeypatch.setattr(stepping, "made_in", vanishing)
+    ended = scene.run(scene.all())
+    assert removed
+    assert all(isinstance(each, Over) and not each.failed for each in ended.values())

@@ -294,24 +294,22 @@ def _make_identities(
     """Make a coordinator, unless there is one, and so many parties."""
     place = Path(folder)
     names = [f"party-{at}" for at in range(1, parties + 1)]
-    cards = []
     given = options.load_identity(identity, console)
     stack.enter_context(_folder(folder))
     files = stack.enter_context(_undone())
-    for name in [*names, *(() if given else ("coordinator",))]:
-        made = Identity.generate(name)
+
+    def made(name: str) -> Identity:
+        identity = Identity.generate(name)
         with open_output(str(place / f"{name}.id"), secret=True) as out:
-            write_identity(made, out)
+            write_identity(identity, out)
         files.append(place / f"{name}.id")
         with open_output(str(place / f"{name}.card")) as out:
-            write_card(made, out)
+            write_card(identity, out)
         files.append(place / f"{name}.card")
-        if name in names:
-            cards.append(made.card)
-        else:
-            given = made
-    assert given is not None
-    return given, cards
+        return identity
+
+    cards = [made(name).card for name in names]
+    return given or made("coordinator"), cards
 
 
 def _roster(

@@ -16,14 +16,9 @@ from hecli.rounds.headers import open_blocks
 from hecli.rounds.progress import no_progress
 from hecli.rounds.verify_aggregate import check_recomputed
 from hecli.training.closing import gather, listed_in, lists_unsound, updating
+from hecli.training.files import digest_in
 from hecli.training.history import Round
-from hecli.training.session import (
-    AGGREGATE_FILE,
-    Session,
-    digest_in,
-    open_listed,
-    plan_key,
-)
+from hecli.training.session import AGGREGATE_FILE, Session, open_listed
 
 VOID = "was closed with an unsound update, which is void"
 
@@ -81,7 +76,7 @@ def aggregate_round(session: Session, found: Closed) -> str:
         What was done.
     """
     start = time.monotonic()
-    kept = session.own.path(found.round.number, f"{plan_key(found.plan)}.agg")
+    kept = session.kept(found.round, ".agg")
     with ExitStack() as stack:
         updates = found.updates(session, stack)
         if not kept.exists():
@@ -115,7 +110,7 @@ def is_aggregated(session: Session, found: Closed) -> bool:
     digest = session.digest_of(found.round, AGGREGATE_FILE)
     if digest is None or digest not in recorded(found.round.aggregated, AGGREGATE_FILE):
         return False
-    kept = session.own.path(found.round.number, f"{plan_key(found.plan)}.agg")
+    kept = session.kept(found.round, ".agg")
     if not kept.exists() or session.in_place(found.round, AGGREGATE_FILE, kept):
         return True
     # Two who made it at once would take turns for ever to put their own there.

@@ -19,11 +19,12 @@ from hecli.training.aggregating import Closed, check_aggregate, recorded
 from hecli.training.closing import listed_in
 from hecli.training.commands import run_command
 from hecli.training.contributing import handed_in
+from hecli.training.files import digest_in
 from hecli.training.history import Round, round_folder, said_in
 from hecli.training.models import model_digest
-from hecli.training.opening import answers_needed, answers_of, partials_of, summary_of
+from hecli.training.opening import made_in, summary_of
 from hecli.training.own import APPLIED, SUM
-from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, placeless, plan_key
+from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, placeless
 from hecli.training.terms import Training
 
 MODEL = "model.tensors"
@@ -150,7 +151,7 @@ def _checked_sum(session: Session, found: Closed, opened: Link) -> Path:
     number, plan = found.round.number, found.plan
     listed = dict(opened.entry.files).get(SUM_FILE)
     kept = session.own.path(number, SUM)
-    mine = session.own.path(number, f"{plan_key(plan)}.sum")
+    mine = session.kept(found.round, ".sum")
     trusted = mine.exists() and digest_in(mine) == listed
     # Others can write to the folder all the time: what is checked is the copy that is used.
     with mine.open("rb") if trusted else session.opened(found.round, SUM_FILE) as source:
@@ -197,15 +198,8 @@ def _check_opened(session: Session, found: Closed, total: Any, stack: ExitStack)
     """Refuse a sum that is not what the aggregate holds."""
     scheme = found.plan.scheme
     aggregated = stack.enter_context(session.opened(found.round, AGGREGATE_FILE))
-    partials: Sequence[Any] = []
-    key = None
-    if scheme.sharing is not None:
-        names = [session.file(name, ".part") for name in partials_of(session, found)]
-        partials, key = session.open_round(stack, found.round, names), session.public_key()
-    answers: Sequence[Any] = []
-    if answers_needed(found):
-        names = [session.file(name, ".ans") for name in answers_of(session, found)]
-        answers = session.open_round(stack, found.round, names)
+    answers, partials = made_in(session, found).open(session, found, stack)
+    key = session.public_key() if scheme.sharing is not None else None
     verify_sum(
         total,
         aggregated,

@@ -231,7 +231,7 @@ def _seconds_waited(session: Session, round_: Round, stage: Stage) -> float:
     now = time.time()
     if stage.event == ENROLLED or not round_.enrolled:
         return seconds_since_plan(session, round_, now)
-    mark = session.own.path(round_.number, f"{round_.digest.hex()[:16]}.enrolled")
+    mark = session.kept(round_, ".enrolled")
     if not mark.exists():
         session.own.write(mark, {})
     return now - mark.stat().st_mtime

@@ -96,7 +96,7 @@ def run_command(
     Raises:
         HecliError: It cannot be started.
     """
-    environment = {name: value for name, value in os.environ.items() if not _is_secret(name)} | dict(
+    environment = {name: value for name, value in os.environ.items() if not _is_of_hecli(name)} | dict(
         variables
     )
     with open(log, "ab", opener=_for_its_owner) as output:
@@ -140,7 +140,7 @@ def _for_its_owner(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _is_secret(name: str) -> bool:
+def _is_of_hecli(name: str) -> bool:
     return name.startswith("HECLI_")
 
 

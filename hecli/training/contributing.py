@@ -12,10 +12,11 @@ from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.encrypt import encrypt
 from hecli.rounds.enroll import enroll as write_enrollment
+from hecli.training.files import digest_in
 from hecli.training.fixing import Fixed
-from hecli.training.history import Round, round_folder
+from hecli.training.history import Round
 from hecli.training.own import FIXED, UPDATE
-from hecli.training.session import Session, digest_in, open_listed, plan_key
+from hecli.training.session import Session, open_listed
 
 
 def enroll(session: Session, round_: Round, plan: Plan) -> None:
@@ -26,25 +27,11 @@ def enroll(session: Session, round_: Round, plan: Plan) -> None:
         round_: The round.
         plan: Its plan.
     """
-    kept = kept_enrollment(session, round_, plan)
+    kept = session.kept(round_, ".enroll")
     if not kept.exists():
         with session.own.store.create(str(kept), secret=True) as out:
             write_enrollment(out, plan, session.identity)
     session.publish(round_, session.file(session.name, ".enroll"), kept)
-
-
-def kept_enrollment(session: Session, round_: Round, plan: Plan) -> Path:
-    """Say where a party keeps its own enrollment.
-
-    Args:
-        session: The party's run.
-        round_: The round.
-        plan: Its plan.
-
-    Returns:
-        The path; the file may not be there yet.
-    """
-    return session.own.path(round_.number, f"{plan_key(plan)}.enroll")
 
 
 def contribute(session: Session, round_: Round, plan: Plan, enrolled: Link | None, fixed: Fixed) -> str:
@@ -65,7 +52,7 @@ def contribute(session: Session, round_: Round, plan: Plan, enrolled: Link | Non
     """
     # Before anything leaves this machine: no later run may send another about this model.
     session.secrets.sent(plan.subject, fixed.digest)
-    kept = session.own.path(round_.number, f"{plan_key(plan)}.enc")
+    kept = session.kept(round_, ".enc")
     if not kept.exists():
         _encrypt(session, round_, plan, enrolled, fixed, kept)
     session.publish(round_, session.file(session.name, ".enc"), kept)
@@ -101,9 +88,8 @@ def handed_in(session: Session, round_: Round) -> bytes | None:
     Returns:
         The digest; None where there is none.
     """
-    kept = session.own.root / round_folder(round_.number, 1) / f"{round_.digest.hex()[:16]}.enc"
     try:
-        return digest_in(kept)
+        return digest_in(session.kept(round_, ".enc"))
     except FileNotFoundError:
         return None
 

@@ -11,9 +11,10 @@ from hecli.identity.signatures import FORGED, Identity
 from hecli.ledger.chain import BROKEN, Ledger, read_ledger
 from hecli.storage.store import Store
 from hecli.training.deriving import check_terms
+from hecli.training.files import named
 from hecli.training.models import CANONICAL, convert, model_digest
 from hecli.training.own import Own
-from hecli.training.session import LEDGER, MODEL_FILE, TERMS_FILE, named
+from hecli.training.session import LEDGER, MODEL_FILE, TERMS_FILE
 from hecli.training.terms import Training, read_training
 
 TERMS_LIMIT = 17 << 20

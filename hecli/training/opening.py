@@ -2,7 +2,7 @@
 
 import time
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats.reader import open_reader
@@ -19,15 +19,41 @@ from hecli.rounds.partial import partial
 from hecli.schemes.interface import ANSWERS, KEY
 from hecli.training.aggregating import VOID, Closed, is_void, recorded
 from hecli.training.closing import enrolled_in, listed_in
+from hecli.training.files import digest_in
 from hecli.training.metrics import tensor_name, to_means
-from hecli.training.session import (
-    AGGREGATE_FILE,
-    SUM_FILE,
-    Session,
-    digest_in,
-    placeless,
-    plan_key,
-)
+from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, placeless
+
+
+class Made(NamedTuple):
+    """Who has made what opens a round.
+
+    Args:
+        answers: The names of those who answered.
+        partials: The names of those who made a partial.
+    """
+
+    answers: list[str]
+    partials: list[str]
+
+    def open(
+        self, session: Session, found: Closed, stack: ExitStack
+    ) -> tuple[list[BinaryIO], list[BinaryIO]]:
+        """Open the answers and the partials.
+
+        Args:
+            session: The run.
+            found: The round.
+            stack: For as long as it lasts.
+
+        Returns:
+            Their streams.
+        """
+        files = [(self.answers, ".ans"), (self.partials, ".part")]
+        answers, partials = (
+            session.open_round(stack, found.round, [session.file(name, suffix) for name in names])
+            for names, suffix in files
+        )
+        return answers, partials
 
 
 def answer_round(session: Session, found: Closed) -> str:
@@ -40,7 +66,7 @@ def answer_round(session: Session, found: Closed) -> str:
     Returns:
         What was done.
     """
-    kept = session.own.path(found.round.number, f"{plan_key(found.plan)}.ans")
+    kept = session.kept(found.round, ".ans")
     if not kept.exists():
         with ExitStack() as stack:
             updates, enrollments = found.updates(session, stack), found.enrollments(session, stack)
@@ -61,16 +87,8 @@ def answer_round(session: Session, found: Closed) -> str:
     return f"round {found.round.number}: answered"
 
 
-def answers_of(session: Session, found: Closed) -> list[str]:
-    """Find the answers about a round that are sound at first sight.
-
-    Args:
-        session: The run.
-        found: The round.
-
-    Returns:
-        The names of those who answered.
-    """
+def _answers_of(session: Session, found: Closed) -> list[str]:
+    """Find the answers about a round that are sound at first sight, by the names of their makers."""
     present = set(listed_in(session, found.closing, ".enc"))
     enrolled = enrolled_in(session, found.enrolled)
     names = []
@@ -83,6 +101,20 @@ def answers_of(session: Session, found: Closed) -> list[str]:
         if answer.party == name and answer.present == present and answer.enrolled == enrolled:
             names.append(name)
     return names
+
+
+def made_in(session: Session, found: Closed) -> Made:
+    """Find what was made to open a round, as far as it is sound at first sight.
+
+    Args:
+        session: The run.
+        found: The round.
+
+    Returns:
+        Who made what.
+    """
+    answers = _answers_of(session, found) if answers_needed(found) else []
+    return Made(answers, _partials_of(session, found) if found.plan.scheme.sharing is not None else [])
 
 
 def answers_needed(found: Closed) -> int:
@@ -100,16 +132,8 @@ def answers_needed(found: Closed) -> int:
     return scheme.masking.needed(found.plan.capacity)
 
 
-def partials_of(session: Session, found: Closed) -> list[str]:
-    """Find the partials of a round that are sound at first sight.
-
-    Args:
-        session: The run.
-        found: The round.
-
-    Returns:
-        The names of those who made one.
-    """
+def _partials_of(session: Session, found: Closed) -> list[str]:
+    """Find the partials of a round that are sound at first sight, by the names of their makers."""
     digest = session.digest_of(found.round, AGGREGATE_FILE)
     names = []
     for name in sorted(session.training.roster.makers("partial")):
@@ -136,7 +160,7 @@ def make_partial(session: Session, found: Closed) -> str:
     share = session.secrets.share
     if share is None:
         raise RefusedError("this identity opens sums with a share", "pass --key, your .share file")
-    kept = session.own.path(found.round.number, f"{plan_key(found.plan)}.part")
+    kept = session.kept(found.round, ".part")
     start = time.monotonic()
     if not kept.exists():
         with ExitStack() as stack:
@@ -158,12 +182,13 @@ def make_partial(session: Session, found: Closed) -> str:
     return f"round {found.round.number}: made a partial in {duration(time.monotonic() - start)}"
 
 
-def open_round(session: Session, found: Closed) -> str:
+def open_round(session: Session, found: Closed, made: Made) -> str:
     """Open the sum of a round, and record it; it is published once it is known to be the first.
 
     Args:
         session: The keyholder's run.
         found: The round.
+        made: Who has made what opens it.
 
     Returns:
         What was done.
@@ -172,11 +197,11 @@ def open_round(session: Session, found: Closed) -> str:
         HecliError: It cannot be opened; where nobody ever can, that is recorded first.
     """
     start = time.monotonic()
-    kept = session.own.path(found.round.number, f"{plan_key(found.plan)}.sum")
+    kept = session.kept(found.round, ".sum")
     if not kept.exists():
         try:
             with ExitStack() as stack, session.own.store.create(str(kept), secret=True) as out:
-                _open(session, found, stack, out)
+                _open(session, found, made, stack, out)
         except UnsoundError as error:
             text = placeless(session, found.round, error.message)
             session.record("failed", plan=found.plan.digest, text=text)
@@ -217,12 +242,12 @@ def summary_of(session: Session, total: Any, plan: Plan) -> dict[str, Any]:
     }
 
 
-def combines(session: Session, found: Closed) -> bool:
+def combines(session: Session, made: Made) -> bool:
     """Tell whether this member combines partials, so that not all do: the coordinator, or the first there.
 
     Args:
         session: The run.
-        found: The round.
+        made: Who has made what opens the round.
 
     Returns:
         Whether it does.
@@ -230,17 +255,13 @@ def combines(session: Session, found: Closed) -> bool:
     coordinator = session.training.roster.coordinator
     if coordinator in session.training.roster.makers("sum"):
         return session.name == coordinator
-    # They were there a moment ago; the folder is others' too.
-    return session.name == min(partials_of(session, found), default=None)
+    return session.name == min(made.partials)
 
 
-def _open(session: Session, found: Closed, stack: ExitStack, out: Any) -> None:
+def _open(session: Session, found: Closed, made: Made, stack: ExitStack, out: Any) -> None:
     updates, enrollments = found.updates(session, stack), found.enrollments(session, stack)
     aggregated = stack.enter_context(session.opened(found.round, AGGREGATE_FILE))
-    answers: list[Any] = []
-    if answers_needed(found):
-        names = [session.file(name, ".ans") for name in answers_of(session, found)]
-        answers = session.open_round(stack, found.round, names)
+    answers, partials = made.open(session, found, stack)
     key, scheme = session.secrets.key, found.plan.scheme
     common: dict[str, Any] = {
         "plan": found.plan,
@@ -249,11 +270,9 @@ def _open(session: Session, found: Closed, stack: ExitStack, out: Any) -> None:
         "answers": answers,
         "work": session.settings.work,
     }
-    if scheme.sharing is not None:
-        names = [session.file(name, ".part") for name in partials_of(session, found)]
-        public = session.public_key()
-        assert public is not None
-        opened = combine(aggregated, session.open_round(stack, found.round, names), out, public, **common)
+    public = session.public_key() if scheme.sharing is not None else None
+    if public is not None:
+        opened = combine(aggregated, partials, out, public, **common)
     else:
         if KEY in scheme.to_open and key is None:
             raise RefusedError("this identity opens sums with a key", "pass --key, your .key file")

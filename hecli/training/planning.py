@@ -3,7 +3,6 @@
 import posixpath
 import secrets
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hecli.errors import FormatError, HecliError
@@ -13,8 +12,9 @@ from hecli.plan.data import ID_SIZE, Plan
 from hecli.plan.files import read_plan, write_plan
 from hecli.plan.position import Position
 from hecli.training.deriving import check_derived, derive_plan
+from hecli.training.files import named
 from hecli.training.history import Round, round_folder
-from hecli.training.session import PLAN_FILE, Session, named
+from hecli.training.session import PLAN_FILE, Session
 
 PLAN_LIMIT = HEADER_LIMIT + 1024
 """Most bytes of a plan."""
@@ -77,7 +77,7 @@ def has_plan(session: Session, round_: Round) -> bool:
     Returns:
         Whether there is: in the folder, or kept from an earlier look.
     """
-    if _kept(session, round_).exists():
+    if session.kept(round_, ".plan").exists():
         return True
     try:
         with session.opened(round_, PLAN_FILE) as stream:
@@ -94,7 +94,7 @@ def put_plan_back(session: Session, round_: Round) -> None:
         session: The coordinator's run.
         round_: The round.
     """
-    kept = _kept(session, round_)
+    kept = session.kept(round_, ".plan")
     if kept.exists() and not session.in_place(round_, PLAN_FILE, kept):
         session.publish(round_, PLAN_FILE, kept)
 
@@ -116,7 +116,7 @@ def plan_of(session: Session, applied: Sequence[dict[str, Any]], round_: Round) 
     """
     if round_.digest in session.plans:
         return session.plans[round_.digest]
-    kept = _kept(session, round_)
+    kept = session.kept(round_, ".plan")
     if kept.exists():
         data = kept.read_bytes()
     else:
@@ -147,12 +147,7 @@ def seconds_since_plan(session: Session, round_: Round, now: float) -> float:
     Returns:
         Seconds.
     """
-    return now - _kept(session, round_).stat().st_mtime
-
-
-def _kept(session: Session, round_: Round) -> Path:
-    """One's own copy of a plan; it may not be there yet."""
-    return session.own.path(round_.number, f"{round_.digest.hex()[:16]}.plan")
+    return now - session.kept(round_, ".plan").stat().st_mtime
 
 
 def _made_before(session: Session, applied: Sequence[dict[str, Any]], attempt: int, path: str) -> Plan | None:

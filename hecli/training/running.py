@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from hecli.errors import RefusedError
 from hecli.training.applying import stop_reason
-from hecli.training.history import History, Round, read_history
-from hecli.training.session import Seen, Session
+from hecli.training.history import History, Round
+from hecli.training.session import Glimpse, Session
 from hecli.training.stepping import Awaits, Did, Over, step
 
 SHORTEST, LONGEST = 0.05, 5.0
@@ -96,12 +96,12 @@ def abandon(session: Session, reason: str) -> str:
             CLOSED,
         )
     session.record("abandoned", plan=found.digest, text=reason)
-    if read_history(session.ledger, session.training).rounds[-1].abandoned is None:
+    if session.look().rounds[-1].abandoned is None:
         raise RefusedError(f"round {found.number} was closed just before it was given up", CLOSED)
     return f"round {found.number}: abandoned: {reason}"
 
 
-def _wait(session: Session, seen: Seen, since: float, end: float) -> None:
+def _wait(session: Session, seen: Glimpse, since: float, end: float) -> None:
     """Wait until then, or until something was added to what was seen."""
     while (now := time.monotonic()) < end and session.glance() == seen:
         time.sleep(min(end - now, max(GLANCE, (now - since) / 50), RARELY))

@@ -1,6 +1,5 @@
 """What a member's run knows: who it is, the terms, the folder, and what the ledger has said so far."""
 
-import io
 import json
 import posixpath
 import re
@@ -21,6 +20,7 @@ from hecli.plan.data import Plan
 from hecli.schemes.interface import KEY, SHARES
 from hecli.schemes.round import PrivateKey, PublicKey, Share
 from hecli.storage.store import Record, Store
+from hecli.training.files import same
 from hecli.training.history import History, Round, read_history
 from hecli.training.own import Own
 from hecli.training.terms import Training
@@ -29,10 +29,10 @@ LEDGER = "ledger"
 TERMS_FILE = "training.hecli"
 MODEL_FILE = "model.tensors"
 KEY_FILE = "key.pub"
-Seen = tuple[bool, frozenset[str]]
-"""Whether there is another entry, and the files of a round."""
-
 PLAN_FILE, AGGREGATE_FILE, SUM_FILE = "round.plan", "round.agg", "round.sum"
+
+Glimpse = tuple[bool, frozenset[str]]
+"""Whether there is another entry, and the files of a round."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ class Session:
         passed: The digests of those rounds' plans: another attempt is tried again.
         refuted: Whose answers and partials were too few that hold to open a round, by its plan's digest.
         compared: Files of its own in the folder that were compared to the last byte, by path.
+        tidied: The folders of rounds whose large files were removed.
         history: The rounds, and the head of the ledger as it was when they were found in it.
     """
 
@@ -125,6 +126,7 @@ class Session:
     passed: set[bytes] = field(default_factory=set)
     refuted: dict[bytes, tuple[list[str], list[str]]] = field(default_factory=dict)
     compared: set[str] = field(default_factory=set)
+    tidied: set[str] = field(default_factory=set)
     history: tuple[str, History] | None = None
 
     @property
@@ -168,7 +170,7 @@ class Session:
             self.history = self.ledger.last.head, read_history(self.ledger, self.training)
         return self.history[1]
 
-    def glance(self) -> Seen:
+    def glance(self) -> Glimpse:
         """See, without reading anything, what there is of what this member waits for.
 
         Returns:
@@ -224,6 +226,18 @@ class Session:
             The file's name.
         """
         return self.training.fingerprints[name] + suffix
+
+    def kept(self, round_: Round, suffix: str) -> Path:
+        """Say where a file of one's own about a round is: by its plan, for all attempts have one folder.
+
+        Args:
+            round_: The round.
+            suffix: The file's suffix.
+
+        Returns:
+            Its path; the file may not be there yet.
+        """
+        return self.own.path(round_.number, f"{round_.digest.hex()[:16]}{suffix}")
 
     def open_round(self, stack: ExitStack, round_: Round, names: Sequence[str]) -> list[BinaryIO]:
         """Open files of a round.
@@ -294,7 +308,7 @@ class Session:
                         return False
                     mine.seek(0)
                     there.seek(0)
-                    if path not in self.compared and not _same(mine, there):
+                    if path not in self.compared and not same(mine, there):
                         return False
             except HecliError:
                 return False
@@ -358,14 +372,6 @@ def open_listed(
     return found
 
 
-def _same(one: BinaryIO, other: BinaryIO) -> bool:
-    """Whether two streams hold the same."""
-    while piece := one.read(1 << 20):
-        if other.read(len(piece)) != piece:
-            return False
-    return not other.read(1)
-
-
 def plain(text: str) -> str:
     """Make a text fit for an entry.
 
@@ -376,40 +382,6 @@ def plain(text: str) -> str:
         Its first characters, without what cannot be printed.
     """
     return "".join(each if is_printable(each) else " " for each in text)[:400]
-
-
-def digest_in(path: Path) -> bytes:
-    """Give the digest that a file of one's own says it has.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The digest.
-    """
-    with path.open("rb") as stream:
-        return open_reader(stream).digest
-
-
-class _Named(io.BytesIO):
-    """Bytes that errors call by a file's name."""
-
-    name = ""
-
-
-def named(data: bytes, name: str) -> io.BytesIO:
-    """Make a stream of bytes that were read from a file.
-
-    Args:
-        data: The bytes.
-        name: What errors call the file.
-
-    Returns:
-        The stream.
-    """
-    stream = _Named(data)
-    stream.name = name
-    return stream
 
 
 def placeless(session: Session, round_: Round, text: str) -> str:
@@ -426,15 +398,3 @@ def placeless(session: Session, round_: Round, text: str) -> str:
     text = text.replace(f"{session.own.root}/", "")
     # A whole path may have spaces in it.
     return re.sub(rf"((?<!\S)/.*?/|\S*/)(?={re.escape(round_.folder)}/)", "", text)
-
-
-def plan_key(plan: Plan) -> str:
-    """Give what one's own files about a plan are called by.
-
-    Args:
-        plan: The plan.
-
-    Returns:
-        The start of its digest.
-    """
-    return plan.digest.hex()[:16]

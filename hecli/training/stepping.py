@@ -1,6 +1,5 @@
 """What a member does next: one thing, or nothing, which the files and the ledger alone decide."""
 
-import posixpath
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,26 +9,24 @@ from hecli.formats.text import duration
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.opening import UnsoundError
-from hecli.training.aggregating import Closed, aggregate_round, is_aggregated, recorded, spoiled_in
+from hecli.training.aggregating import Closed, aggregate_round, is_aggregated, spoiled_in
 from hecli.training.applying import apply_round, others_differ, record_applied, refuse, stop_reason
 from hecli.training.closing import Stage, close, enrolling, fixed_by, listed_in, missing_in, updating
-from hecli.training.contributing import contribute, elsewhere, enroll, handed_in, is_mine, kept_enrollment
+from hecli.training.contributing import contribute, elsewhere, enroll, handed_in, is_mine
 from hecli.training.fixing import TrainingError, fix, fixed_for
 from hecli.training.history import History, Round
+from hecli.training.keeping import put_back, restore, tidy
 from hecli.training.opening import (
+    Made,
     answer_round,
     answers_needed,
-    answers_of,
     combines,
+    made_in,
     make_partial,
     open_round,
-    partials_of,
 )
 from hecli.training.planning import has_plan, make_plan, plan_of, put_plan_back
-from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, digest_in, plan_key
-
-LARGE = (".enc", ".agg", ".part", ".ans", ".enroll", ".sum")
-"""The suffixes of what is removed of old rounds."""
+from hecli.training.session import SUM_FILE, Session
 
 
 class Did(NamedTuple):
@@ -104,7 +101,7 @@ def step(session: Session) -> Outcome:
     number = len(applied) + 1
     if applied:
         _compare(session, history, applied)
-    _restore(session, history)
+    restore(session, history)
     found = history.of(number)
     if found is not None and found.opened:
         return _apply(session, applied, found)
@@ -115,14 +112,14 @@ def step(session: Session) -> Outcome:
         return Over(f"{entry.text or 'the coordinator ended it'} ({entry.party})", entry.event == "failed")
     if (why := stop_reason(session.training, applied)) is not None:
         if session.coordinates:
-            _tidy(session, history)
+            tidy(session, history)
         return Over(why, failed=False)
     if found is None or found.abandoned is not None:
         if session.coordinates:
             return Did(make_plan(session, applied, 1 if found is None else found.attempt + 1))
         return Awaits("the plan", (session.training.roster.coordinator,), number)
     if session.coordinates and session.training.keep:
-        _tidy(session, history)
+        tidy(session, history)
     return _in_round(session, history, applied, found)
 
 
@@ -139,7 +136,7 @@ def _in_round(session: Session, history: History, applied: Sequence[dict[str, An
     enrolled = None
     if first is not None:
         enrolled = fixed_by(session, found, first)
-        own, kept = session.file(session.name, first.suffix), kept_enrollment(session, found, plan)
+        own, kept = session.file(session.name, first.suffix), session.kept(found, first.suffix)
         missing = session.may("enrollment") and not session.in_place(found, own, kept)
         # Another machine of the party's may have enrolled.
         missing = missing and (kept.exists() or not is_mine(session, found, own))
@@ -178,7 +175,7 @@ def _contribution(session: Session, history: History, current: Current) -> Did |
     ):
         session.note(f"round {number}: was closed without this party's update")
         return None
-    kept = session.own.path(number, f"{plan_key(plan)}.enc")
+    kept = session.kept(found, ".enc")
     if found.digest in session.passed or session.in_place(found, file, kept):
         return None
     if why := elsewhere(session, history.rounds, number, plan.subject):
@@ -219,49 +216,51 @@ def _in_closed(session: Session, found: Closed) -> Outcome:
     holds = sharing is not None and session.may("partial") and session.secrets.share is not None
     if holds and not _is_there(session, found, ".part"):
         return Did(make_partial(session, found))
-    if (lacking := _lacking(session, found)) is not None:
+    made = made_in(session, found)
+    if (lacking := _lacking(session, found, made)) is not None:
         return lacking
-    if session.may("sum") and (sharing is None or combines(session, found)):
-        return _open(session, found)
+    if session.may("sum") and (sharing is None or combines(session, made)):
+        return _open(session, found, made)
     return Awaits("the sum", _makers(session, "sum"), number)
 
 
-def _lacking(session: Session, found: Closed, *, everybody: bool = False) -> Awaits | None:
+def _lacking(session: Session, found: Closed, made: Made, *, everybody: bool = False) -> Awaits | None:
     """Wait for answers or partials: where too few are there to open a round, or not those of everybody."""
     number, needed, sharing = found.round.number, answers_needed(found), found.plan.scheme.sharing
     if needed:
         enrolled = [] if found.enrolled is None else sorted(listed_in(session, found.enrolled, ".enroll"))
-        answered = answers_of(session, found)
-        if len(answered) < (len(enrolled) if everybody else needed):
-            return Awaits("answers", tuple(name for name in enrolled if name not in answered), number)
+        if len(made.answers) < (len(enrolled) if everybody else needed):
+            return Awaits("answers", tuple(name for name in enrolled if name not in made.answers), number)
     if sharing is not None:
-        makers, made = _makers(session, "partial"), partials_of(session, found)
-        if len(made) < (len(makers) if everybody else sharing.threshold):
-            return Awaits("partials", tuple(name for name in makers if name not in made), number)
+        makers = _makers(session, "partial")
+        if len(made.partials) < (len(makers) if everybody else sharing.threshold):
+            return Awaits("partials", tuple(name for name in makers if name not in made.partials), number)
     return None
 
 
-def _open(session: Session, found: Closed) -> Outcome:
+def _open(session: Session, found: Closed, made: Made) -> Outcome:
     """Open a round; where an answer or a partial does not hold, wait for those of the others."""
-    others = _lacking(session, found, everybody=True)
-    there = answers_of(session, found), partials_of(session, found)
-    if others is not None and session.refuted.get(found.plan.digest) == there:
+    others = _lacking(session, found, made, everybody=True)
+    if others is not None and session.refuted.get(found.plan.digest) == made:
         return others
     try:
-        return Did(open_round(session, found))
+        return Did(open_round(session, found, made))
     except UnsoundError:
         raise
-    except FormatError as error:
-        if others is None or spoiled_in(session, found):
+    except HecliError as error:
+        # The folder is others' too: what was there can be gone.
+        if (lacking := _lacking(session, found, made_in(session, found))) is not None:
+            return lacking
+        if not isinstance(error, FormatError) or others is None or spoiled_in(session, found):
             raise
         session.note(f"round {found.round.number}: {error.message}")
-        session.refuted[found.plan.digest] = there
+        session.refuted[found.plan.digest] = made
         return others
 
 
 def _is_there(session: Session, found: Closed, suffix: str) -> bool:
     """Whether one's own file is in the round's folder, as it was made."""
-    kept = session.own.path(found.round.number, f"{plan_key(found.plan)}{suffix}")
+    kept = session.kept(found.round, suffix)
     return session.in_place(found.round, session.file(session.name, suffix), kept)
 
 
@@ -295,7 +294,7 @@ def _apply(session: Session, applied: Sequence[dict[str, Any]], found: Round) ->
             return Did(apply_round(session, closed, found.opened[0]))
         except RefusedError as error:
             # Whoever opened it had enough of them: these were taken away since.
-            if (lacking := _lacking(session, closed)) is not None:
+            if (lacking := _lacking(session, closed, made_in(session, closed))) is not None:
                 return lacking
             refuse(session, closed, error)
             raise
@@ -319,50 +318,9 @@ def _damaged(session: Session, found: Closed, error: HecliError) -> Awaits:
 
 def _sum_is_there(session: Session, found: Closed, opened: Link) -> bool:
     """Whether the sum that counts is in the folder, where only its maker puts it: the first in the ledger."""
-    if _put_back(session, found.round):
+    if put_back(session, found.round):
         return True
     return session.digest_of(found.round, SUM_FILE) == dict(opened.entry.files).get(SUM_FILE)
-
-
-def _restore(session: Session, history: History) -> None:
-    """Put back one's own files of the first round that each of those who are behind has to apply."""
-    opened = [each for each in history.rounds if each.opened]
-    behind = {}
-    for card in session.training.roster.members:
-        if first := next((each for each in opened if card.name not in each.applied), None):
-            behind[first.folder] = first
-    for each in behind.values():
-        _put_back(session, each)
-        _put_files_back(session, each)
-
-
-def _put_files_back(session: Session, round_: Round) -> None:
-    """Put one's own files of a round into the folder, the sum apart, where they are not as they were made."""
-    made = {each: session.file(session.name, each) for each in (".enroll", ".enc", ".ans", ".part")}
-    if session.coordinates:
-        put_plan_back(session, round_)
-    if session.digest_of(round_, AGGREGATE_FILE) not in recorded(round_.aggregated, AGGREGATE_FILE):
-        made[".agg"] = AGGREGATE_FILE
-    counting = {each for link in (*round_.enrolled, *round_.closed) for each in link.entry.files}
-    for suffix, name in made.items():
-        kept = session.own.path(round_.number, f"{round_.digest.hex()[:16]}{suffix}")
-        if not kept.exists() or session.in_place(round_, name, kept):
-            continue
-        # An update that came too late is not in the round.
-        if suffix not in (".enroll", ".enc") or (name, digest_in(kept)) in counting:
-            session.publish(round_, name, kept)
-
-
-def _put_back(session: Session, round_: Round) -> bool:
-    """Put one's own sum into the folder, if it is the one that counts and is needed; say whether it is."""
-    if not session.may("sum") or len(round_.applied) == len(session.training.roster.members):
-        return False
-    kept = session.own.path(round_.number, f"{round_.digest.hex()[:16]}.sum")
-    if not kept.exists() or digest_in(kept) != dict(round_.opened[0].entry.files).get(SUM_FILE):
-        return False
-    if not session.in_place(round_, SUM_FILE, kept):
-        session.publish(round_, SUM_FILE, kept)
-    return True
 
 
 def _unrecorded(session: Session, history: History, applied: Sequence[dict[str, Any]]) -> Did | None:
@@ -383,22 +341,3 @@ def _compare(session: Session, history: History, applied: Sequence[dict[str, Any
         session.note(f"round {last.number}: {name} says that it has another model; that is ignored")
     for name, link in last.refused.items():
         session.note(f"round {last.number}: {name} refuses the model: {link.entry.text}")
-
-
-def _tidy(session: Session, history: History) -> None:
-    """Remove old rounds' large files, once everybody has applied their sums."""
-    keep, everybody = session.training.keep, {card.name for card in session.training.roster.members}
-    if not keep:
-        return
-    last = max((each.number for each in history.rounds if each.opened), default=0)
-    for each in history.rounds:
-        gone = f"tidied {each.folder}"
-        if each.number > last - keep or gone in session.noted:
-            continue
-        final = history.of(each.number)
-        if final is None or not everybody <= final.applied.keys():
-            continue
-        for name in session.shared.list(each.folder):
-            if name.endswith(LARGE):
-                session.shared.remove(posixpath.join(each.folder, name))
-        session.noted.add(gone)
