@@ -2,14 +2,13 @@
 
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.reader import Reader
 from hecli.storage.local import LOCAL
+from hecli.storage.locks import locked
 from hecli.storage.store import Record
 from hecli.storage.use_record_file import KIND, Uses, parse_record, record_header
 
@@ -79,7 +78,7 @@ def remember(secret: str, use: str, *, again: bool = False) -> Record:
     path = f"{os.path.realpath(secret)}.{use}"
 
     def record(plan: bytes, file: bytes) -> None:
-        with _locked(secret):
+        with locked(secret):
             uses = _read(path)
             if any(known == plan and other != file for known, other in uses) and not again:
                 raise RefusedError(f"{USES[use].said}, says {secret}.{use}", USES[use].danger)
@@ -102,20 +101,6 @@ def was_used(secret: str, use: str, subject: bytes) -> bool:
         Whether it was.
     """
     return any(known == subject for known, _ in _read(f"{os.path.realpath(secret)}.{use}"))
-
-
-@contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """Keep other processes out of the record while it is read and written."""
-    try:
-        import fcntl  # noqa: PLC0415 - not on every system
-    except ImportError:
-        yield
-        return
-    # For writing, without which locks over a network may be refused; a secret may be read-only.
-    with open(path, "rb+" if os.access(path, os.W_OK) else "rb") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _read(path: str) -> Uses:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hecli.errors import HecliError, RefusedError
+from hecli.storage.locks import locked
 from hecli.storage.store import Store
 from hecli.training.history import round_folder
 
@@ -48,13 +49,9 @@ class Own:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other runs of the same member waiting while this one takes a step."""
-        try:
-            import fcntl  # noqa: PLC0415 - not on every system
-        except ImportError:
-            yield
-            return
-        with (self.root / "lock").open("ab") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        lock = self.root / "lock"
+        lock.touch(0o600)
+        with locked(str(lock)):
             yield
 
     def path(self, number: int, name: str) -> Path:
