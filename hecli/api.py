@@ -39,6 +39,7 @@ from hecli.rounds.enroll import enroll as _enroll
 from hecli.rounds.next_plan import next_plan as _next_plan
 from hecli.rounds.next_plan import open_example
 from hecli.rounds.partial import partial as _partial
+from hecli.rounds.sensitivity import plain_by_sensitivity as _plain_by_sensitivity
 from hecli.rounds.verify_aggregate import verify_aggregate as _verify_aggregate
 from hecli.rounds.verify_sum import verify_sum as _verify_sum
 from hecli.schemes.paillier.jwk import read_jwk as _read_jwk
@@ -220,7 +221,8 @@ verify_sum = _public(
     _verify_sum, total=_file, aggregate=_file, partials=_files, enrollments=_files, answers=_files
 )
 apply = _public(_apply, total=_file, out=_output, model=_tensors)
-make_plan = _public(_make_plan, like=_example, skip=_patterns)
+make_plan = _public(_make_plan, like=_example, skip=_patterns, masked=_patterns, plain=_patterns)
+plain_by_sensitivity = _public(_plain_by_sensitivity, total=_file)
 next_plan = _public(_next_plan, total=_file)
 read_plan = _public(_read_plan, reader=_reader)
 write_plan = _public(_write_plan, out=_output)

@@ -16,9 +16,9 @@ from hecli.identity.cards import Card
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
 from hecli.plan.files import parse_plan
-from hecli.schemes.masks.keystream import Adder, Masks, Pair
+from hecli.schemes.masks.keystream import Masks, Pair
 from hecli.schemes.masks.pairwise import pairs_of
-from hecli.schemes.masks.scheme import RING
+from hecli.schemes.ring import RING, Adder
 from tests.support import (
     KEY,
     PUBLIC,
@@ -112,12 +112,13 @@ def test_masks_cancel_among_any_number(count, records, n, data):
 
 def test_both_agree_and_others_and_other_rounds_do_not():
     roster = a_plan().roster
-    of_alice, of_bob = (pairs_of(who, roster, bytes(32)) for who in PEOPLE[:2])
+    of_alice, of_bob = (pairs_of(who, roster, bytes(32), "mask") for who in PEOPLE[:2])
     assert of_alice[0].key == of_bob[0].key
     assert of_alice[0].subtract != of_bob[0].subtract
-    keys = {pair.key for who in PEOPLE for pair in pairs_of(who, roster, bytes(32))}
+    keys = {pair.key for who in PEOPLE for pair in pairs_of(who, roster, bytes(32), "mask")}
     assert len(keys) == 10
-    assert not keys & {pair.key for who in PEOPLE for pair in pairs_of(who, roster, b"\1" * 32)}
+    for other in ((b"\1" * 32, "mask"), (bytes(32), "part mask")):
+        assert not keys & {pair.key for who in PEOPLE for pair in pairs_of(who, roster, *other)}
 
 
 @pytest.mark.parametrize("key", [PUBLIC, None], ids=["paillier", "masks alone"])
@@ -185,7 +186,7 @@ def test_a_weak_card_is_named():
     weak = Card("weak", ALICE.card.sign, bytes(32))
     roster = Roster.of([PEOPLE[1].card, weak], coordinator=ANNA.card)
     with pytest.raises(HecliError, match="nothing can be agreed with weak"):
-        pairs_of(PEOPLE[1], roster, bytes(32))
+        pairs_of(PEOPLE[1], roster, bytes(32), "mask")
 
 
 def test_plans_that_cannot_be():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hecli.arithmetic.sizes import InvalidCiphertextError
-from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
+from hecli.errors import HecliError, MismatchError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.canonical import fields
 from hecli.schemes.interface import KEY
@@ -100,10 +100,6 @@ class Toy:
             raise RefusedError(f"{file} is for a toy's key")
         if key.fingerprint != self.print_:
             raise MismatchError(f"{file} is under the toy's key {self.print_}, not {key.fingerprint}")
-
-    def check_enrolled(self, contributors, enrolled, round_, file):
-        if enrolled:
-            raise FormatError(f"{file}: nobody enrolls for a toy")
 
     @contextmanager
     def encrypting(self, round_, sender, work):

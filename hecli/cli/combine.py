@@ -13,7 +13,7 @@ from hecli.cli.options import FilesCommand
 from hecli.executors.processes import processes
 from hecli.plan.data import Plan
 from hecli.rounds.combine import combine as combine_partials
-from hecli.rounds.decrypt import scheme_in
+from hecli.rounds.decrypt import plan_in
 
 
 @click.command(cls=FilesCommand)
@@ -63,9 +63,9 @@ def combine(
     allow_open_files(len(partials))
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))
-        scheme = scheme_in(source)
-        check_answers(scheme)
-        public = options.load_public_key(key, scheme)
+        followed = plan_in(source)
+        check_answers(followed)
+        public = options.load_public_key(key, followed.scheme)
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("combining"))
         made = combine_partials(

@@ -13,7 +13,7 @@ from hecli.cli.options import FilesCommand
 from hecli.executors.processes import processes
 from hecli.plan.data import Plan
 from hecli.rounds.decrypt import decrypt as decrypt_aggregate
-from hecli.rounds.decrypt import scheme_in
+from hecli.rounds.decrypt import plan_in
 from hecli.schemes.interface import KEY
 from hecli.storage.use_record import remember
 
@@ -74,15 +74,15 @@ def decrypt(
     start = time.perf_counter()
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))
-        scheme = scheme_in(source)
-        check_answers(scheme)
+        followed = plan_in(source)
+        check_answers(followed)
         private = remembered = None
-        if KEY in scheme.to_open:
+        if KEY in followed.to_open:
             path = options.key_path(key, ".key")
             keep_apart(target, path, f"{path}.opened")
             remembered = remember(path, "opened", again=again)
-            private = options.load_private_key(path, scheme, console)
-        elif scheme.sharing is None:
+            private = options.load_private_key(path, followed.scheme, console)
+        elif followed.scheme.sharing is None:
             options.refuse("key", "is for aggregates that a key opens")
         strict = private is not None and private.verified_only
         found = chosen.open(stack, aggregate, source, console, verified_only=strict)

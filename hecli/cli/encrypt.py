@@ -11,11 +11,13 @@ from hecli.cli.console import Console, count_bytes
 from hecli.cli.encode import describe_update, open_update
 from hecli.cli.files import STANDARD, check_output, default_output, keep_apart, label, open_output, size_of
 from hecli.cli.options import FilesCommand
+from hecli.cli.parts import say_published
 from hecli.executors.processes import processes
 from hecli.formats.text import count, duration
 from hecli.plan.data import Plan
 from hecli.rounds.encrypt import encrypt as encrypt_update
-from hecli.schemes.interface import ENROLLMENTS, KEY, Scheme
+from hecli.rounds.update import plan_in
+from hecli.schemes.interface import ENROLLMENTS, KEY
 from hecli.storage.store import Record
 from hecli.storage.use_record import remember
 
@@ -69,14 +71,13 @@ def encrypt(
     check_output(target, force=force)
     if identity is not None:
         keep_apart(target, identity, f"{identity}.masked")
-    scheme = None if plan is None else plan.scheme
-    _check_usage(scheme)
-    if scheme is not None and KEY not in scheme.to_encrypt:
+    _check_usage(plan)
+    if plan is not None and KEY not in plan.to_encrypt:
         # From the environment, where it was: it is for other rounds.
         key = None
     public = None
-    if scheme is None or KEY in scheme.to_encrypt:
-        public = options.load_public_key(key, scheme)
+    if plan is None or KEY in plan.to_encrypt:
+        public = options.load_public_key(key, None if plan is None else plan.scheme)
     signer = options.load_identity(identity, console)
     entry = options.recorder(ledger, signer, identity)
     masked = None if identity is None else _record(identity, again=again)
@@ -84,6 +85,9 @@ def encrypt(
     with ExitStack() as stack:
         enrolled = options.open_files(stack, enrollments)
         source = stack.enter_context(open_update(input))
+        followed = plan or plan_in(source)
+        if followed is not None:
+            say_published(followed, console)
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("encrypting"))
         result = encrypt_update(
@@ -122,9 +126,9 @@ def _record(identity: str, *, again: bool) -> Record:
     return record
 
 
-def _check_usage(scheme: Scheme | None) -> None:
-    """Refuse options that do nothing in a round of this scheme."""
-    if scheme is not None and KEY not in scheme.to_encrypt:
+def _check_usage(plan: Plan | None) -> None:
+    """Refuse options that do nothing in a round by this plan."""
+    if plan is not None and KEY not in plan.to_encrypt:
         options.refuse("key", "is for plans under a key, and this plan has none")
-    if scheme is None or ENROLLMENTS not in scheme.to_encrypt:
+    if plan is None or ENROLLMENTS not in plan.to_encrypt:
         options.refuse("enrollments", "is for plans that allow for dropouts")

@@ -44,6 +44,6 @@ def enroll(
         made = write_enrollment(out, plan, signer)
         entry("enrolled", plan=plan.digest, files=[(target, made.digest)])
     summary = {"file": target, "party": signer.card.name, "plan": plan.digest.hex()}
-    lines = dict(plan.scheme.lines(plan.capacity))
+    lines = dict(plan.masking.lines(plan.capacity)) if plan.masking else {}
     text = f"{label(target)}: {signer.card.name} enrolled; {lines['masks']}"
     console.summary(summary, text, to_stdout=target != "-")

@@ -9,6 +9,7 @@ import click
 from hecli.cli import options
 from hecli.cli.console import count_bytes, say, show_error, shown
 from hecli.cli.files import open_input
+from hecli.cli.parts import part_lines
 from hecli.errors import HecliError
 from hecli.inspection.inspect import inspect as inspect_file
 from hecli.rounds.describe import Description
@@ -74,6 +75,7 @@ def _plan_lines(plan: dict[str, Any]) -> list[str]:
         f"  values       {plan['values']:,} of {plan['bits']} bits, rounded {plan['rounding']}",
         f"  ciphertexts  {plan['ciphertexts']:,}, {plan['values_per_ciphertext']} values in each",
         f"  lanes        {plan['lane_bits']} bits",
+        *(f"  {title:<12} {text}" for title, text in part_lines(plan, SHOWN)),
         *_roster_lines(plan["roster"]),
     ]
 

@@ -15,11 +15,12 @@ from hecli.cli.files import STANDARD, label
 from hecli.errors import HecliError
 from hecli.formats.reader import open_reader
 from hecli.formats.text import count, duration
+from hecli.plan.data import Plan
 from hecli.rounds.describe import describe_contributors
 from hecli.rounds.evidence import Evidence
 from hecli.rounds.headers import open_blocks
 from hecli.rounds.opening import Opened
-from hecli.schemes.interface import ANSWERS, ENROLLMENTS, Scheme
+from hecli.schemes.interface import ANSWERS, ENROLLMENTS
 from hecli.storage.local import LOCAL
 
 SUFFIX = ".enc"
@@ -168,18 +169,18 @@ def open_updates(
     return options.open_files(stack, tuple(found.values()))
 
 
-def check_answers(scheme: Scheme) -> None:
+def check_answers(plan: Plan) -> None:
     """Refuse enrollments and answers where the plan needs none.
 
     Args:
-        scheme: The scheme that the aggregate is under.
+        plan: The plan that the aggregate follows.
 
     Raises:
         UsageError: They were typed, and do nothing.
     """
-    if ENROLLMENTS not in scheme.to_open:
+    if ENROLLMENTS not in plan.to_open:
         options.refuse("enrollments", "is for plans that allow for dropouts")
-    if ANSWERS not in scheme.to_open:
+    if ANSWERS not in plan.to_open:
         options.refuse("answers", "is for plans that allow for dropouts")
 
 

@@ -16,7 +16,7 @@ from hecli.formats.reader import open_reader
 from hecli.formats.text import duration
 from hecli.identity.signatures import Identity
 from hecli.plan.data import Plan
-from hecli.rounds.decrypt import scheme_in
+from hecli.rounds.decrypt import plan_in
 from hecli.rounds.describe import describe_contributors
 from hecli.rounds.partial import partial as make_partial
 from hecli.schemes.interface import Sharing
@@ -69,7 +69,7 @@ def partial(
     start = time.perf_counter()
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))
-        held = _load_share(share, scheme_in(source).sharing, aggregate, signer)
+        held = _load_share(share, plan_in(source).scheme.sharing, aggregate, signer)
         options.warn_of_readers(share, console)
         found = chosen.open(stack, aggregate, source, console, verified_only=held.verified_only)
         target = output or default_output(aggregate, f"-{held.index}.part")

@@ -1,11 +1,14 @@
 """hecli plan."""
 
+from typing import Any
+
 import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, count_bytes
 from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
 from hecli.cli.options import FilesCommand, FilesOption
+from hecli.cli.parts import part_lines
 from hecli.codec.quantise import MAX_BITS, ROUNDINGS
 from hecli.errors import RefusedError
 from hecli.executors.processes import default_jobs
@@ -18,8 +21,9 @@ from hecli.plan.costs import Costs, costs, error_bound
 from hecli.plan.data import Plan
 from hecli.plan.files import read_plan, write_plan
 from hecli.plan.making import make_plan
-from hecli.rounds.describe import describe_plan
+from hecli.rounds.describe import describe_plan, scheme_lines
 from hecli.rounds.next_plan import name_after, next_plan, open_example
+from hecli.rounds.sensitivity import plain_by_sensitivity
 from hecli.schemes.interface import Scheme
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.masks.scheme import Masks
@@ -37,6 +41,10 @@ IN_PLAN = (
     "keyholder",
     "value_range",
     "skip",
+    "masked",
+    "plain",
+    "sensitivity",
+    "encrypt_share",
     "rounding",
     "min_parties",
     "max_weight",
@@ -117,6 +125,30 @@ class Range(click.ParamType[tuple[str, float | None]]):
     help="Leave out tensors whose names match, which stay as each model has them; repeatable.",
 )
 @click.option(
+    "--masked",
+    multiple=True,
+    metavar="PATTERN",
+    help="Hide tensors whose names match by masks alone, which are cheap; repeatable.",
+)
+@click.option(
+    "--plain",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave tensors whose names match in the clear, for everybody to read; repeatable.",
+)
+@click.option(
+    "--sensitivity",
+    type=options.FILE,
+    metavar="SUM",
+    help="Leave in the clear what tells the least by this sum of maps; with --encrypt-share.",
+)
+@click.option(
+    "--encrypt-share",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="S",
+    help="The share of values that are encrypted then, at least.",
+)
+@click.option(
     "--rounding",
     type=click.Choice(ROUNDINGS),
     help="How values are rounded. [default: stochastic up to 10 bits, else nearest]",
@@ -155,6 +187,10 @@ def plan(
     bits: int | None,
     value_range: tuple[tuple[str, float | None], ...],
     skip: tuple[str, ...],
+    masked: tuple[str, ...],
+    plain: tuple[str, ...],
+    sensitivity: str | None,
+    encrypt_share: float | None,
     rounding: str | None,
     min_parties: int,
     max_weight: int,
@@ -186,6 +222,11 @@ def plan(
       hecli plan --like grads.npz --parties 5 --max-weight 10000
       hecli plan --like grads.npz --party a.card b.card --identity a.id
       hecli plan --like grads.npz --party cards/*.card --identity a.id --masks
+      hecli plan --like grads.npz --party cards/*.card --identity a.id \\
+        --masked 'conv*'
+      hecli plan --like grads.npz --parties 5 --plain 'embedding.*'
+      hecli plan --like grads.npz --parties 5 --sensitivity map.sum \\
+        --encrypt-share 0.2
       hecli plan --like grads.npz --party 'cards/*.card' --identity a.id \\
         --masks --dropouts 2
       hecli plan --next round.plan --like round.sum
@@ -203,19 +244,7 @@ def plan(
             made = next_plan(before, stream, bits=bits, name=name)
         _finish(made, target, signer, entry, console, force=force)
         return
-    if len(dict(value_range)) < len(value_range):
-        raise click.UsageError("--range names the same tensors twice")
-    if (parties is None) != bool(party_cards):
-        raise click.UsageError("give either --parties, or a --party for each of them")
-    if not party_cards and (aggregator or keyholder):
-        raise click.UsageError("--aggregator and --keyholder need a roster: --party")
-    if not party_cards and (masks or scheme == "masks"):
-        raise click.UsageError("masks need a roster: --party")
-    if dropouts is not None and not (masks or scheme == "masks"):
-        raise click.UsageError("--dropouts is for masks: add --masks")
-    if scheme == Masks.name:
-        options.refuse(("key", "randomness"), "is for plans under a key")
-        options.refuse("masks", "is said by --scheme masks already")
+    _check_usage(click.get_current_context().params)
     target = output or (STANDARD if like == STANDARD else "round.plan")
     check_output(target, force=force)
     masking = Masking(dropouts or 0) if masks or scheme == Masks.name else None
@@ -238,8 +267,42 @@ def plan(
             name=DEFAULT_NAME if name is None else name,
             roster=roster,
             skip=skip,
+            masked=masked,
+            plain=plain,
+            dropouts=dropouts or 0,
         )
+    if sensitivity is not None and encrypt_share is not None:
+        with open_input(sensitivity) as stream:
+            made = plain_by_sensitivity(made, stream, encrypt_share)
     _finish(made, target, signer, entry, console, force=force)
+
+
+def _check_usage(given: dict[str, Any]) -> None:
+    """Refuse options that do not go together, or do nothing."""
+    roster, masks = given["party_cards"], given["masks"] or given["scheme"] == Masks.name
+    if len(dict(given["value_range"])) < len(given["value_range"]):
+        raise click.UsageError("--range names the same tensors twice")
+    if (given["parties"] is None) != bool(roster):
+        raise click.UsageError("give either --parties, or a --party for each of them")
+    if not roster and (given["aggregator"] or given["keyholder"]):
+        raise click.UsageError("--aggregator and --keyholder need a roster: --party")
+    if not roster and (masks or given["masked"]):
+        raise click.UsageError("masks need a roster: --party")
+    if given["dropouts"] is not None and not (masks or given["masked"]):
+        raise click.UsageError("--dropouts is for masks: add --masks")
+    if given["scheme"] == Masks.name:
+        options.refuse(("key", "randomness"), "is for plans under a key")
+        options.refuse("masks", "is said by --scheme masks already")
+    _check_plain(given)
+
+
+def _check_plain(given: dict[str, Any]) -> None:
+    if (given["sensitivity"] is None) != (given["encrypt_share"] is None):
+        raise click.UsageError("--sensitivity and --encrypt-share go together")
+    if given["plain"] and given["sensitivity"] is not None:
+        raise click.UsageError("--plain and --sensitivity both say what is in the clear: give one")
+    if given["sensitivity"] is not None:
+        options.check_standard(given["like"], given["sensitivity"])
 
 
 def _finish(
@@ -292,10 +355,11 @@ def _text(target: str, plan: Plan, foreseen: Costs) -> str:
     largest = plan.codec.largest * plan.capacity
     lines = [
         f"{label(target)}: {plan.name!r}, digest {plan.digest.hex()[:16]}",
-        *(f"{title:<12} {text}" for title, text in plan.scheme.lines(plan.capacity)),
+        *(f"{title:<12} {text}" for title, text in scheme_lines(plan)),
         f"tensors      {count(len(plan.tensors), 'tensor')}, {count(sizes.values, 'value')}",
         f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
         *([f"skipped      {_some(plan.skipped)}"] if plan.skipped else []),
+        *(f"{title:<12} {text}" for title, text in part_lines(describe_plan(plan)["plan"])),
         *_roster_lines(plan.roster),
         f"values       {quantise.bits} bits, range {shown}, rounded {quantise.rounding}",
         f"lanes        {sizes.packing.width} bits; at capacity the largest sum is {largest:,}, which fits",

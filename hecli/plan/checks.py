@@ -5,6 +5,8 @@ from hecli.errors import HecliError, MismatchError
 from hecli.formats.tensors.specs import TENSOR_LIMIT, TensorSpec, by_name, check_specs, check_tensor_name
 from hecli.formats.text import check_name
 from hecli.plan.data import ID_SIZE, Plan
+from hecli.plan.parts import Masked, size_of
+from hecli.schemes.interface import KEY, SHARES
 
 MAX_CAPACITY = 1 << 14
 MAX_WEIGHT = (1 << 32) - 1
@@ -42,11 +44,12 @@ def check_plan(plan: Plan) -> None:
     _check_skipped(plan)
     plan.codec.check(plan.tensors)
     plan.scheme.check(plan.roster, plan.capacity, plan.min_parties)
-    packing = plan.geometry.packing
-    # The largest sum a lane can hold at capacity; the count beside it is never larger.
-    fits = not (plan.codec.largest * plan.capacity) >> packing.width and packing.lanes >= 2
-    if not fits or plan.scheme.room < 8 * control.SIZE:
-        raise HecliError("a lane would overflow", "use fewer bits or fewer parties")
+    _check_parts(plan)
+    for part in plan.geometry.parts:
+        # The largest sum a lane can hold at capacity; the count beside it is never larger.
+        fits = not (plan.codec.largest * plan.capacity) >> part.packing.width and part.packing.lanes >= 2
+        if not fits or part.carrier.room < 8 * control.SIZE:
+            raise HecliError("a lane would overflow", "use fewer bits or fewer parties")
 
 
 def check_same(plan: Plan, other: Plan, file: str, other_file: str) -> None:
@@ -147,6 +150,58 @@ def _check_skipped(plan: Plan) -> None:
         raise HecliError(f"tensor {name} is one of the round's, and skipped")
     if len(plan.tensors) + len(plan.skipped) > TENSOR_LIMIT:
         raise HecliError(f"there are more than {TENSOR_LIMIT:,} tensors, with those that are skipped")
+
+
+def _check_parts(plan: Plan) -> None:
+    """Refuse a plan of which a part cannot be, or that hides nothing of its model.
+
+    Whatever makes of a tensor's values lanes that are not one for each, or
+    sends later what it left out, has its say here: a plain lane must tell no
+    more than the value that the plan calls plain.
+    """
+    sizes = {spec.name: plan.codec.size(spec) for spec in plan.tensors}
+    named = [("masked", plan.masked.tensors)] if plan.masked is not None else []
+    for what, names in [*named, ("plain", tuple(each.tensor for each in plan.plain))]:
+        if list(names) != sorted(set(names)):
+            raise HecliError(f"the names of the {what} tensors are not in order, or one is there twice")
+        for name in names:
+            if not sizes.get(name):
+                raise HecliError(f"tensor {name} is {what}, and the round has no values of it")
+    left = dict(sizes)
+    if plan.masked is not None:
+        _check_masked(plan, plan.masked)
+        left |= dict.fromkeys(plan.masked.tensors, 0)
+    if plan.plain:
+        _check_plain(plan, sizes)
+        left |= {tensor: left[tensor] - size_of(runs) for tensor, runs in plan.plain}
+    if not any(count for name, count in left.items() if name not in plan.metrics):
+        raise HecliError("nothing of the model is left to encrypt", "let --plain and --masked match less")
+
+
+def _check_masked(plan: Plan, masked: Masked) -> None:
+    if not {KEY, SHARES} & plan.scheme.to_open:
+        raise HecliError("the scheme masks everything already", "leave out --masked")
+    if plan.scheme.masking not in (None, masked.masking):
+        raise HecliError("all masks of a round come off with as many dropouts", "give one number of dropouts")
+    masked.masking.check(plan.roster, plan.capacity)
+
+
+def _check_plain(plan: Plan, sizes: dict[str, int]) -> None:
+    if plan.scheme.masking is not None:
+        raise HecliError(
+            "masks over everything leave nothing in the clear",
+            "leave out --plain, or the masks; --masked hides some tensors under masks alone",
+        )
+    masked = plan.masked.tensors if plan.masked is not None else ()
+    for tensor, runs in plan.plain:
+        if tensor in masked:
+            raise HecliError(
+                f"tensor {tensor} is masked, and plain", "let one of --masked and --plain match it"
+            )
+        edges = [edge for run in runs for edge in run]
+        # Of runs that touch there would be two ways to write one part.
+        if edges != sorted(set(edges)) or edges[0] < 0 or edges[-1] > sizes[tensor]:
+            raise HecliError(f"the values of tensor {tensor} that are plain are not in order, or none of its")
 
 
 def _within(what: str, value: int, least: int, most: int) -> None:

@@ -8,8 +8,10 @@ from hecli.formats.canonical import Map, digest_of, pack
 from hecli.formats.tensors.specs import TensorSpec, pack_specs
 from hecli.identity.roster import Roster
 from hecli.plan.geometry import Geometry
+from hecli.plan.parts import Masked, Part, Published, parts_of
 from hecli.plan.position import Position
 from hecli.schemes.interface import Scheme
+from hecli.schemes.masks.masking import Masking
 from hecli.schemes.round import Round
 
 ID_SIZE = 16
@@ -32,6 +34,8 @@ class Plan:
         position: Where in a training the round stands, if it is of one.
         metrics: The names of tensors that are no part of the model, but measures of it.
         skipped: The names of tensors that are left out of the round, sorted.
+        masked: What travels under masks alone, beside what the scheme hides.
+        plain: What travels in the clear, sorted by tensor.
     """
 
     name: str
@@ -46,11 +50,36 @@ class Plan:
     position: Position | None = None
     metrics: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    masked: Masked | None = None
+    plain: tuple[Published, ...] = ()
 
     @cached_property
     def geometry(self) -> Geometry:
         """The sizes of everything in the round."""
-        return Geometry(self.tensors, self.codec, self.scheme, self.capacity)
+        sizes = {spec.name: self.codec.size(spec) for spec in self.tensors}
+        parts = parts_of(
+            sizes,
+            lambda carrier: self.codec.packing(self.capacity, carrier.room, carrier.plaintext_size),
+            self.scheme,
+            self.masked,
+            self.plain,
+        )
+        return Geometry(tuple(sizes.values()), self.codec, self.scheme, parts)
+
+    @property
+    def to_encrypt(self) -> frozenset[str]:
+        """What encrypting takes, for all parts."""
+        return frozenset().union(*(part.carrier.to_encrypt for part in self.geometry.parts))
+
+    @property
+    def to_open(self) -> frozenset[str]:
+        """What opening takes, for all parts."""
+        return frozenset().union(*(part.carrier.to_open for part in self.geometry.parts))
+
+    @property
+    def masking(self) -> Masking | None:
+        """The masks of whichever parts have any, which all have the same rules."""
+        return self.scheme.masking if self.masked is None else self.masked.masking
 
     @cached_property
     def digest(self) -> bytes:
@@ -69,8 +98,23 @@ class Plan:
     @property
     def round(self) -> Round:
         """What the scheme is told of the round."""
+        return self.round_of(self.geometry.main)
+
+    def round_of(self, part: Part) -> Round:
+        """Give what is told of the round to that under which a part travels.
+
+        Args:
+            part: The part.
+
+        Returns:
+            It.
+        """
         sizes = self.geometry
-        return Round(self.digest, self.roster, self.capacity, sizes.blocks, sizes.batches(), sizes.groups)
+        batches = sizes.batches(part)
+        groups = sizes.groups if part is sizes.main else batches
+        return Round(
+            self.digest, self.roster, self.capacity, sizes.blocks_of(part), batches, groups, part.masks
+        )
 
     def to_map(self) -> Map:
         """Write the plan as it stands in a header.
@@ -97,4 +141,8 @@ class Plan:
             value["metrics"] = list(self.metrics)
         if self.skipped:
             value["skipped"] = list(self.skipped)
+        if self.masked is not None:
+            value["masked"] = self.masked.to_map()
+        if self.plain:
+            value["plain"] = [each.to_list() for each in self.plain]
         return value

@@ -13,6 +13,7 @@ from hecli.identity.roster import Roster
 from hecli.identity.signatures import FORGED, Identity, signer, signer_of
 from hecli.plan.checks import check_plan
 from hecli.plan.data import Plan
+from hecli.plan.parts import Masked, Published
 from hecli.plan.position import Position
 from hecli.schemes.registry import parse_scheme
 
@@ -26,7 +27,14 @@ FIELDS: Types = {
     "min_parties": int,
     "max_weight": int,
 }
-OPTIONAL: Types = {"roster": dict, "skipped": list, "position": dict, "metrics": list}
+OPTIONAL: Types = {
+    "roster": dict,
+    "skipped": list,
+    "position": dict,
+    "metrics": list,
+    "masked": dict,
+    "plain": list,
+}
 
 
 def parse_plan(value: Map, file: str) -> Plan:
@@ -64,6 +72,8 @@ def parse_plan(value: Map, file: str) -> Plan:
         position=Position.parse(value["position"], file) if "position" in value else None,
         metrics=_metrics(value, file),
         skipped=skipped,
+        masked=Masked.parse(value["masked"], file) if "masked" in value else None,
+        plain=_plain(value, file),
     )
     try:
         check_plan(plan)
@@ -138,6 +148,13 @@ def read_plan(reader: Reader, coordinator: Card | None = None) -> Plan:
             f"{reader.name} is signed by {who}, not by {coordinator.fingerprint} {coordinator.name}", FORGED
         )
     return plan
+
+
+def _plain(value: Map, file: str) -> tuple[Published, ...]:
+    found = tuple(Published.parse(item, file) for item in value.get("plain", ()))
+    if "plain" in value and not found:
+        raise FormatError(f"{file}: the list of what is plain in its plan is malformed")
+    return found
 
 
 def _metrics(value: Map, file: str) -> tuple[str, ...]:

@@ -8,18 +8,12 @@ from hecli.codec import control
 from hecli.codec.chain import Codec
 from hecli.codec.pack import Packing
 from hecli.formats.envelope import CHUNK_SIZE, Section
-from hecli.formats.tensors.specs import TensorSpec
+from hecli.plan.parts import CONTROL, MAIN, Part
 from hecli.schemes.interface import Scheme, Sharing
 
 LEAST_GROUP = 64
 GROUPS = 16
 """An update has about so many groups, for as many to work on, as far as a proof each is cheap."""
-
-BATCH = 64
-"""Most blocks in a task for a worker: few enough to share out evenly, and to show progress."""
-
-BATCH_BYTES = 4 << 20
-"""Most bytes of blocks in a task, so that memory does not grow with the parties or the scheme."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +21,31 @@ class Geometry:
     """The sizes of everything in a round.
 
     Args:
-        specs: The tensors.
-        codec: How they become plaintexts.
-        scheme: How plaintexts become blocks.
-        parties: The most parties.
+        sizes: Lanes of each tensor.
+        codec: How tensors become plaintexts.
+        scheme: How the plaintexts of the main part become blocks.
+        parts: The parts of the round, the main one last.
     """
 
-    specs: tuple[TensorSpec, ...]
+    sizes: tuple[int, ...]
     codec: Codec
     scheme: Scheme
-    parties: int
+    parts: tuple[Part, ...]
 
-    @cached_property
+    @property
+    def main(self) -> Part:
+        """The part under the plan's scheme."""
+        return self.parts[-1]
+
+    @property
+    def others(self) -> tuple[Part, ...]:
+        """The other parts, in the order of their sections."""
+        return self.parts[:-1]
+
+    @property
     def packing(self) -> Packing:
-        """How lanes lie in plaintexts."""
-        return self.codec.packing(self.parties, self.scheme.room, self.scheme.plaintext_size)
-
-    @cached_property
-    def sizes(self) -> tuple[int, ...]:
-        """Lanes of each tensor."""
-        return tuple(self.codec.size(spec) for spec in self.specs)
+        """How the main part's lanes lie in plaintexts."""
+        return self.main.packing
 
     @property
     def values(self) -> int:
@@ -55,40 +54,41 @@ class Geometry:
 
     @property
     def lane_blocks(self) -> int:
-        """Blocks of an update that hold lanes."""
-        return -(-self.values // self.packing.values)
+        """Blocks of an update that hold lanes of the main part."""
+        return self.main.blocks
 
     @property
     def blocks(self) -> int:
-        """Blocks of an update: those that hold lanes, and the control block, which is the last."""
+        """Blocks of the main part: those that hold lanes, and the control block, which is the last."""
         return self.lane_blocks + 1
 
-    def batch(self, sources: int = 1) -> int:
-        """Choose how many blocks of each source are worked on at once.
+    def blocks_of(self, part: Part) -> int:
+        """Count the blocks of a part, with the control block where it is the main one.
 
         Args:
-            sources: How many files are read side by side.
+            part: The part.
 
         Returns:
-            The number of blocks.
+            How many there are.
         """
-        return max(1, min(BATCH, BATCH_BYTES // (sources * self.scheme.block_size)))
+        return part.blocks + (part is self.main)
 
-    def batches(self, sources: int = 1) -> int:
-        """Count the batches that are worth a worker each: the control block's own is none.
+    def batches(self, part: Part, sources: int = 1) -> int:
+        """Count the batches of a part that are worth a worker each: the control block's own is none.
 
         Args:
+            part: The part.
             sources: How many files are read side by side.
 
         Returns:
             How many there are.
         """
-        return -(-self.blocks // self.batch(sources))
+        return -(-self.blocks_of(part) // part.batch(sources))
 
     @property
     def bytes(self) -> int:
         """Bytes of all blocks of an update together."""
-        return self.blocks * self.scheme.block_size
+        return sum(self.blocks_of(part) * part.carrier.block_size for part in self.parts)
 
     @property
     def lane_size(self) -> int:
@@ -108,7 +108,7 @@ class Geometry:
 
     @cached_property
     def group(self) -> int:
-        """Blocks of an update that are encrypted together, and proven together where there are proofs."""
+        """Blocks of the main part that are encrypted together, and proven together where there are proofs."""
         wanted = min(max(LEAST_GROUP, -(-self.lane_blocks // GROUPS)), LARGEST_GROUP)
         most = self._most_in_chunk
         return min(1 << (wanted - 1).bit_length(), 1 << (most.bit_length() - 1))
@@ -124,10 +124,10 @@ class Geometry:
 
     @property
     def aggregate(self) -> tuple[Section, ...]:
-        """The sections of an aggregate; no group crosses a chunk."""
+        """The sections of an aggregate, the control block's behind all parts; no group crosses a chunk."""
         size, chunk = self.scheme.block_size, self._most_in_chunk
-        lanes = Section("lanes", size, self.lane_blocks, chunk - chunk % self.group)
-        return lanes, Section.of("control", size, 1)
+        lanes = Section(MAIN, size, self.lane_blocks, chunk - chunk % self.group)
+        return *(part.section for part in self.others), lanes, Section.of(CONTROL, size, 1)
 
     @property
     def update(self) -> tuple[Section, ...]:

@@ -21,7 +21,9 @@ from hecli.formats.text import NAME_LIMIT
 from hecli.identity.roster import Roster
 from hecli.plan.checks import check_plan
 from hecli.plan.data import ID_SIZE, Plan
+from hecli.plan.parts import Masked, Published
 from hecli.schemes.interface import Scheme
+from hecli.schemes.masks.masking import Masking
 from hecli.schemes.registry import scheme_of
 from hecli.schemes.round import PublicKey
 
@@ -72,6 +74,9 @@ def make_plan(
     name: str = "round",
     roster: Roster | None = None,
     skip: Iterable[str] = (),
+    masked: Iterable[str] = (),
+    plain: Iterable[str] = (),
+    dropouts: int = 0,
 ) -> Plan:
     """Make a plan for rounds of tensors like those at hand.
 
@@ -91,6 +96,10 @@ def make_plan(
         name: What to call the round.
         roster: Who takes part; then every file is signed.
         skip: Patterns of the names of tensors that are left out of the round.
+        masked: Patterns of the names of tensors that travel under masks alone,
+            beside what the scheme hides.
+        plain: Patterns of the names of tensors that everybody may read, each party's own.
+        dropouts: How many parties may drop out, where `masked` alone brings masks.
 
     Returns:
         The plan.
@@ -117,17 +126,23 @@ def make_plan(
     ranges = (given.get(spec.name) for spec in specs)
     steps = tuple(next(own) if each is None else step_of(each, bits) for each in ranges)
     quantise = Quantise(bits, rounding or ("stochastic" if bits <= STOCHASTIC_BITS else "nearest"), steps)
+    scheme = scheme_of(scheme) if isinstance(scheme, PublicKey) else scheme
+    codec = Codec((quantise,), Pack())
+    lanes = {spec.name: codec.size(spec) for spec in specs}
+    under_masks, clear = _with_lanes(lanes, masked), _with_lanes(lanes, plain)
     plan = Plan(
         name=name,
         id=new_id(),
         tensors=specs,
-        codec=Codec((quantise,), Pack()),
-        scheme=scheme_of(scheme) if isinstance(scheme, PublicKey) else scheme,
+        codec=codec,
+        scheme=scheme,
         capacity=len(roster.parties) if roster is not None else parties or 0,
         min_parties=min_parties,
         max_weight=max_weight,
         roster=roster,
         skipped=tuple(sorted(skipped)),
+        masked=Masked(tuple(under_masks), scheme.masking or Masking(dropouts)) if under_masks else None,
+        plain=tuple(Published(name, ((0, lanes[name]),)) for name in clear),
     )
     check_new(plan)
     return plan
@@ -180,12 +195,12 @@ def _check_header(plan: Plan) -> None:
     names = plan.roster.parties if plan.roster is not None else ("x" * NAME_LIMIT,) * plan.capacity
     contributors = [[name, bytes(DIGEST_SIZE), bytes(SIGNATURE_SIZE)] for name in names]
     # As many may be enrolled, where there are masks.
-    enrolled = [each[:2] for each in contributors] if plan.scheme.masking else []
+    enrolled = [each[:2] for each in contributors] if plan.masking else []
     size = len(pack({"plan": plan.to_map(), "contributors": contributors, "enrolled": enrolled}))
     if size > HEADER_LIMIT:
         raise HecliError(
             f"the header of an aggregate of all would be {size:,} bytes, of {HEADER_LIMIT:,} there may be",
-            "use fewer parties, or shorter names",
+            "use fewer parties, or shorter names" + (", or let less be plain" if plan.plain else ""),
         )
 
 
@@ -222,6 +237,12 @@ def _skipped(example: Example, patterns: Iterable[str]) -> set[str]:
     """The names of the tensors that are left out."""
     names = [*(spec.name for spec in example.specs), *example.skipped]
     return {*example.skipped, *(name for pattern in patterns for name in _matching(pattern, names))}
+
+
+def _with_lanes(lanes: Mapping[str, int], patterns: Iterable[str]) -> list[str]:
+    """The names that patterns mean, in order, but for tensors without lanes: of these nothing travels."""
+    meant = {name for pattern in patterns for name in _matching(pattern, list(lanes))}
+    return [name for name, size in lanes.items() if name in meant and size]
 
 
 def _example(like: TensorFile) -> Example:

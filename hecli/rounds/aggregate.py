@@ -1,18 +1,20 @@
 """Updates and aggregates to one aggregate."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from hecli.arithmetic.sizes import InvalidCiphertextError
 from hecli.errors import FormatError, MismatchError, RefusedError
-from hecli.executors.interface import SERIAL, Executor
+from hecli.executors.interface import SERIAL, Executor, Run
 from hecli.formats import envelope
 from hecli.formats.contributors import Contributor, Enrolled, sorted_contributors
 from hecli.formats.reader import Reader, open_reader
 from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
+from hecli.plan.geometry import Geometry
+from hecli.plan.parts import Part
 from hecli.rounds.headers import Blocks, aggregate_header, open_blocks
 from hecli.rounds.progress import Progress, counted, no_progress
 from hecli.rounds.proofs import check_proofs
@@ -190,12 +192,13 @@ def product(sources: Sources, work: Executor, progress: Progress) -> Iterator[It
     Raises:
         FormatError: A block is not sound, which shows while they are read.
     """
-    readers, plan = sources.readers, sources.blocks.plan
-    sizes = plan.geometry
-    count = len(readers)
-    with plan.scheme.adding(count, sizes.batches(count), work) as run:
-        blocks = _named(run(_side_by_side(readers, sizes.batch(count))), readers, plan)
-        yield counted(blocks, plan.scheme.block_size, sizes.blocks, progress)
+    sizes, count = sources.blocks.plan.geometry, len(sources.readers)
+    with ExitStack() as stack:
+        runs = [
+            stack.enter_context(part.carrier.adding(count, sizes.batches(part, count), work))
+            for part in sizes.parts
+        ]
+        yield _added(runs, sources.readers, sizes, progress)
 
 
 def _enrolled_twice(some: Sequence[Enrolled], others: Sequence[Enrolled]) -> str:
@@ -210,9 +213,20 @@ def _twice(contributor: Contributor, earlier: str, file: str) -> str:
     return f"{contributor} would be counted twice: {where}"
 
 
-def _side_by_side(readers: Sequence[Reader], batch: int) -> Iterator[bytes]:
+def _added(
+    runs: Sequence[Run], readers: Sequence[Reader], sizes: Geometry, progress: Progress
+) -> Iterator[bytes]:
+    """The blocks of the aggregate, part by part."""
+    total, done = sum(sizes.blocks_of(part) for part in sizes.parts), 0
+    for part, run in zip(sizes.parts, runs, strict=True):
+        blocks = _named(run(_side_by_side(readers, part.sections, part.batch(len(readers)))), readers, part)
+        yield from counted(blocks, part.carrier.block_size, total, progress, done)
+        done += part.blocks
+
+
+def _side_by_side(readers: Sequence[Reader], names: Sequence[str], batch: int) -> Iterator[bytes]:
     """The same few blocks of every source, one source after the other."""
-    for name in ("lanes", "control"):
+    for name in names:
         sections = [reader.section(name) for reader in readers]
         for section in sections:
             section.rewind()
@@ -220,13 +234,13 @@ def _side_by_side(readers: Sequence[Reader], batch: int) -> Iterator[bytes]:
             yield blob
 
 
-def _named(blocks: Iterable[bytes], readers: Sequence[Reader], plan: Plan) -> Iterator[bytes]:
+def _named(blocks: Iterable[bytes], readers: Sequence[Reader], part: Part) -> Iterator[bytes]:
     """The same blocks; what raises for one names the file that holds it."""
     done = 0
     try:
         for block in blocks:
             yield block
-            done += len(block) // plan.scheme.block_size
+            done += len(block) // part.carrier.block_size
     except InvalidCiphertextError as error:
         name = readers[error.source].name
-        raise FormatError(f"{name}: ciphertext {done + error.index} {error.reason}", error.hint) from error
+        raise FormatError(f"{name}: {part.block(done + error.index)} {error.reason}", error.hint) from error

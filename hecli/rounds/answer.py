@@ -78,8 +78,8 @@ def answer(
     """
     opening = open_aggregate(aggregate, "answer", plan, identity)
     plan, reader = opening.plan, opening.reader
-    masking = plan.scheme.masking
-    if masking is None or ANSWERS not in plan.scheme.to_open:
+    masking = plan.masking
+    if masking is None or ANSWERS not in plan.to_open:
         raise no_dropouts(plan)
     enrolled = open_enrollments(enrollments, plan, opening.blocks.enrolled)
     check_recomputed(reader, opening.blocks, updates, work, progress)

@@ -13,7 +13,7 @@ from hecli.formats.reader import Reader, open_reader
 from hecli.formats.text import count
 from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
-from hecli.rounds.headers import Blocks, about_header, open_about, open_blocks
+from hecli.rounds.headers import Blocks, about_header, check_enrolled, open_about, open_blocks
 from hecli.rounds.progress import Progress, no_progress
 from hecli.rounds.signing import check_party
 from hecli.rounds.verify_aggregate import check_recomputed
@@ -128,7 +128,7 @@ def open_attestation(reader: Reader, plan: Plan | None = None, who: str = "the p
     enrolled = parse_enrolled(header, name)
     check_party(own, reader, header["party"])
     own.roster.check_contributors(contributors, own.digest, name)
-    own.scheme.check_enrolled(contributors, enrolled, own.round, name)
+    check_enrolled(own, contributors, enrolled, name)
     return Attestation(own, header["party"], header["aggregate"], contributors, enrolled)
 
 

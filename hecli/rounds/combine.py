@@ -60,7 +60,9 @@ def combine(
     opener = opening.opener(None, enrollments, answers)
     with combined(opening, partials, key, opener, work) as ready:
         opens = Opens(ready.open)
-        made = write_sum(opening, opens, ready.control, ready.lanes, out, identity, None, progress)
+        made = write_sum(
+            opening, opens, ready.control, ready.lanes, ready.others, out, identity, None, progress
+        )
     return replace(made, refused=(*ready.refused, *sorted(opener.refused)))
 
 
@@ -70,7 +72,8 @@ class Ready(NamedTuple):
     Args:
         open: What opens.
         control: What it opens the control block from.
-        lanes: What it opens the lanes from, in batches.
+        lanes: What it opens the main part's lanes from, in batches.
+        others: The plaintexts of the other parts, which take no key.
         combining: Which partials there are; in the end also which do not hold.
         wrong: What is wrong with those that are not sound, and were left out at once.
     """
@@ -78,6 +81,7 @@ class Ready(NamedTuple):
     open: Open
     control: bytes
     lanes: Iterator[bytes]
+    others: Sequence[Iterator[bytes]]
     combining: Combining
     wrong: Sequence[HecliError]
 
@@ -127,11 +131,11 @@ def combined(
     )
     groups = plan.geometry.partial_groups(sharing)
     readers = [file for file, _ in found]
-    with sharing.combining(combining, groups, work) as opened:
+    with sharing.combining(combining, groups, work) as opened, opening.others(opener, work) as others:
         control = next(_side_by_side(opening, sharing, readers, "control"))
         lanes = _side_by_side(opening, sharing, readers, "lanes")
         unmasked = plan.scheme.unmasked(opened, plan.round, opener)
-        yield Ready(unmasked, control, lanes, combining, wrong)
+        yield Ready(unmasked, control, lanes, others, combining, wrong)
 
 
 def _sound(

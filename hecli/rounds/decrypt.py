@@ -13,7 +13,7 @@ from hecli.rounds.evidence import Evidence
 from hecli.rounds.headers import open_blocks
 from hecli.rounds.opening import Opened, open_aggregate, write_sum
 from hecli.rounds.progress import Progress, no_progress
-from hecli.schemes.interface import KEY, Scheme
+from hecli.schemes.interface import KEY
 from hecli.schemes.round import PrivateKey
 from hecli.storage.store import Record
 
@@ -83,24 +83,24 @@ def decrypt(
     )
     plan = opening.plan
     opener = opening.opener(key, enrollments, answers)
-    with plan.scheme.opening(plan.round, opener, work) as opens:
-        made = write_sum(opening, opens, *opening.blocks_to_open(), out, identity, record, progress)
+    with plan.scheme.opening(plan.round, opener, work) as opens, opening.others(opener, work) as others:
+        made = write_sum(opening, opens, *opening.blocks_to_open(), others, out, identity, record, progress)
     return replace(made, refused=tuple(sorted(opener.refused)))
 
 
-def scheme_in(aggregate: BinaryIO) -> Scheme:
-    """Say under which scheme an aggregate is.
+def plan_in(aggregate: BinaryIO) -> Plan:
+    """Say which plan an aggregate follows.
 
     Args:
         aggregate: The file, seekable.
 
     Returns:
-        The scheme, which says what opening takes.
+        The plan, which says what opening takes.
 
     Raises:
         HecliError: The file is not sound.
     """
-    return open_blocks(open_reader(aggregate)).plan.scheme
+    return open_blocks(open_reader(aggregate)).plan
 
 
 def _check_key(plan: Plan, key: PrivateKey | None, file: str) -> None:

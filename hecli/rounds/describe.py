@@ -10,6 +10,7 @@ from hecli.identity.signatures import signature_of
 from hecli.ledger.entry import Entry
 from hecli.plan.costs import error_bound
 from hecli.plan.data import Plan
+from hecli.plan.parts import MAIN, MASKED, PLAIN
 from hecli.plan.position import Position
 
 Description = dict[str, Any]
@@ -42,7 +43,7 @@ def describe_plan(plan: Plan) -> Description:
             "digest": plan.digest.hex(),
             "id": plan.id.hex(),
             **plan.scheme.describe(),
-            "scheme_lines": plan.scheme.lines(plan.capacity),
+            "scheme_lines": scheme_lines(plan),
             "codec": [step["step"] for step in plan.codec.to_list()],
             "bits": quantise.bits,
             "rounding": quantise.rounding,
@@ -56,10 +57,28 @@ def describe_plan(plan: Plan) -> Description:
             "ciphertexts": sizes.blocks,
             "tensors": tensors,
             "skipped": list(plan.skipped),
+            "encrypted": _part(plan, MAIN),
+            "masked": _part(plan, MASKED),
+            "plain": _part(plan, PLAIN),
             "metrics": list(plan.metrics),
             "position": None if plan.position is None else _position(plan.position),
         }
     }
+
+
+def scheme_lines(plan: Plan) -> list[tuple[str, str]]:
+    """Say how a round hides updates, for people.
+
+    Args:
+        plan: The plan.
+
+    Returns:
+        Titles and texts.
+    """
+    lines = plan.scheme.lines(plan.capacity)
+    if plan.scheme.masking is None and plan.masking is not None:
+        lines += plan.masking.lines(plan.capacity)
+    return lines
 
 
 def describe_roster(roster: Roster) -> Description:
@@ -126,6 +145,29 @@ def describe_contributors(contributors: tuple[Contributor, ...]) -> list[Descrip
         Name and digest of each.
     """
     return [{"party": each.party, "digest": each.digest.hex()} for each in contributors]
+
+
+def _part(plan: Plan, name: str) -> Description | None:
+    """What of a round travels together: how much, and of which tensors which runs of their values."""
+    part = next((each for each in plan.geometry.parts if each.name == name), None)
+    if part is None:
+        return None
+    tensors, edges = [], iter(part.runs)
+    start, stop = next(edges)
+    at = 0
+    for spec, size in zip(plan.tensors, plan.geometry.sizes, strict=True):
+        runs = []
+        while start < at + size:
+            runs.append([max(start, at) - at, min(stop, at + size) - at])
+            if stop > at + size:
+                break
+            start, stop = next(edges, (plan.geometry.values, plan.geometry.values))
+        if runs:
+            values = sum(end - begin for begin, end in runs)
+            tensors.append({"name": spec.name, "values": values, "of": size, "runs": runs})
+        at += size
+    share = part.values / plan.geometry.values
+    return {"values": part.values, "share": share, "bytes": part.bytes, "tensors": tensors}
 
 
 def _position(position: Position) -> Description:

@@ -1,12 +1,15 @@
 """One party's update to what an aggregator may see."""
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from hecli.codec.arrays import Lanes
+from hecli.codec.pack import Packing
 from hecli.errors import RefusedError
-from hecli.executors.interface import SERIAL, Executor
+from hecli.executors.interface import SERIAL, Executor, Run
 from hecli.formats import envelope
 from hecli.formats.envelope import DIGEST_SIZE
 from hecli.formats.reader import name_of
@@ -14,12 +17,14 @@ from hecli.formats.tensors.arrays import TensorFile
 from hecli.formats.text import check_name
 from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
+from hecli.plan.parts import Part
 from hecli.rounds.enrollments import open_enrollments
 from hecli.rounds.headers import SALT_SIZE, update_header
 from hecli.rounds.lanes import regrouped
 from hecli.rounds.progress import Progress, counted, no_progress
 from hecli.rounds.proofs import statement
 from hecli.rounds.signing import check_identity
+from hecli.rounds.spool import Spool, spooled
 from hecli.rounds.update import Update, open_update
 from hecli.schemes.registry import scheme_of
 from hecli.schemes.round import PublicKey, Sender
@@ -109,15 +114,20 @@ def encrypt(
     bound = statement(plan, party, listed, identity.card if identity else None, salt)
     sender = Sender(key, identity, enrolled, bound)
     sizes = plan.geometry
-    if plan.scheme.masking is not None and record is None:
+    if plan.masking is not None and record is None:
         raise RefusedError(
             "a masked update leaves a record, or a second one under the same masks would show both",
             "pass record=, the path of your .id file",
         )
-    with plan.scheme.encrypting(plan.round, sender, work) as run:
-        if plan.scheme.masking is not None and record is not None:
+    with ExitStack() as stack:
+        runs = [
+            stack.enter_context(part.carrier.encrypting(plan.round_of(part), sender, work))
+            for part in sizes.parts
+        ]
+        lanes = _by_parts(update, stack)
+        if plan.masking is not None and record is not None:
             record(plan.subject, secrets.token_bytes(DIGEST_SIZE))
-        blocks = _proofs_last(run(_plaintexts(update)), plan, progress)
+        blocks = _blocks(runs, lanes, update, progress)
         digest = envelope.write(
             out,
             "update",
@@ -129,25 +139,53 @@ def encrypt(
     return Encrypted(update, party, digest)
 
 
-def _plaintexts(update: Update) -> Iterator[bytes]:
-    """The packed lanes, group by group, and then the control block."""
+def _by_parts(update: Update, stack: ExitStack) -> list[Iterator[Lanes]]:
+    """The lanes of each part; where there are several, all are read now, and kept aside."""
     sizes = update.plan.geometry
-    for lanes in regrouped(update.lanes, sizes.group * sizes.packing.values):
-        yield sizes.packing.pack(lanes)
-    # Only now it is known how many values were clipped.
-    yield update.control.pack(sizes.scheme.plaintext_size)
+    if not sizes.others:
+        return [update.lanes]
+    spool = stack.enter_context(spooled(update.lanes, sizes.lane_size))
+    return [_read(spool, part) for part in sizes.parts]
 
 
-def _proofs_last(groups: Iterable[bytes], plan: Plan, progress: Progress) -> Iterator[bytes]:
-    """The blocks of groups, and when all are there their proofs, as a file holds them."""
+def _read(spool: Spool, part: Part) -> Iterator[Lanes]:
+    for start, stop in part.runs:
+        yield from spool.read(start, stop - start)
+
+
+def _blocks(
+    runs: Sequence[Run], lanes: Sequence[Iterator[Lanes]], update: Update, progress: Progress
+) -> Iterator[bytes]:
+    """What an update holds, section by section."""
+    plan, sizes = update.plan, update.plan.geometry
+    total, done = sum(sizes.blocks_of(part) for part in sizes.parts), 0
+    for part, run, of_part in zip(sizes.others, runs, lanes, strict=False):
+        blocks = run(_packed(of_part, part.packing, part.batch()))
+        yield from counted(blocks, part.carrier.block_size, total, progress, done)
+        done += part.blocks
     size = plan.scheme.knowledge.proof_size if plan.scheme.knowledge else 0
     proofs = []
 
-    def blocks() -> Iterator[bytes]:
-        for group in groups:
+    def main() -> Iterator[bytes]:
+        for group in runs[-1](_plaintexts(update, lanes[-1])):
             end = len(group) - size
             proofs.append(group[end:])
             yield group[:end]
 
-    yield from counted(blocks(), plan.scheme.block_size, plan.geometry.blocks, progress)
+    yield from counted(main(), plan.scheme.block_size, total, progress, done)
+    # Only when all are there: a section of their own holds them.
     yield from proofs
+
+
+def _plaintexts(update: Update, lanes: Iterator[Lanes]) -> Iterator[bytes]:
+    """The packed lanes of the main part, group by group, and then the control block."""
+    sizes = update.plan.geometry
+    yield from _packed(lanes, sizes.packing, sizes.group)
+    # Only now it is known how many values were clipped.
+    yield update.control.pack(sizes.packing.size)
+
+
+def _packed(lanes: Iterator[Lanes], packing: Packing, blocks: int) -> Iterator[bytes]:
+    """The packed lanes, so many plaintexts at a time."""
+    for group in regrouped(lanes, blocks * packing.values):
+        yield packing.pack(group)

@@ -43,8 +43,8 @@ def enroll(out: BinaryIO, plan: Plan, identity: Identity) -> Enrolled:
         RefusedError: The plan allows for no dropouts, or the identity is no
             party of it.
     """
-    masking = plan.scheme.masking
-    if masking is None or ANSWERS not in plan.scheme.to_open:
+    masking = plan.masking
+    if masking is None or ANSWERS not in plan.to_open:
         raise no_dropouts(plan)
     check_identity(plan, identity, "enrollment")
     enrollment = dropouts.enroll(masking.dealing(plan.round), plan.to_map(), identity)

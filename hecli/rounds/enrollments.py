@@ -31,7 +31,7 @@ def open_enrollment(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Enr
     """
     enrollment = Enrollment.parse(reader)
     own = plan_of(reader, plan)
-    if ANSWERS not in own.scheme.to_open:
+    if ANSWERS not in own.to_open:
         raise no_dropouts(own)
     check_party(own, reader, enrollment.party)
     if len(enrollment.parties) != own.capacity:
@@ -57,7 +57,7 @@ def open_enrollments(
         MismatchError: They follow another plan, or are others than expected.
         RefusedError: A party enrolled twice, or the plan allows for no dropouts.
     """
-    if ANSWERS not in plan.scheme.to_open:
+    if ANSWERS not in plan.to_open:
         raise no_dropouts(plan)
     by_party: dict[str, Enrollment] = {}
     files: dict[str, str] = {}
@@ -98,7 +98,7 @@ def open_answer(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Answer]
     """
     found = Answer.parse(reader)
     own = plan_of(reader, plan)
-    if ANSWERS not in own.scheme.to_open or own.roster is None:
+    if ANSWERS not in own.to_open or own.roster is None:
         raise no_dropouts(own)
     check_party(own, reader, found.party)
     if strangers := sorted({each.party for each in found.enrolled} - set(own.roster.parties)):
@@ -123,7 +123,7 @@ def open_answers(sources: Sequence[BinaryIO], name: str, blocks: Blocks) -> list
         RefusedError: A party answers twice, or the plan allows for no dropouts.
     """
     plan, present = blocks.plan, {each.party for each in blocks.contributors}
-    if ANSWERS not in plan.scheme.to_open:
+    if ANSWERS not in plan.to_open:
         raise no_dropouts(plan)
     found: dict[str, Answered] = {}
     for source in sources:

@@ -242,8 +242,28 @@ def open_blocks(reader: Reader, plan: Plan | None = None, who: str = THE_PLAN) -
     if len(contributors) > own.capacity:
         raise FormatError(f"{name}: lists more contributors than its plan has room for")
     check_signed(own, reader, contributors)
-    own.scheme.check_enrolled(contributors, enrolled, own.round, name)
+    check_enrolled(own, contributors, enrolled, name)
     return Blocks(own, contributors, enrolled, header.get("salt", b""))
+
+
+def check_enrolled(
+    plan: Plan, contributors: tuple[Contributor, ...], enrolled: tuple[Enrolled, ...], file: str
+) -> None:
+    """Refuse an update or aggregate that lists those who enrolled as it cannot.
+
+    Args:
+        plan: Its plan.
+        contributors: Who is in it.
+        enrolled: Who enrolled.
+        file: The file, for errors.
+
+    Raises:
+        FormatError: The list does not fit.
+    """
+    if plan.masking is not None:
+        plan.masking.check_enrolled(contributors, enrolled, plan.round, file)
+    elif enrolled:
+        raise FormatError(f"{file}: its list of those who enrolled does not fit its plan")
 
 
 def open_partial(reader: Reader, plan: Plan | None = None, who: str = THE_PLAN) -> Partial:

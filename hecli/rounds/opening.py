@@ -2,12 +2,15 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from hecli.arithmetic.sizes import InvalidCiphertextError
+from hecli.codec.arrays import Lanes
 from hecli.codec.control import Control
 from hecli.errors import FormatError, RefusedError
+from hecli.executors.interface import Executor
 from hecli.formats import envelope
 from hecli.formats.canonical import digest_of, pack
 from hecli.formats.contributors import Contributor
@@ -16,8 +19,10 @@ from hecli.formats.text import count
 from hecli.identity.signatures import Identity, signer
 from hecli.plan.checks import possible_totals
 from hecli.plan.data import Plan
+from hecli.plan.parts import Part
 from hecli.rounds.enrollments import open_answers, open_enrollments
 from hecli.rounds.headers import Blocks, Sum, open_blocks
+from hecli.rounds.lanes import merged
 from hecli.rounds.progress import Progress
 from hecli.rounds.proofs import groups_of, sum_statement
 from hecli.rounds.signing import check_identity
@@ -81,7 +86,31 @@ class Opening:
         """
         self.reader.rewind()
         control = self.reader.section("control").read(1)
-        return control, self.reader.section("lanes").checked_blocks(self.plan.geometry.batch())
+        main = self.plan.geometry.main
+        return control, self.reader.section(main.name).checked_blocks(main.batch())
+
+    @contextmanager
+    def others(self, opener: Opener, work: Executor) -> Iterator[list[Iterator[bytes]]]:
+        """Get ready to open all parts but the main one, which takes no key.
+
+        Args:
+            opener: Who opens, and what they were given.
+            work: Who works.
+
+        Yields:
+            The plaintexts of each part, in batches.
+
+        Raises:
+            HecliError: Something is missing, or does not fit.
+        """
+        found = []
+        with ExitStack() as stack:
+            for part in self.plan.geometry.others:
+                ready = part.carrier.opening(self.plan.round_of(part), opener, work)
+                section = self.reader.section(part.name)
+                section.rewind()
+                found.append(stack.enter_context(ready).open(section.checked_blocks(part.batch()), 0))
+            yield found
 
     def opener(
         self, key: PrivateKey | None, enrollments: Sequence[BinaryIO], answers: Sequence[BinaryIO]
@@ -155,8 +184,8 @@ def open_aggregate(
             f"the plan opens no fewer than {plan.min_parties}",
             "wait for more parties: the sum of so few would show what one of them sent",
         )
-    if plan.scheme.masking is not None:
-        plan.scheme.masking.check_enough(contributors, plan.roster, reader.name)
+    if plan.masking is not None:
+        plan.masking.check_enough(contributors, plan.roster, reader.name)
     # Damage shows in the digests, quickly, and is not taken for forgery.
     reader.verify()
     return Opening(reader, blocks)
@@ -167,6 +196,7 @@ def write_sum(
     opens: Opens,
     control: bytes,
     lanes: Iterable[bytes],
+    others: Sequence[Iterator[bytes]],
     out: BinaryIO,
     identity: Identity | None,
     record: Record | None,
@@ -178,7 +208,8 @@ def write_sum(
         opening: The aggregate.
         opens: What opens, and proves.
         control: What it opens the control block from.
-        lanes: What it opens the lanes from, in batches.
+        lanes: What it opens the main part's lanes from, in batches.
+        others: The plaintexts of the other parts.
         out: Where the sum goes.
         identity: Who signs it.
         record: Told of the opening before anything is written.
@@ -191,7 +222,7 @@ def write_sum(
         FormatError: It opens to what no sum of updates can be.
     """
     reader, plan = opening.reader, opening.plan
-    totals, sums = open_lanes(opening, opens.open, control, lanes, progress)
+    totals, sums = open_lanes(opening, opens.open, control, lanes, others, progress)
     if record is not None:
         record(plan.subject, opening.used_on)
     total = Sum(plan, opening.contributors, reader.digest, totals.weight, totals.clipped)
@@ -207,7 +238,12 @@ def write_sum(
 
 
 def open_lanes(
-    opening: Opening, opened: Open, control: bytes, lanes: Iterable[bytes], progress: Progress
+    opening: Opening,
+    opened: Open,
+    control: bytes,
+    lanes: Iterable[bytes],
+    others: Sequence[Iterator[bytes]],
+    progress: Progress,
 ) -> tuple[Control, Iterator[bytes]]:
     """Open an aggregate: its control block at once, so that a wrong one ends it before the long work.
 
@@ -215,7 +251,8 @@ def open_lanes(
         opening: The aggregate.
         opened: What opens.
         control: What it opens the control block from.
-        lanes: What it opens the lanes from, in batches.
+        lanes: What it opens the main part's lanes from, in batches.
+        others: The plaintexts of the other parts.
         progress: Told how many blocks are opened, and of how many.
 
     Returns:
@@ -225,13 +262,25 @@ def open_lanes(
     Raises:
         FormatError: It opens to what no sum of updates can be.
     """
-    reader, plan, parties = opening.reader, opening.plan, len(opening.contributors)
+    reader, plan = opening.reader, opening.plan
     sizes = plan.geometry
     # Both are begun: where several work, the lanes' first batches are opened meanwhile.
     of_control, of_lanes = opened([control], sizes.lane_blocks), opened(lanes, 0)
-    first = b"".join(_named(of_control, reader, plan, sizes.lane_blocks))
-    totals = _control(first, reader, plan, parties)
-    return totals, _lane_sums(_named(of_lanes, reader, plan, 0), reader, plan, parties, progress)
+    first = b"".join(_named(of_control, reader, sizes.main, sizes.lane_blocks))
+    totals = _control(first, reader, plan, len(opening.contributors))
+    total, done = sum(sizes.blocks_of(part) for part in sizes.parts), 1
+
+    def told(part: Part, plaintexts: Iterable[bytes]) -> Iterator[bytes]:
+        nonlocal done
+        for batch in plaintexts:
+            yield batch
+            done += len(batch) // part.packing.size
+            progress(done, total)
+
+    parts = zip(sizes.parts, [*others, of_lanes], strict=True)
+    sums = [(part.runs, lane_sums(opening, part, told(part, plaintexts))) for part, plaintexts in parts]
+    word = f">u{sizes.sum_size}"
+    return totals, (piece.astype(word).tobytes() for piece in merged(sums))
 
 
 def _proven(total: Sum, sums: Iterable[bytes], opens: Opens, reader: Reader) -> Iterator[bytes]:
@@ -246,15 +295,43 @@ def _proven(total: Sum, sums: Iterable[bytes], opens: Opens, reader: Reader) -> 
         yield opens.prove(bound, (bound + numbered(number, group) for number, group in groups))
 
 
-def _named(plaintexts: Iterable[bytes], reader: Reader, plan: Plan, done: int) -> Iterator[bytes]:
+def lane_sums(opening: Opening, part: Part, plaintexts: Iterable[bytes]) -> Iterator[Lanes]:
+    """Read the lane sums of a part.
+
+    Args:
+        opening: The aggregate.
+        part: The part.
+        plaintexts: What its blocks open to, from the first.
+
+    Yields:
+        The sums, in pieces.
+
+    Raises:
+        FormatError: They are what no sum of updates can be.
+    """
+    reader, parties = opening.reader, len(opening.contributors)
+    largest = opening.plan.codec.largest * parties
+    done, left = 0, part.values
+    for batch in _named(plaintexts, reader, part, 0):
+        values = part.packing.unpack(batch, parties, left)
+        last = done + len(batch) // part.packing.size - 1
+        if values is None or values.max() > largest:
+            where = f"{part.block(done)} to {last}" if last > done else part.block(done)
+            raise UnsoundError(f"{reader.name}: {where} opens to what no sum of updates can be")
+        done = last + 1
+        left -= len(values)
+        yield values
+
+
+def _named(plaintexts: Iterable[bytes], reader: Reader, part: Part, done: int) -> Iterator[bytes]:
     """The same plaintexts; what raises for a block names it."""
     try:
         for batch in plaintexts:
             yield batch
-            done += len(batch) // plan.scheme.plaintext_size
+            done += len(batch) // part.packing.size
     except InvalidCiphertextError as error:
         raise FormatError(
-            f"{reader.name}: ciphertext {done + error.index} {error.reason}", error.hint
+            f"{reader.name}: {part.block(done + error.index)} {error.reason}", error.hint
         ) from error
 
 
@@ -268,25 +345,3 @@ def _control(plaintext: bytes, reader: Reader, plan: Plan, parties: int) -> Cont
     if not possible_totals(plan, parties, control.weight, control.clipped):
         raise UnsoundError(f"{reader.name}: its control block is out of range")
     return control
-
-
-def _lane_sums(
-    plaintexts: Iterable[bytes], reader: Reader, plan: Plan, parties: int, progress: Progress
-) -> Iterator[bytes]:
-    """The lane sums in plaintexts, as they stand in a sum file."""
-    sizes = plan.geometry
-    packing, word = sizes.packing, f">u{sizes.sum_size}"
-    done, left = 0, sizes.values
-    largest = plan.codec.largest * parties
-    for batch in plaintexts:
-        values = packing.unpack(batch, parties, left)
-        blocks = len(batch) // packing.size
-        if values is None or values.max() > largest:
-            raise UnsoundError(
-                f"{reader.name}: a ciphertext from {done} to {done + blocks - 1} "
-                "opens to what no sum of updates can be"
-            )
-        done += blocks
-        left -= len(values)
-        progress(done + 1, sizes.blocks)
-        yield values.astype(word).tobytes()

@@ -15,7 +15,9 @@ def no_progress(done: int, total: int) -> None:
     """
 
 
-def counted(batches: Iterable[bytes], size: int, total: int, progress: Progress) -> Iterator[bytes]:
+def counted(
+    batches: Iterable[bytes], size: int, total: int, progress: Progress, done: int = 0
+) -> Iterator[bytes]:
     """Tell of batches as they pass.
 
     Args:
@@ -23,11 +25,11 @@ def counted(batches: Iterable[bytes], size: int, total: int, progress: Progress)
         size: The bytes of a block.
         total: How many blocks there are.
         progress: Whom to tell.
+        done: How many were done before.
 
     Yields:
         The batches.
     """
-    done = 0
     for batch in batches:
         done += len(batch) // size
         progress(min(done, total), total)

@@ -85,21 +85,46 @@ def open_update(
         RefusedError: There is no plan and no scheme, or the weight is missing or none.
     """
     if not isinstance(source, TensorFile):
-        if source.seekable():
-            source.seek(0)
-            own = is_own(source.read(START_SIZE))
-            source.seek(0)
-            if own:
-                reader = open_reader(source)
-                reader.require("encoded", "tensors")
-                if reader.kind == "encoded":
-                    return _from_encoded(reader, plan, weight, strict=strict)
+        encoded = _encoded(source)
+        if encoded is not None:
+            return _from_encoded(encoded, plan, weight, strict=strict)
         source = open_tensors(source, name_of(source))
     if plan is None:
         if scheme is None:
             raise RefusedError("there is neither a plan nor a key", "pass one of them")
         plan = default_plan(scheme, source.specs)
     return _from_tensors(source, plan, weight, strict=strict)
+
+
+def plan_in(source: BinaryIO) -> Plan | None:
+    """Say which plan an update follows that was encoded before.
+
+    Args:
+        source: The file.
+
+    Returns:
+        The plan; None for tensors, which follow none by themselves.
+
+    Raises:
+        FormatError: The file is not sound.
+    """
+    encoded = _encoded(source)
+    return None if encoded is None else open_encoded(encoded).plan
+
+
+def _encoded(source: BinaryIO) -> Reader | None:
+    """An encoded file, opened; None for tensors."""
+    if not source.seekable():
+        return None
+    source.seek(0)
+    own = is_own(source.read(START_SIZE))
+    source.seek(0)
+    if not own:
+        return None
+    reader = open_reader(source)
+    reader.require("encoded", "tensors")
+    source.seek(0)
+    return reader if reader.kind == "encoded" else None
 
 
 def _from_tensors(file: TensorFile, plan: Plan, weight: int | None, *, strict: bool) -> Update:

@@ -94,20 +94,21 @@ def check_recomputed(
 
 
 def _compare(reader: Reader, made: Iterator[bytes], plan: Plan) -> None:
-    size = plan.scheme.block_size
-    done = 0
-    for batch in made:
-        count = len(batch) // size
-        # A batch never holds blocks of both sections.
-        name = "lanes" if done < plan.geometry.lane_blocks else "control"
-        found = reader.section(name).read(count)
-        if found != batch:
-            at = done + _first_difference(found, batch, size)
-            raise MismatchError(
-                f"{reader.name}: ciphertext {at} is not the product of the updates'",
-                "whoever aggregated put something else in: aggregate the updates again",
-            )
-        done += count
+    sizes = plan.geometry
+    for part in sizes.parts:
+        size, done = part.carrier.block_size, 0
+        while done < sizes.blocks_of(part):
+            batch = next(made)
+            count = len(batch) // size
+            # A batch never holds blocks of two sections.
+            found = reader.section(part.sections[done >= part.blocks]).read(count)
+            if found != batch:
+                block = part.block(done + _first_difference(found, batch, size))
+                raise MismatchError(
+                    f"{reader.name}: {block} is not the product of the updates'",
+                    "whoever aggregated put something else in: aggregate the updates again",
+                )
+            done += count
 
 
 def _check_contributors(name: str, contributors: tuple[Contributor, ...], opened: Sources) -> None:

@@ -4,17 +4,22 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+import numpy as np
+
 from hecli.arithmetic.sizes import InvalidCiphertextError
+from hecli.codec.arrays import Lanes
 from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.executors.interface import SERIAL, Executor
 from hecli.formats.contributors import Contributor
 from hecli.formats.kinds import KINDS
 from hecli.formats.reader import Reader, name_of, open_reader
+from hecli.formats.tensors.arrays import PIECE
 from hecli.plan.data import Plan
+from hecli.plan.parts import Part
 from hecli.rounds.combine import combined
 from hecli.rounds.headers import Sum, open_blocks, open_sum
-from hecli.rounds.lanes import read_lanes, regrouped
-from hecli.rounds.opening import Opening, open_lanes
+from hecli.rounds.lanes import read_lanes, regrouped, selected
+from hecli.rounds.opening import Opening, lane_sums, open_lanes
 from hecli.rounds.progress import Progress, no_progress
 from hecli.rounds.proofs import groups_of, sum_statement
 from hecli.schemes.interface import KEY
@@ -75,6 +80,9 @@ def verify_sum(
         )
     if scheme.correctness is not None:
         _check_proof(reader, claimed, scheme.correctness, opening.reader, opener, work, progress)
+        with opening.others(opener, work) as others:
+            for part, plaintexts in zip(plan.geometry.others, others, strict=True):
+                _compare_part(reader, claimed, opening, part, plaintexts)
     elif scheme.sharing is not None:
         if not partials:
             raise RefusedError(
@@ -84,12 +92,12 @@ def verify_sum(
         if key is None:
             raise RefusedError("partials are checked with the key that was dealt", "pass its .pub with --key")
         with combined(opening, partials, key, opener, work) as ready:
-            _compare(reader, claimed, opening, ready.open, ready.control, ready.lanes, progress)
+            _compare(reader, claimed, opening, ready.open, ready.control, ready.lanes, ready.others, progress)
     elif KEY in scheme.to_open:
         raise RefusedError(f"sums of the scheme {scheme.name!r} cannot be checked without the key")
     else:
-        with scheme.opening(plan.round, opener, work) as opens:
-            _compare(reader, claimed, opening, opens.open, *opening.blocks_to_open(), progress)
+        with scheme.opening(plan.round, opener, work) as opens, opening.others(opener, work) as others:
+            _compare(reader, claimed, opening, opens.open, *opening.blocks_to_open(), others, progress)
     return claimed.contributors
 
 
@@ -121,7 +129,7 @@ def _check_proof(
 ) -> None:
     sizes = claimed.plan.geometry
     lanes = hashlib.sha256()
-    for piece in reader.section("lanes").blocks(sizes.batch() * sizes.packing.values):
+    for piece in reader.section("lanes").blocks(sizes.main.batch() * sizes.packing.values):
         lanes.update(piece)
     bound = sum_statement(claimed, lanes.digest())
 
@@ -141,16 +149,32 @@ def _check_proof(
 
 
 def _plaintexts(reader: Reader, claimed: Sum, opener: Opener) -> Iterator[bytes]:
-    """What the aggregate must hold, group by group, the control block last."""
+    """What the main part of the aggregate must hold, group by group, the control block last."""
     plan, sizes, parties = claimed.plan, claimed.plan.geometry, len(claimed.contributors)
-    reader.section("lanes").rewind()
-    lanes = read_lanes(reader, sizes.values, plan.codec.largest * parties)
+    lanes = _claimed_lanes(reader, claimed, sizes.main)
     packed = (
         sizes.packing.pack(each, parties) for each in regrouped(lanes, sizes.group * sizes.packing.values)
     )
     yield from plan.scheme.remasked(packed, 0, plan.round, opener)
     control = claimed.control.pack(sizes.packing.size)
     yield from plan.scheme.remasked([control], sizes.lane_blocks, plan.round, opener)
+
+
+def _claimed_lanes(reader: Reader, claimed: Sum, part: Part) -> Iterator[Lanes]:
+    """What the sum says of one part."""
+    reader.section("lanes").rewind()
+    largest = claimed.plan.codec.largest * len(claimed.contributors)
+    return selected(read_lanes(reader, claimed.plan.geometry.values, largest), part.runs)
+
+
+def _compare_part(
+    reader: Reader, claimed: Sum, opening: Opening, part: Part, plaintexts: Iterator[bytes]
+) -> None:
+    """Refuse a sum of which a part that takes no key is not what the aggregate opens to once more."""
+    said, true = _claimed_lanes(reader, claimed, part), lane_sums(opening, part, plaintexts)
+    pairs = zip(regrouped(said, PIECE), regrouped(true, PIECE), strict=True)
+    if not all(np.array_equal(one, other) for one, other in pairs):
+        raise FormatError(f"{reader.name}: is not what {opening.reader.name} holds", WRONG)
 
 
 def _compare(
@@ -160,10 +184,11 @@ def _compare(
     opened: Open,
     control: bytes,
     lanes: Iterator[bytes],
+    others: Sequence[Iterator[bytes]],
     progress: Progress,
 ) -> None:
     """Refuse a sum that is not what the aggregate opens to once more."""
-    totals, sums = open_lanes(opening, opened, control, lanes, progress)
+    totals, sums = open_lanes(opening, opened, control, lanes, others, progress)
     if totals != claimed.control:
         raise FormatError(f"{reader.name}: its totals are not what {opening.reader.name} holds", WRONG)
     size = claimed.plan.geometry.sum_size

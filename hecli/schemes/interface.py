@@ -4,13 +4,12 @@ A scheme is an object that a plan holds: its parameters, what follows from
 them, and what works with them. Callers ask it and know none by name.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import ClassVar, NamedTuple, Protocol, Self
 
 from hecli.executors.interface import Executor, Run
 from hecli.formats.canonical import Map
-from hecli.formats.contributors import Contributor, Enrolled
 from hecli.formats.reader import Reader
 from hecli.identity.roster import Roster
 from hecli.identity.sealing import Ask
@@ -139,8 +138,8 @@ class Load(NamedTuple):
         return min(sources * self.blocks, -(-groups // self.workers) * group)
 
 
-class Scheme(Protocol):
-    """A scheme with its parameters.
+class Carrier(Protocol):
+    """What some lanes of a round travel under, all of them or a part.
 
     Args:
         to_encrypt: What encrypting takes, of KEY, IDENTITY and ENROLLMENTS.
@@ -148,15 +147,8 @@ class Scheme(Protocol):
         room: The bits of a plaintext that lanes may take.
         plaintext_size: The bytes of a plaintext, and
         block_size: those of a block, what an update or aggregate holds in its place.
-        knowledge: How updates prove that their makers know what is in them; None
-            where nothing of use can be computed from others' blocks.
-        correctness: How sums prove that they are what the aggregate holds; None
-            where they are checked by opening again.
         masking: How masks hide updates from whoever opens the sum, where they do.
-        sharing: How a key in shares opens, where it is in shares.
     """
-
-    name: ClassVar[str]
 
     @property
     def to_encrypt(self) -> frozenset[str]: ...  # noqa: D102 - said above
@@ -169,11 +161,76 @@ class Scheme(Protocol):
     @property
     def block_size(self) -> int: ...  # noqa: D102
     @property
-    def knowledge(self) -> GroupProofs | None: ...  # noqa: D102
+    def masking(self) -> Masking | None: ...  # noqa: D102
+
+    def encrypting(self, round_: Round, sender: Sender, work: Executor) -> AbstractContextManager[Run]:
+        """Get ready to hide an update.
+
+        Args:
+            round_: The round.
+            sender: Who encrypts.
+            work: Who works.
+
+        Returns:
+            What makes blocks of the update's plaintexts, given in groups from
+            the first to the last, and behind them the group's proof, where
+            there are proofs.
+
+        Raises:
+            HecliError: The sender lacks something, or cannot do it.
+        """
+        ...
+
+    def adding(self, sources: int, batches: int, work: Executor) -> AbstractContextManager[Run]:
+        """Get ready to add updates.
+
+        Args:
+            sources: How many.
+            batches: How many batches there are.
+            work: Who works.
+
+        Returns:
+            What makes one batch of equally long ones of each source, which are
+            given one behind the other. It raises InvalidCiphertextError for a
+            block that no update can hold.
+        """
+        ...
+
+    def opening(self, round_: Round, opener: Opener, work: Executor) -> AbstractContextManager[Opens]:
+        """Get ready to open a sum with what `to_open` names.
+
+        Args:
+            round_: The round.
+            opener: Who opens, and what they were given.
+            work: Who works.
+
+        Returns:
+            What opens blocks, and proves it. It raises InvalidCiphertextError
+            for a block that no sum can hold.
+
+        Raises:
+            HecliError: Something is missing, or does not fit.
+        """
+        ...
+
+
+class Scheme(Carrier, Protocol):
+    """A scheme with its parameters: what a plan hides its updates with.
+
+    Args:
+        knowledge: How updates prove that their makers know what is in them; None
+            where nothing of use can be computed from others' blocks.
+        correctness: How sums prove that they are what the aggregate holds; None
+            where they are checked by opening again.
+        sharing: How a key in shares opens, where it is in shares.
+    """
+
+    name: ClassVar[str]
+
+    @property
+    def knowledge(self) -> GroupProofs | None: ...  # noqa: D102 - said above
     @property
     def correctness(self) -> SumProof | None: ...  # noqa: D102
-    @property
-    def masking(self) -> Masking | None: ...  # noqa: D102
     @property
     def sharing(self) -> Sharing | None: ...  # noqa: D102
 
@@ -265,72 +322,6 @@ class Scheme(Protocol):
         Raises:
             MismatchError: It is another.
             RefusedError: There is none.
-        """
-        ...
-
-    def check_enrolled(
-        self, contributors: Sequence[Contributor], enrolled: Sequence[Enrolled], round_: Round, file: str
-    ) -> None:
-        """Refuse an update or aggregate that lists those who enrolled as it cannot.
-
-        Args:
-            contributors: Who is in it.
-            enrolled: Who enrolled.
-            round_: The round.
-            file: The file, for errors.
-
-        Raises:
-            FormatError: The list does not fit.
-        """
-        ...
-
-    def encrypting(self, round_: Round, sender: Sender, work: Executor) -> AbstractContextManager[Run]:
-        """Get ready to hide an update.
-
-        Args:
-            round_: The round.
-            sender: Who encrypts.
-            work: Who works.
-
-        Returns:
-            What makes blocks of the update's plaintexts, given in groups from
-            the first to the last, and behind them the group's proof, where
-            there are proofs.
-
-        Raises:
-            HecliError: The sender lacks something, or cannot do it.
-        """
-        ...
-
-    def adding(self, sources: int, batches: int, work: Executor) -> AbstractContextManager[Run]:
-        """Get ready to add updates.
-
-        Args:
-            sources: How many.
-            batches: How many batches there are.
-            work: Who works.
-
-        Returns:
-            What makes one batch of equally long ones of each source, which are
-            given one behind the other. It raises InvalidCiphertextError for a
-            block that no update can hold.
-        """
-        ...
-
-    def opening(self, round_: Round, opener: Opener, work: Executor) -> AbstractContextManager[Opens]:
-        """Get ready to open a sum with what `to_open` names.
-
-        Args:
-            round_: The round.
-            opener: Who opens, and what they were given.
-            work: Who works.
-
-        Returns:
-            What opens blocks, and proves it. It raises InvalidCiphertextError
-            for a block that no sum can hold.
-
-        Raises:
-            HecliError: Something is missing, or does not fit.
         """
         ...
 

@@ -2,12 +2,29 @@
 
 from hecli.errors import FormatError
 from hecli.formats.canonical import Map
-from hecli.schemes.interface import Scheme
+from hecli.schemes.interface import Carrier, Scheme
+from hecli.schemes.masks.masking import Masking
 from hecli.schemes.masks.scheme import Masks
 from hecli.schemes.paillier.scheme import Paillier
+from hecli.schemes.plain.scheme import Plain
 from hecli.schemes.round import PublicKey
 
 SCHEMES: dict[str, type[Scheme]] = {scheme.name: scheme for scheme in (Paillier, Masks)}
+
+IN_THE_CLEAR: Carrier = Plain()
+"""What the lanes of a round travel under that everybody may read."""
+
+
+def under_masks(masking: Masking) -> Carrier:
+    """Give what the lanes of a round travel under that are hidden by masks alone.
+
+    Args:
+        masking: How.
+
+    Returns:
+        It.
+    """
+    return Masks(masking)
 
 
 def parse_scheme(value: Map, file: str) -> Scheme:

@@ -12,6 +12,10 @@ Open = Callable[[Iterable[bytes], int], Iterator[bytes]]
 """Opens batches of blocks, given the number of the first block; gives as many plaintexts."""
 
 
+MASKS = "mask"
+"""What the keys of masks are made for that hide what the plan's own scheme carries."""
+
+
 class Opens(NamedTuple):
     """What opens blocks, and what proves it.
 
@@ -33,9 +37,11 @@ class Round(NamedTuple):
         plan: The digest of the plan.
         roster: Who takes part, where the plan says it.
         parties: The most parties.
-        blocks: Blocks of an update: those of its lanes, and the control block, which is the last.
+        blocks: Blocks of an update: those of its lanes, and the control block, which is the last;
+            of a part of a round those of its lanes alone, and the same below.
         batches: Batches in which they are opened.
         groups: Groups in which they are made, numbered from 0, the control block's the last.
+        masks: What the keys of masks are made for: no two parts of a round have the same.
     """
 
     plan: bytes
@@ -44,6 +50,7 @@ class Round(NamedTuple):
     blocks: int
     batches: int
     groups: int
+    masks: str = MASKS
 
 
 @runtime_checkable

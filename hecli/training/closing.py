@@ -53,7 +53,7 @@ def enrolling(session: Session, round_: Round, plan: Plan) -> Stage | None:
     Returns:
         The stage; None where there is none.
     """
-    masking = plan.scheme.masking
+    masking = plan.masking
     if masking is None or not masking.dropouts:
         return None
     return Stage(
@@ -78,7 +78,7 @@ def updating(session: Session, round_: Round, plan: Plan, enrolled: Link | None)
     Returns:
         The stage.
     """
-    masking = plan.scheme.masking
+    masking = plan.masking
     fewest = max(plan.min_parties, masking.needed(plan.capacity) if masking else 0)
     listed = enrolled_in(session, enrolled)
     expected = session.training.roster.parties if enrolled is None else [each.party for each in listed]

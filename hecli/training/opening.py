@@ -126,10 +126,10 @@ def answers_needed(found: Closed) -> int:
     Returns:
         How many; 0 where none are.
     """
-    scheme = found.plan.scheme
-    if scheme.masking is None or ANSWERS not in scheme.to_open:
+    masking = found.plan.masking
+    if masking is None or ANSWERS not in found.plan.to_open:
         return 0
-    return scheme.masking.needed(found.plan.capacity)
+    return masking.needed(found.plan.capacity)
 
 
 def _partials_of(session: Session, found: Closed) -> list[str]:
@@ -262,7 +262,7 @@ def _open(session: Session, found: Closed, made: Made, stack: ExitStack, out: An
     updates, enrollments = found.updates(session, stack), found.enrollments(session, stack)
     aggregated = stack.enter_context(session.opened(found.round, AGGREGATE_FILE))
     answers, partials = made.open(session, found, stack)
-    key, scheme = session.secrets.key, found.plan.scheme
+    key = session.secrets.key
     common: dict[str, Any] = {
         "plan": found.plan,
         "identity": session.identity,
@@ -270,11 +270,11 @@ def _open(session: Session, found: Closed, made: Made, stack: ExitStack, out: An
         "answers": answers,
         "work": session.settings.work,
     }
-    public = session.public_key() if scheme.sharing is not None else None
+    public = session.public_key() if found.plan.scheme.sharing is not None else None
     if public is not None:
         opened = combine(aggregated, partials, out, public, **common)
     else:
-        if KEY in scheme.to_open and key is None:
+        if KEY in found.plan.to_open and key is None:
             raise RefusedError("this identity opens sums with a key", "pass --key, your .key file")
         record = session.secrets.opened if key is not None else None
         opened = decrypt(aggregated, out, key, updates=updates, record=record, **common)

@@ -15,7 +15,7 @@ from hecli.rounds.headers import open_blocks, update_header
 from hecli.schemes.masks.dropouts import pairs_left
 from hecli.schemes.masks.keystream import Masks
 from hecli.schemes.masks.masking import Masking
-from hecli.schemes.masks.scheme import RING
+from hecli.schemes.ring import RING
 from hecli.storage.use_record import remember
 from tests.attacks.scene import (
     NAMES,

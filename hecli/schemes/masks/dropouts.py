@@ -63,11 +63,13 @@ class Dealing(NamedTuple):
         plan: The digest of the plan.
         roster: The parties.
         needed: How many shares give a secret.
+        label: What the masks are for that the secrets give.
     """
 
     plan: bytes
     roster: Roster
     needed: int
+    label: str
 
 
 def enroll(dealing: Dealing, plan: Map, identity: Identity) -> Enrollment:
@@ -127,10 +129,10 @@ def pairs_of(dealing: Dealing, identity: Identity, enrollments: Enrollments) -> 
             f"{party}'s own enrollment says other keys than it seals",
             "it was not made by hecli enroll: enroll again, in a new plan",
         )
-    found = [_self_pair(seed, enrollments, subtract=False)]
+    found = [_self_pair(dealing, seed, enrollments, subtract=False)]
     for other, enrollment in enrollments.by_party.items():
         if other != party:
-            key = _pair_key(secret, enrollment.mask_key, party, other, enrollments)
+            key = _pair_key(dealing, secret, enrollment.mask_key, party, other, enrollments)
             found.append(Pair(key, subtract=party > other))
     return found
 
@@ -212,13 +214,13 @@ def pairs_left(
         seed = _joined(dealing, seeds[owner], owner)
         if digest_of("seed", seed) != enrollments.by_party[owner].self_digest:
             raise FormatError(f"{owner} dealt shares that do not fit together", DISHONEST)
-        pairs.append(_self_pair(seed, enrollments, subtract=True))
+        pairs.append(_self_pair(dealing, seed, enrollments, subtract=True))
     for owner in absent:
         secret = _joined(dealing, secrets_[owner], owner)
         if curves.agreement_public(secret) != enrollments.by_party[owner].mask_key:
             raise FormatError(f"{owner} dealt shares that do not fit together", DISHONEST)
         for party in present:
-            key = _pair_key(secret, enrollments.by_party[party].mask_key, owner, party, enrollments)
+            key = _pair_key(dealing, secret, enrollments.by_party[party].mask_key, owner, party, enrollments)
             # The party subtracted where its name is the later one: now the reverse.
             pairs.append(Pair(key, subtract=party < owner))
     return pairs
@@ -274,16 +276,20 @@ def _joined(dealing: Dealing, shares: dict[int, int], owner: str) -> bytes:
         raise FormatError(f"{owner} dealt shares that do not fit together", DISHONEST) from error
 
 
-def _self_pair(seed: bytes, enrollments: Enrollments, *, subtract: bool) -> Pair:
-    return Pair(curves.derive(seed, "self mask", [enrollments.digest]), subtract=subtract)
+def _self_pair(dealing: Dealing, seed: bytes, enrollments: Enrollments, *, subtract: bool) -> Pair:
+    return Pair(curves.derive(seed, f"self {dealing.label}", [enrollments.digest]), subtract=subtract)
 
 
-def _pair_key(secret: bytes, public: bytes, one: str, other: str, enrollments: Enrollments) -> bytes:
+def _pair_key(
+    dealing: Dealing, secret: bytes, public: bytes, one: str, other: str, enrollments: Enrollments
+) -> bytes:
     try:
         shared = curves.agree(secret, public)
     except ValueError as error:
         raise FormatError(f"{other} enrolled with a key that nobody can agree with", DISHONEST) from error
-    return curves.derive(shared, "round mask", [enrollments.digest, min(one, other), max(one, other)])
+    return curves.derive(
+        shared, f"round {dealing.label}", [enrollments.digest, min(one, other), max(one, other)]
+    )
 
 
 def _context(dealing: Dealing, owner: str, recipient: str) -> bytes:

@@ -9,7 +9,7 @@ a residue modulo n, as wide as the plaintext it hides.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from hecli.arithmetic.sizes import InvalidCiphertextError, plaintext_size
+from hecli.arithmetic.sizes import plaintext_size
 
 SLACK = 16
 """Bytes by which a random number is longer than the modulus, so that its residue is uniform."""
@@ -63,43 +63,6 @@ class Masks:
                     mask = int.from_bytes(random[at * wide : at * wide + wide], "big")
                     totals[at] += -mask if subtract else mask
             yield b"".join([(total % self._n).to_bytes(size, "big") for total in totals])
-
-
-class Adder:
-    """Add batches of several sources modulo n, position by position.
-
-    Args:
-        n: The modulus.
-        sources: How many batches a call gives.
-    """
-
-    def __init__(self, n: int, sources: int) -> None:
-        self._n = n
-        self._size = plaintext_size(n)
-        self._sources = sources
-
-    def __call__(self, batches: bytes) -> bytes:
-        """Add modulo n.
-
-        Args:
-            batches: Equally long batches, one source after the other.
-
-        Returns:
-            A batch of the sums.
-
-        Raises:
-            InvalidCiphertextError: A number is not below n.
-        """
-        size, length = self._size, len(batches) // self._sources
-        sums = [0] * (length // size)
-        for source in range(self._sources):
-            for index in range(len(sums)):
-                at = source * length + index * size
-                value = int.from_bytes(batches[at : at + size], "big")
-                if value >= self._n:
-                    raise InvalidCiphertextError(source, index, "is not below the modulus of masks")
-                sums[index] += value
-        return b"".join([(total % self._n).to_bytes(size, "big") for total in sums])
 
 
 def _keystream(key: bytes, at: int) -> Any:

@@ -145,7 +145,7 @@ class Masking(NamedTuple):
         if identity is None or round_.roster is None:
             raise RefusedError("masks are a party's own", "pass --identity, your .id file")
         if not self.dropouts:
-            return Masks(n, pairwise.pairs_of(identity, round_.roster, round_.plan))
+            return Masks(n, pairwise.pairs_of(identity, round_.roster, round_.plan, round_.masks))
         enrollments = self._enough(sender.enrollments, round_)
         if identity.card.name not in enrollments.by_party:
             raise RefusedError(
@@ -233,7 +233,7 @@ class Masking(NamedTuple):
             Plan, roster, and how many shares give a secret.
         """
         assert round_.roster is not None
-        return Dealing(round_.plan, round_.roster, self.needed(round_.parties))
+        return Dealing(round_.plan, round_.roster, self.needed(round_.parties), round_.masks)
 
     def lines(self, parties: int) -> list[tuple[str, str]]:
         """Say what is needed, for people.

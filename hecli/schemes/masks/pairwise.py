@@ -7,7 +7,7 @@ from hecli.identity.signatures import Identity
 from hecli.schemes.masks.keystream import Pair
 
 
-def pairs_of(identity: Identity, roster: Roster, plan: bytes) -> list[Pair]:
+def pairs_of(identity: Identity, roster: Roster, plan: bytes, label: str) -> list[Pair]:
     """Agree on what a party shares with each other party.
 
     It is bound to the plan and to who the two are. The first of the two, by
@@ -17,6 +17,7 @@ def pairs_of(identity: Identity, roster: Roster, plan: bytes) -> list[Pair]:
         identity: The party.
         roster: All parties.
         plan: The digest of the plan.
+        label: What the masks are for.
 
     Returns:
         A pair for each other party.
@@ -35,6 +36,6 @@ def pairs_of(identity: Identity, roster: Roster, plan: bytes) -> list[Pair]:
             raise HecliError(
                 f"nothing can be agreed with {name}, whose card is weak", "have them make a new identity"
             ) from error
-        key = curves.derive(shared, "mask", [plan, min(own, name), max(own, name)])
+        key = curves.derive(shared, label, [plan, min(own, name), max(own, name)])
         found.append(Pair(key, subtract=own > name))
     return found

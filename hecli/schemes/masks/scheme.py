@@ -1,29 +1,24 @@
 """The scheme `masks`: no key at all; masks alone hide an update, and cancel in the sum."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Never, Self
 
-from hecli.arithmetic.sizes import InvalidCiphertextError, plaintext_size
 from hecli.errors import MismatchError
-from hecli.executors.interface import SERIAL, Executor, Run
+from hecli.executors.interface import Executor, Run
 from hecli.formats.canonical import Map, fields
-from hecli.formats.contributors import Contributor, Enrolled
 from hecli.formats.reader import Reader
 from hecli.identity.roster import Roster
 from hecli.identity.sealing import Ask
 from hecli.schemes import interface
-from hecli.schemes.masks.keystream import Adder
 from hecli.schemes.masks.masking import Masking
+from hecli.schemes.ring import RING, InRing, below_modulus
 from hecli.schemes.round import Open, Opener, Opens, PublicKey, Round, Sender
-
-RING = (1 << 8192) - 1
-"""The modulus: as odd as a key's, and known to everybody."""
 
 
 @dataclass(frozen=True)
-class Masks:
+class Masks(InRing):
     """Masks alone.
 
     Args:
@@ -34,9 +29,6 @@ class Masks:
     knowledge: ClassVar[None] = None
     correctness: ClassVar[None] = None
     sharing: ClassVar[None] = None
-    room: ClassVar[int] = RING.bit_length() - 1
-    plaintext_size: ClassVar[int] = plaintext_size(RING)
-    block_size: ClassVar[int] = plaintext_size
 
     masking: Masking
 
@@ -85,12 +77,6 @@ class Masks:
         if key is not None:
             raise MismatchError(f"{file} is for masks alone, and a key is given", "leave out --key")
 
-    def check_enrolled(
-        self, contributors: Sequence[Contributor], enrolled: Sequence[Enrolled], round_: Round, file: str
-    ) -> None:
-        """Refuse a list of those who enrolled that does not fit; raises FormatError."""
-        self.masking.check_enrolled(contributors, enrolled, round_, file)
-
     @contextmanager
     def encrypting(self, round_: Round, sender: Sender, work: Executor) -> Iterator[Run]:
         """Get ready to mask an update; raises HecliError."""
@@ -98,18 +84,10 @@ class Masks:
         yield self.masking.masks(RING, round_, sender)
 
     @contextmanager
-    def adding(self, sources: int, batches: int, work: Executor) -> Iterator[Run]:
-        """Get ready to add updates."""
-        # Here: handing them to other processes takes longer than adding them.
-        del work
-        with SERIAL(Adder(RING, sources), batches) as run:
-            yield run
-
-    @contextmanager
     def opening(self, round_: Round, opener: Opener, work: Executor) -> Iterator[Opens]:
         """Get ready to take off what masks are left; raises HecliError."""
         del work
-        yield Opens(self.unmasked(lambda batches, _: map(_below_modulus, batches), round_, opener))
+        yield Opens(self.unmasked(lambda batches, _: below_modulus(batches), round_, opener))
 
     def unmasked(self, opened: Open, round_: Round, opener: Opener) -> Open:
         """Take off what masks are left; raises HecliError."""
@@ -133,11 +111,3 @@ class Masks:
         """Foresee next to nothing: there are only additions."""
         del load
         return {}
-
-
-def _below_modulus(batch: bytes) -> bytes:
-    size = Masks.block_size
-    for index, at in enumerate(range(0, len(batch), size)):
-        if int.from_bytes(batch[at : at + size], "big") >= RING:
-            raise InvalidCiphertextError(0, index, "is not below the modulus of masks")
-    return batch

@@ -1,15 +1,14 @@
 """The scheme `paillier`: plaintexts under one key, which one party holds or several hold in shares."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from hecli.arithmetic import engines, sizes
-from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
+from hecli.errors import HecliError, MismatchError, RefusedError
 from hecli.executors.interface import Executor, Run
 from hecli.formats.canonical import Map, fields
-from hecli.formats.contributors import Contributor, Enrolled
 from hecli.formats.numbers import int_bytes, parse_int
 from hecli.formats.reader import Reader
 from hecli.identity.roster import Roster
@@ -161,15 +160,6 @@ class Paillier:
                 f"{file} is under the key {self.fingerprint}, the key given is {key.fingerprint}",
                 "pass the key that the plan was made with: --key",
             )
-
-    def check_enrolled(
-        self, contributors: Sequence[Contributor], enrolled: Sequence[Enrolled], round_: Round, file: str
-    ) -> None:
-        """Refuse a list of those who enrolled that does not fit; raises FormatError."""
-        if self.masking is not None:
-            self.masking.check_enrolled(contributors, enrolled, round_, file)
-        elif enrolled:
-            raise FormatError(f"{file}: its list of those who enrolled does not fit its plan")
 
     @contextmanager
     def encrypting(self, round_: Round, sender: Sender, work: Executor) -> Iterator[Run]:

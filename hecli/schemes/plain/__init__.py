@@ -1,0 +1,1 @@
+"""Nothing hidden: what each party publishes."""
