@@ -92,9 +92,8 @@ def encrypted(data):
 def decrypted_with_the_key(data):
     plan = hecli.inspect(data)["plan"]
     key = KEY if "key" in plan else None
-    signer = (
-        person("anna", hecli.read_plan(load("masked.plan")).roster.cards["anna"]) if key is None else None
-    )
+    cards = hecli.read_plan(load("masked.plan")).roster.cards
+    signer = person("anna", cards["anna"]) if plan["roster"] else None
     return hecli.decrypt(data, io.BytesIO(), key, identity=signer, unverified=True, jobs=1)
 
 
@@ -174,7 +173,10 @@ def test_every_use_of_a_bad_file_is_one_a_good_file_passes():
     decrypted_with_the_key(load("round.agg"))
     hecli.verify_sum(load("round.sum"), load("round.agg"))
     hecli.verify_sum(load("signed.sum"), load("signed.agg"))
+    hecli.verify_sum(load("parts.sum"), load("parts.agg"))
+    USES["aggregate"](load("parts-alice.enc"), load("parts-bob.enc"))
     decrypted_with_the_key(load("masked.agg"))
+    decrypted_with_the_key(load("parts.agg"))
     combined(load("shared-1.part"), load("shared-3.part"), load("shared-4.part"))
     masked(*(load(f"{name}.enroll") for name in ENROLLED))
     unmasked(load("bob.ans"), load("carol.ans"), load("dora.ans"))
@@ -313,6 +315,50 @@ def test_the_round_with_a_dropout_opens():
     updates = [load(f"dropouts-{name}.enc") for name in ("alice", "bob", "dora")]
     hecli.answer(load("dropouts.agg"), mine, bob, enrollments, updates)
     assert mine.getvalue() == load("bob.ans").getvalue()
+
+
+def test_the_rounds_in_parts_are_made_again_byte_for_byte():
+    plan = hecli.read_plan(load("parts.plan"))
+    anna = person("anna", plan.roster.cards["anna"])
+    made = written(lambda out: hecli.write_plan(plan, out, anna))
+    assert made.getvalue() == load("parts.plan").getvalue()
+    mine = io.BytesIO()
+    hecli.encrypt(
+        TENSORS, mine, KEY.public, plan=plan, identity=alice(), weight=10, record=unrecorded, jobs=1
+    )
+    for section in ("masked", "plain"):
+        assert body(mine)[section] == body(load("parts-alice.enc"))[section]
+    updates = [load("parts-bob.enc"), load("parts-alice.enc")]
+    aggregate, total = io.BytesIO(), io.BytesIO()
+    hecli.aggregate(updates, aggregate, identity=alice(), jobs=1)
+    assert reader(aggregate).digest == reader(load("parts.agg")).digest
+    hecli.decrypt(aggregate, total, KEY, updates=updates, identity=anna, jobs=1)
+    assert body(total)["lanes"] == body(load("parts.sum"))["lanes"]
+    assert mean_of(total)["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
+
+
+def test_the_round_in_parts_with_a_dropout_opens():
+    plan = hecli.read_plan(load("parts-dropouts.plan"))
+    updates = [load(f"parts-dropouts-{name}.enc") for name in ("alice", "bob", "dora")]
+    enrollments = [load(f"parts-{name}.enroll") for name in ENROLLED]
+    mine, answer, total = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    who = {"identity": alice(), "enrollments": enrollments, "record": unrecorded}
+    hecli.encrypt(TENSORS, mine, KEY.public, plan=plan, weight=10, **who, jobs=1)
+    assert body(mine)["masked"] == body(updates[0])["masked"]
+    bob = person("bob", plan.roster.cards["bob"])
+    hecli.answer(load("parts-dropouts.agg"), answer, bob, enrollments, updates, jobs=1)
+    assert answer.getvalue() == load("parts-bob.ans").getvalue()
+    hecli.decrypt(
+        load("parts-dropouts.agg"),
+        total,
+        KEY,
+        updates=updates,
+        identity=person("anna", plan.roster.cards["anna"]),
+        enrollments=enrollments,
+        answers=[load(f"parts-{name}.ans") for name in ("bob", "carol", "dora")],
+        jobs=1,
+    )
+    assert mean_of(total)["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 25)
 
 
 def terms():

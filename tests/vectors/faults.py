@@ -824,6 +824,139 @@ def mask_plan_faults() -> Group:
     return group
 
 
+def part_plan_faults() -> Group:
+    """Plans of which a part travels otherwise."""
+    group = Group("3 plan")
+
+    def parts(plan: Map = r.PARTS_PLAN, **changes: Any) -> bytes:
+        return plan_file({**plan, **changes})
+
+    under_masks, clear = "list of masked tensors in its plan is malformed", "list of what is plain"
+    alone, one = without(r.PARTS_PLAN, "plain"), without(r.PARTS_PLAN, "masked")
+    two: Map = {"tensors": ["bias", "weight"], "dropouts": 0}
+    left = "nothing of the model is left to encrypt"
+    none: list[list[Any]] = [
+        ["bias", "float32", [2]],
+        ["none", "float32", [0]],
+        ["weight", "float64", [2, 2]],
+    ]
+    three: Map = {"tensors": none, "codec": [{**r.QUANTISE, "steps": [1.0] * 3}, r.PACK]}
+    for name, tensors, says in (
+        ("empty", [], under_masks),
+        ("malformed", [1], under_masks),
+        ("unsorted", ["weight", "bias"], "names of the masked tensors are not in order"),
+        ("twice", ["bias", "bias"], "names of the masked tensors are not in order"),
+        ("of-no-tensor", ["bias", "other"], "tensor other is masked, and the round has no values of it"),
+        ("everything", ["bias", "weight"], left),
+    ):
+        group.add(f"masked-{name}", parts(alone, masked={**two, "tensors": tensors}), says)
+    group.add(
+        "masked-no-values", parts(alone, **three, masked={**two, "tensors": ["none"]}), "no values of it"
+    )
+    of_bias = r.PARTS_PLAN["masked"]
+    group.add("masked-list", parts(masked=["bias"]), "'masked' of the wrong type")
+    group.add("masked-without-dropouts", parts(masked=without(of_bias, "dropouts")), "no field 'dropouts'")
+    group.add("masked-unknown-field", parts(masked={**of_bias, "x": 1}), "unknown field 'x'")
+    group.add("masked-dropouts", parts(masked={**of_bias, "dropouts": 1}), "too many to drop out")
+    group.add("masked-dropouts-negative", parts(masked={**of_bias, "dropouts": -1}), "too many to drop out")
+    group.add("masked-without-roster", plan_with(masked=of_bias), "parties of a roster")
+    group.add(
+        "masked-under-masks", plan_file({**r.MASKED_PLAN, "masked": of_bias}), "masks everything already"
+    )
+    hidden = {**r.PAILLIER, "masks": {"dropouts": 0}}
+    group.add(
+        "masked-with-other-dropouts",
+        parts(r.PARTS_DROPOUT_PLAN, scheme=hidden),
+        "come off with as many dropouts",
+    )
+    for name, items, says in (
+        ("empty", [], clear),
+        ("malformed", ["weight"], clear),
+        ("without-values", [["weight"]], clear),
+        ("without-an-end", [["weight", 0]], clear),
+        ("of-bools", [["weight", False, True]], clear),
+        ("nested", [["weight", [0, 1]]], clear),
+        ("no-name", [[0, 0, 1]], clear),
+        ("unsorted", [["weight", 0, 1], ["bias", 0, 1]], "names of the plain tensors are not in order"),
+        ("twice", [["bias", 0, 1], ["bias", 1, 2]], "names of the plain tensors are not in order"),
+        ("of-no-tensor", [["other", 0, 1]], "tensor other is plain, and the round has no values of it"),
+        ("backwards", [["weight", 2, 1]], "not in order, or none of its"),
+        ("nothing", [["weight", 1, 1]], "not in order, or none of its"),
+        ("touching", [["weight", 0, 1, 1, 2]], "not in order, or none of its"),
+        ("overlapping", [["weight", 0, 2, 1, 3]], "not in order, or none of its"),
+        ("beyond", [["weight", 0, 5]], "not in order, or none of its"),
+        ("negative", [["weight", -1, 1]], "not in order, or none of its"),
+        ("everything", [["bias", 0, 2], ["weight", 0, 4]], left),
+    ):
+        group.add(f"plain-{name}", parts(one, plain=items), says)
+    group.add("plain-map", parts(one, plain={"weight": [0, 1]}), "'plain' of the wrong type")
+    group.add("plain-no-values", parts(one, **three, plain=[["none", 0, 0]]), "no values of it")
+    group.add("plain-and-masked", parts(plain=[["bias", 0, 1]]), "tensor bias is masked, and plain")
+    group.add("plain-all-but-metrics", parts(one, plain=[["weight", 0, 4]], metrics=["bias"]), left)
+    group.add("plain-and-masked-everything", parts(plain=[["weight", 0, 4]]), left)
+    some = [["weight", 0, 1]]
+    group.add("plain-under-masks", plan_file({**r.MASKED_PLAN, "plain": some}), "nothing in the clear")
+    group.add(
+        "plain-under-a-key-and-masks", plan_file({**r.HIDDEN_PLAN, "plain": some}), "nothing in the clear"
+    )
+    group.add("scheme-plain", plan_with(scheme={"name": "plain"}), "unknown scheme 'plain'")
+    return group
+
+
+def part_faults() -> Group:
+    """Updates, aggregates and sums of which a part travels otherwise."""
+    group = Group("3 sections")
+    under_masks, clear, *rest = r.PARTS_BODIES[0]
+    header = {"party": "alice", "salt": r.APART}
+
+    def update(*body: tuple[str, int, bytes]) -> bytes:
+        return follows(r.PARTS_PLAN, "update", header, list(body), signer="alice")
+
+    calls = "where its header calls for"
+    group.add("parts-without-masked", update(clear, *rest), calls)
+    group.add("parts-without-plain", update(under_masks, *rest), calls)
+    group.add("parts-swapped", update(clear, under_masks, *rest), calls)
+    group.add("parts-behind-lanes", update(rest[0], under_masks, clear, *rest[1:]), calls)
+    group.add("parts-one-too-many", update(under_masks, (*clear[:2], 2 * clear[2]), *rest), calls)
+    group.add(
+        "parts-as-wide-as-ciphertexts", update((under_masks[0], 512, under_masks[2]), clear, *rest), calls
+    )
+    unasked = follows(r.SIGNED_PLAN, "update", header, [clear, *r.SIGNED_BODY_A], signer="alice")
+    group.add("parts-that-nobody-asked-for", unasked, calls)
+
+    group.rule = "8"
+    modulus = ("masked", 1024, RING.to_bytes(1024, "big"))
+    with_bob = "aggregate with parts-bob.enc"
+    group.add("aggregate-masked-part-modulus", update(modulus, clear, *rest), "not below", with_bob)
+
+    group.rule = "4"
+    modulus = ("plain", 1024, RING.to_bytes(1024, "big"))
+    group.add("aggregate-plain-part-modulus", update(under_masks, modulus, *rest), "not below", with_bob)
+
+    def aggregate(**changes: bytes) -> bytes:
+        body = [(name, size, changes.get(name, content)) for name, size, content in r.PARTS_BODY]
+        named = {"contributors": r.PARTS_CONTRIBUTORS}
+        return follows(r.PARTS_PLAN, "aggregate", named, body, signer="bob")
+
+    group.rule = "5"
+    none = "no sum of updates"
+    clear_sums = r.BOTH[3:6:2]
+
+    def opened(values: list[int], count: int = 2) -> bytes:
+        return lanes(r.PARTS_PLAN, values, count, RING).to_bytes(1024, "big")
+
+    group.add("decrypt-plain-part-count", aggregate(plain=opened(clear_sums, 3)), none, "decrypt")
+    group.add("decrypt-plain-part-too-large", aggregate(plain=opened([509, 0])), none, "decrypt")
+    group.add("decrypt-plain-part-left-over", aggregate(plain=opened([*clear_sums, 1])), none, "decrypt")
+    group.add("decrypt-masked-part-count", aggregate(masked=opened(r.BOTH[:2], 1)), none, "decrypt")
+
+    group.rule = "9"
+    for name, place in (("masked", 0), ("plain", 3), ("encrypted", 2)):
+        values = [each + (at == place) for at, each in enumerate(r.BOTH)]
+        group.add(f"sum-of-another-{name}-part", r.parts_sum(values), "is not what", "verify with parts.agg")
+    return group
+
+
 def roster_faults() -> Group:
     """Rosters, and who signed a plan."""
     group = Group("3 plan")
@@ -1569,6 +1702,8 @@ def bad() -> dict[str, Fault]:
         training_list_faults(),
         training_goal_faults(),
         mask_plan_faults(),
+        part_plan_faults(),
+        part_faults(),
         roster_faults(),
         round_faults(),
         people_faults(),

@@ -260,6 +260,35 @@ def other_rounds() -> dict[str, Good]:
         "bob.ans": Good(r.answer("bob"), "3 answer", "bob answers about it"),
         "carol.ans": Good(r.answer("carol"), "3 answer", "carol answers about it"),
         "dora.ans": Good(r.answer("dora"), "3 answer", "dora answers about it"),
+        "parts.plan": Good(
+            plan_file(r.PARTS_PLAN), "3 plan", "bias under masks alone, two of the weights in the clear"
+        ),
+        "parts-alice.enc": Good(r.PARTS_UPDATES[0], "3 update", "alice's update in three parts"),
+        "parts-bob.enc": Good(r.PARTS_UPDATES[1], "3 update", "bob's"),
+        "parts.agg": Good(r.PARTS_AGGREGATE, "3 aggregate", "both"),
+        "parts.sum": Good(r.parts_sum(r.BOTH), "3 sum", "their sum"),
+        "parts-dropouts.plan": Good(
+            plan_file(r.PARTS_DROPOUT_PLAN), "3 plan", "a part under masks alone, and one party may drop out"
+        ),
+        **{
+            f"parts-{name}.enroll": Good(
+                r.enrollment(name, r.PARTS_DROPOUT_PLAN), "3 enrollment", f"{name} enrolls in it"
+            )
+            for name in r.FOUR
+        },
+        **{
+            f"parts-dropouts-{name}.enc": Good(data, "8", f"{name}'s update in it")
+            for name, data in zip(r.DROPOUT_PARTIES, r.PARTS_DROPOUT_UPDATES, strict=True)
+        },
+        "parts-dropouts.agg": Good(r.PARTS_DROPOUT_AGGREGATE, "8", "the three; carol drops out"),
+        **{
+            f"parts-{name}.ans": Good(
+                r.answer(name, plan=r.PARTS_DROPOUT_PLAN, enrolled=r.PARTS_ENROLLED),
+                "3 answer",
+                f"{name} answers about it",
+            )
+            for name in ("bob", "carol", "dora")
+        },
         "alice.att": Good(
             follows(r.SIGNED_PLAN, "attestation", r.ATTESTATION, signer="alice"),
             "3 attestation",

@@ -241,10 +241,10 @@ def modulus(plan: Map) -> int:
     return RING if key is None else int.from_bytes(key, "big")
 
 
-def lanes(plan: Map, values: list[int], count: int = 1) -> int:
-    """Make a plaintext with a count lane, these lanes, and zeros."""
+def lanes(plan: Map, values: list[int], count: int = 1, n: int | None = None) -> int:
+    """Make a plaintext, modulo the plan's n or another, with a count lane, these lanes, and zeros."""
     bits = lane_width(plan)
-    room = (modulus(plan).bit_length() - 1) // bits - 1
+    room = ((n or modulus(plan)).bit_length() - 1) // bits - 1
     plaintext = 0
     for lane in [count, *values, *[0] * (room - len(values))]:
         plaintext = plaintext << bits | lane
@@ -374,12 +374,14 @@ def agreed(mine: bytes, theirs: bytes) -> bytes:
     return X25519PrivateKey.from_private_bytes(mine).exchange(public)
 
 
-def pair_masks(plan: Map, own: str, other: str, count: int) -> list[int]:
+def pair_masks(
+    plan: Map, own: str, other: str, count: int, label: str = "mask", n: int | None = None
+) -> list[int]:
     """Give what a party adds for another, where nobody may drop out."""
     shared = agreed(secrets_of(own)[1], secrets_of(other)[1])
-    key = derive(shared, "mask", [digest("plan", pack(plan)), min(own, other), max(own, other)])
+    key = derive(shared, label, [digest("plan", pack(plan)), min(own, other), max(own, other)])
     sign_ = -1 if own > other else 1
-    return [sign_ * mask for mask in sequence(key, modulus(plan), count)]
+    return [sign_ * mask for mask in sequence(key, n or modulus(plan), count)]
 
 
 def masked(n: int, plaintexts: list[int], *masks: list[int]) -> list[int]:

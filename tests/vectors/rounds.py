@@ -98,11 +98,16 @@ def plain(plan: Map, values: list[int], total: int) -> list[int]:
 
 
 def update_body(
-    plan: Map, values: list[int], seed: int, party: str | None, signer: str | None = None
+    plan: Map,
+    values: list[int],
+    seed: int,
+    party: str | None,
+    signer: str | None = None,
+    enrolled: list[Any] | None = None,
 ) -> Sections:
     """Lay out an update of `ciphertexts` made with this seed, with its proofs."""
     n = modulus(plan)
-    bound = statement(plan, len(values), party, signer, [])
+    bound = statement(plan, len(values), party, signer, enrolled or [])
     lanes_ = known(n, bound, 0, values[:-1], list(range(seed, seed + len(values) - 1)))
     control_ = known(n, bound, 1, values[-1:], [seed + len(values) - 1])
     return [*blocks(values, 512), ("proofs", 512, lanes_ + control_)]
@@ -308,7 +313,6 @@ DROPOUT_PLAN: Map = {
         "parties": FOUR,
     },
 }
-DROPOUT_DIGEST = plan_digest(DROPOUT_PLAN)
 
 
 def round_secrets(name: str) -> tuple[bytes, bytes]:
@@ -326,50 +330,57 @@ def shares_of(name: str, which: int) -> list[bytes]:
     return [((secret + slope * x + bend * x**2) % FIELD).to_bytes(66, "big") for x in (1, 2, 3, 4)]
 
 
-def bound(owner: str, recipient: str) -> bytes:
+def bound(owner: str, recipient: str, plan: Map = DROPOUT_PLAN) -> bytes:
     """Give what a box in an enrollment is bound to."""
-    return pack(["enrollment", DROPOUT_DIGEST, owner, recipient])
+    return pack(["enrollment", plan_digest(plan), owner, recipient])
 
 
-def for_party(owner: str, name: str, shares: list[bytes] | None = None) -> list[bytes]:
+def for_party(
+    owner: str, name: str, shares: list[bytes] | None = None, plan: Map = DROPOUT_PLAN
+) -> list[bytes]:
     """Make what an enrollment holds for one party."""
     pair = [shares_of(owner, which)[FOUR.index(name)] for which in (0, 1)]
-    digests = [digest("share", pack([DROPOUT_DIGEST, owner, name, each])) for each in pair]
-    return [box(b"".join(shares or pair), name, bound(owner, name)), *digests]
+    digests = [digest("share", pack([plan_digest(plan), owner, name, each])) for each in pair]
+    return [box(b"".join(shares or pair), name, bound(owner, name, plan)), *digests]
 
 
-def enrollment_header(owner: str) -> Map:
+def enrollment_header(owner: str, plan: Map = DROPOUT_PLAN) -> Map:
     """Make what an enrollment holds besides its plan."""
     seed, secret = round_secrets(owner)
     return {
         "party": owner,
         "mask_key": X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw(),
         "self_digest": digest("seed", seed),
-        "own": box(seed + secret, owner, bound(owner, "")),
-        "parties": [for_party(owner, name) for name in FOUR],
+        "own": box(seed + secret, owner, bound(owner, "", plan)),
+        "parties": [for_party(owner, name, plan=plan) for name in FOUR],
     }
 
 
-def enrollment(owner: str, **changes: object) -> bytes:
+def enrollment(owner: str, plan: Map = DROPOUT_PLAN, **changes: object) -> bytes:
     """Make a party's enrollment."""
-    return follows(DROPOUT_PLAN, "enrollment", {**enrollment_header(owner), **changes}, signer=owner)
+    return follows(plan, "enrollment", {**enrollment_header(owner, plan), **changes}, signer=owner)
 
 
 ENROLLED = [[name, file_digest(enrollment(name))] for name in FOUR]
 ENROLLED_DIGEST = digest("enrolled", pack(ENROLLED))
 
 
-def doubly_masked(name: str, values: list[int], total: int) -> list[int]:
-    """Make an update masked with both others, and by itself."""
+def double_masks(name: str, enrolled: bytes, count: int, label: str = "mask") -> list[list[int]]:
+    """Give what a party adds for each other, and for itself, where parties may drop out."""
     seed, secret = round_secrets(name)
-    masks = [sequence(derive(seed, "self mask", [ENROLLED_DIGEST]), RING, 2)]
+    masks = [sequence(derive(seed, f"self {label}", [enrolled]), RING, count)]
     for other in FOUR:
         if other != name:
             shared = agreed(secret, round_secrets(other)[1])
-            key = derive(shared, "round mask", [ENROLLED_DIGEST, min(name, other), max(name, other)])
+            key = derive(shared, f"round {label}", [enrolled, min(name, other), max(name, other)])
             sign_ = -1 if name > other else 1
-            masks.append([sign_ * mask for mask in sequence(key, RING, 2)])
-    return masked(RING, plain(DROPOUT_PLAN, values, total), *masks)
+            masks.append([sign_ * mask for mask in sequence(key, RING, count)])
+    return masks
+
+
+def doubly_masked(name: str, values: list[int], total: int) -> list[int]:
+    """Make an update masked with both others, and by itself."""
+    return masked(RING, plain(DROPOUT_PLAN, values, total), *double_masks(name, ENROLLED_DIGEST, 2))
 
 
 # dora sends zeros.
@@ -395,17 +406,133 @@ DROPOUT_AGGREGATE = follows(
 )
 
 
-def answer(of: str, *, signer: str | None = None, **changes: object) -> bytes:
+def answer(
+    of: str,
+    *,
+    signer: str | None = None,
+    plan: Map = DROPOUT_PLAN,
+    enrolled: list[Any] = ENROLLED,
+    **changes: object,
+) -> bytes:
     """Make what a party reveals: of those present the seed's share, of carol the round key's."""
     at = FOUR.index(of)
     header: Map = {
         "party": of,
-        "enrolled": ENROLLED,
+        "enrolled": enrolled,
         "self_shares": [[name, shares_of(name, 0)[at]] for name in DROPOUT_PARTIES],
         "mask_shares": [["carol", shares_of("carol", 1)[at]]],
         **changes,
     }
-    return follows(DROPOUT_PLAN, "answer", header, signer=signer or of)
+    return follows(plan, "answer", header, signer=signer or of)
+
+
+# The signed round in parts: bias under masks alone, two of the four weights in the clear.
+PARTS_PLAN: Map = {
+    **SIGNED_PLAN,
+    "masked": {"tensors": ["bias"], "dropouts": 0},
+    "plain": [["weight", 1, 2, 3, 4]],
+}
+
+
+def in_parts(
+    plan: Map, values: list[int], total: int, *masks: list[int]
+) -> tuple[list[int], list[int], list[int]]:
+    """Make what travels under masks alone, in the clear, and under the key."""
+    bias, weight = values[:2], values[2:]
+    hidden = masked(RING, [lanes(plan, bias, n=RING)], *masks)
+    return hidden, [lanes(plan, weight[1::2], n=RING)], plain(plan, weight[::2], total)
+
+
+def parts_body(under_masks: list[int], clear: list[int], rest: Sections) -> Sections:
+    """Lay out an update or an aggregate in parts."""
+    return [("masked", 1024, records(under_masks, 1024)), ("plain", 1024, records(clear, 1024)), *rest]
+
+
+PARTS_A = in_parts(PARTS_PLAN, A, CONTROL_A, pair_masks(PARTS_PLAN, "alice", "bob", 1, "part mask", RING))
+PARTS_B = in_parts(PARTS_PLAN, B, CONTROL_B, pair_masks(PARTS_PLAN, "bob", "alice", 1, "part mask", RING))
+PARTS_SEEDS = (11_001, 12_001)
+PARTS_NUMBERS = [
+    ciphertexts(N, each[2], seed) for each, seed in zip((PARTS_A, PARTS_B), PARTS_SEEDS, strict=True)
+]
+PARTS_BODIES = [
+    parts_body(*each[:2], update_body(PARTS_PLAN, numbers_, seed, name, name))
+    for each, numbers_, seed, name in zip(
+        (PARTS_A, PARTS_B), PARTS_NUMBERS, PARTS_SEEDS, ("alice", "bob"), strict=True
+    )
+]
+PARTS_UPDATES = [
+    follows(PARTS_PLAN, "update", {"party": name, "salt": APART}, body, signer=name)
+    for name, body in zip(("alice", "bob"), PARTS_BODIES, strict=True)
+]
+PARTS_CONTRIBUTORS = signed_contributors(*zip(("alice", "bob"), PARTS_UPDATES, strict=True))
+PARTS_BODY = parts_body(
+    masked(RING, PARTS_A[0], PARTS_B[0]),
+    masked(RING, PARTS_A[1], PARTS_B[1]),
+    blocks(product(N, *PARTS_NUMBERS), 512),
+)
+PARTS_AGGREGATE = follows(
+    PARTS_PLAN, "aggregate", {"contributors": PARTS_CONTRIBUTORS}, PARTS_BODY, signer="bob"
+)
+PARTS_SUM_HEADER: Map = {
+    "contributors": PARTS_CONTRIBUTORS,
+    "aggregate": file_digest(PARTS_AGGREGATE),
+    **TOTALS,
+}
+
+
+def parts_sum(values: list[int]) -> bytes:
+    """Make a sum of these lanes, with a proof of what is under the key."""
+    body = sum_body(PARTS_PLAN, values, PARTS_SUM_HEADER, PARTS_SEEDS)
+    return follows(PARTS_PLAN, "sum", PARTS_SUM_HEADER, body, signer="anna")
+
+
+# The four parties under a key, bias under masks alone; carol drops out again.
+PARTS_DROPOUT_PLAN: Map = {
+    **DROPOUT_PLAN,
+    "scheme": PAILLIER,
+    "masked": {"tensors": ["bias"], "dropouts": 1},
+}
+PARTS_ENROLLED = [[name, file_digest(enrollment(name, PARTS_DROPOUT_PLAN))] for name in FOUR]
+
+
+def parts_dropout(
+    name: str, values: list[int], total: int, seed: int
+) -> tuple[list[int], list[int], Sections]:
+    """Make what an update holds: its masked part, its ciphertexts, and the sections of these."""
+    masks = double_masks(name, digest("enrolled", pack(PARTS_ENROLLED)), 1, "part mask")
+    hidden = masked(RING, [lanes(PARTS_DROPOUT_PLAN, values[:2], n=RING)], *masks)
+    made = ciphertexts(N, plain(PARTS_DROPOUT_PLAN, values[2:], total), seed)
+    return hidden, made, update_body(PARTS_DROPOUT_PLAN, made, seed, name, name, PARTS_ENROLLED)
+
+
+PARTS_DROPOUTS = [
+    parts_dropout("alice", A, CONTROL_A, 13_001),
+    parts_dropout("bob", B, CONTROL_B, 14_001),
+    parts_dropout("dora", [127] * 6, control(1, 10, 0), 15_001),
+]
+PARTS_DROPOUT_UPDATES = [
+    follows(
+        PARTS_DROPOUT_PLAN,
+        "update",
+        {"party": name, "salt": APART, "enrolled": PARTS_ENROLLED},
+        [("masked", 1024, records(hidden, 1024)), *rest],
+        signer=name,
+    )
+    for name, (hidden, _, rest) in zip(DROPOUT_PARTIES, PARTS_DROPOUTS, strict=True)
+]
+PARTS_DROPOUT_AGGREGATE = follows(
+    PARTS_DROPOUT_PLAN,
+    "aggregate",
+    {
+        "contributors": signed_contributors(*zip(DROPOUT_PARTIES, PARTS_DROPOUT_UPDATES, strict=True)),
+        "enrolled": PARTS_ENROLLED,
+    },
+    [
+        ("masked", 1024, records(masked(RING, *(each[0] for each in PARTS_DROPOUTS)), 1024)),
+        *blocks(product(N, *(each[1] for each in PARTS_DROPOUTS)), 512),
+    ],
+    signer="bob",
+)
 
 
 # An update of many groups, with short exponents, under a modulus of 3072 bits that nobody would use.
