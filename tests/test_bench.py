@@ -6,6 +6,7 @@ import pytest
 
 from hecli.bench import flower, trainings
 from hecli.bench.trainings import Figures, figures, measure, write_weights
+from hecli.cli.bench import part_rows
 from hecli.errors import HecliError
 
 
@@ -86,3 +87,11 @@ def test_json(monkeypatch, capsys, tmp_path):
     summary = json.loads(capsys.readouterr().out)
     assert [each["values"] for each in summary["models"]] == [9610, 978_058]
     assert summary["models"][0]["ways"]["hecli, masks"]["seconds"] == 1.0
+
+
+def test_parts_are_shown_beside_the_whole():
+    figures_ = {"encrypt": 4.0, "add": 2.0, "decrypt": 8.0, "size": 6.0}
+    half = {name: value / 2 for name, value in figures_.items()}
+    rows = part_rows({"parts": {"100 %": figures_, "50 %": half}})
+    assert rows[0] == ["100 %", "4.00 (1.00)", "2.00 (1.00)", "8.00 (1.00)", "6.00 (1.00)"]
+    assert rows[1][1] == "2.00 (0.50)"

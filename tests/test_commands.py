@@ -11,6 +11,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from hecli.bench import commands
 from tests.support import KEY, KEYS, command, encrypted, npz, small_plan
 
 
@@ -412,12 +413,16 @@ def test_recomputing_imports_no_numpy(grads):
     assert result.returncode == 0, result.stderr
 
 
-def test_bench_measures(place, run):
+def test_bench_measures(place, run, monkeypatch):
+    monkeypatch.setattr(commands, "PARTIES", 2)
+    monkeypatch.setattr(commands, "WAYS", commands.WAYS[:2])
     status, output, errors = run("bench", "--bits", 2048, "--values", 2000, "--json")
     assert status == 0, errors
     facts = json.loads(output)
     assert facts["peers"]["phe"]["encrypt"] > facts["hecli"]["encrypt"] > 0
     assert facts["hecli"]["size"] < facts["peers"]["phe"]["size"] / 50
+    whole, half = facts["parts"].values()
+    assert half["size"] < whole["size"]
     assert place
 
 

@@ -61,6 +61,7 @@ def bench(bits: int, values: int, against: list[str], memory: bool, console: Con
     """
     summary = commands.bench(bits, values, against, console.note)
     summary |= commands.threshold(bits, values, console.note)
+    summary |= commands.parts(bits, values, console.note)
     if memory:
         summary |= commands.memory(bits, console.note)
     if console.json:
@@ -86,7 +87,25 @@ def _show(summary: dict[str, Any]) -> None:
             row += [f"{peer[field]:,.3f}", f"{peer[field] / mine:,.1f}"]
         rows.append(row)
     show_table(columns, rows)
+    click.echo()
+    show_table(["under the key", "encrypt, s", "add, s", "decrypt, s", "bytes a value"], part_rows(summary))
     _lines(summary)
+
+
+def part_rows(summary: dict[str, Any]) -> list[list[str]]:
+    """Say what rounds cost of which only a part is under the key, beside the whole.
+
+    Args:
+        summary: The figures.
+
+    Returns:
+        Rows of a table: each figure, and what it is of that of the first row.
+    """
+    whole = next(iter(summary["parts"].values()))
+    return [
+        [way, *(f"{value:.2f} ({value / whole[name]:.2f})" for name, value in found.items())]
+        for way, found in summary["parts"].items()
+    ]
 
 
 def _lines(summary: dict[str, Any]) -> None:
