@@ -104,6 +104,8 @@ IMPLEMENTATIONS = (
     "codec/pack.py",
     "schemes/masks/scheme.py",
     "schemes/paillier/s",
+    "schemes/plain/scheme.py",
+    "schemes/ring.py",
     "local.py",
     "confined.py",
 )
