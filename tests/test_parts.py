@@ -15,6 +15,7 @@ from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
 from hecli.formats import envelope
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity, signer
+from hecli.plan.checks import check_plan
 from hecli.plan.files import parse_plan
 from hecli.plan.parts import MAIN, Masked, Part, Published, joined, others
 from hecli.rounds.lanes import merged, selected
@@ -325,11 +326,24 @@ def test_tensors_without_values_are_in_no_part():
     plan = hecli.make_plan(like, PUBLIC, 3, plain=["[ab]"])
     assert plan.plain == (Published("a", ((0, 5),)),)
     with pytest.raises(FormatError, match="tensor b is plain, and the round has no values of it"):
-        parse_plan({**plan.to_map(), "plain": [["b", 0, 0]]}, "file")
+        parse_plan({**plan.to_map(), "plain": [["b", 0, 1]]}, "file")
 
 
-def test_the_default_of_the_registry_is_no_scheme_of_a_plan():
-    """What hides nothing carries parts only: no file can make it a plan's own."""
+RUNS = [((0, 2), (1, 3)), ((0, 1), (1, 2)), ((2, 1),), ((1, 1),), ((-1, 1),), ((0, 4),), ((3, 4), (0, 1))]
+
+
+@pytest.mark.parametrize("chosen", RUNS)
+def test_runs_that_cannot_be_are_refused(chosen):
+    """Of a tensor of three values, in a plan that is made and in one that is read."""
+    plan = replace(a_plan(), plain=(Published("bias", chosen),))
+    with pytest.raises(HecliError, match="not in order, or none of its"):
+        check_plan(plan)
+    with pytest.raises(FormatError):
+        parse_plan(plan.to_map(), "file")
+
+
+def test_what_hides_nothing_is_no_scheme_of_a_plan():
+    """It carries parts only: no file can make it a plan's own."""
     with pytest.raises(FormatError, match="unknown scheme 'plain'"):
         parse_plan({**a_plan().to_map(), "scheme": {"name": "plain"}}, "file")
 
@@ -541,6 +555,7 @@ def test_the_commands(place, ok, fails, members):
     for name in ("alice", "bob"):
         said = ok("encrypt", f"{name}.npz", "--plan", "round.plan", "--identity", f"{name}.id")
         assert "warning: 1,003 values (44 %) will be in the clear, your own: bias, emb" in said
+        assert "100 of 2,303 values in" in said
     assert (place / "alice.id.masked").exists()
     for file in ("round.plan", "alice.enc"):
         assert "plain        1,003 values (44 %) in the clear" in ok("inspect", file)

@@ -110,8 +110,9 @@ def encrypt(
     update, sizes = result.update, made.geometry
     say_clipped(update, console)
     summary = {"file": target, "party": result.party, "seconds": round(seconds, 3)} | describe_update(update)
+    encrypted = "" if not sizes.others else f"{sizes.main.values:,} of "
     text = (
-        f"{label(target)}: {count(sizes.values, 'value')} in {count(sizes.blocks, 'ciphertext')}, "
+        f"{label(target)}: {encrypted}{count(sizes.values, 'value')} in {count(sizes.blocks, 'ciphertext')}, "
         f"{count_bytes(size_of(target, sizes.bytes))}, {duration(seconds)}"
     )
     console.summary(summary, text, to_stdout=target != STANDARD)

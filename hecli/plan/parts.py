@@ -112,9 +112,11 @@ class Published(NamedTuple):
         """
         match item:
             case [str(tensor), *rest]:
+                # Before anything is made of them, so that a file cannot ask for more than it holds;
                 # True and False are no numbers.
                 edges = [edge for edge in rest if type(edge) is int]
-                if edges and len(edges) == len(rest) and len(edges) % 2 == 0:
+                sound = len(edges) == len(rest) and all(one < other for one, other in pairwise(edges))
+                if edges and sound and len(edges) % 2 == 0:
                     return cls(tensor, tuple(zip(edges[::2], edges[1::2], strict=True)))
         raise FormatError(f"{file}: the list of what is plain in its plan is malformed")
 

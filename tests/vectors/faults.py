@@ -880,17 +880,17 @@ def part_plan_faults() -> Group:
         ("unsorted", [["weight", 0, 1], ["bias", 0, 1]], "names of the plain tensors are not in order"),
         ("twice", [["bias", 0, 1], ["bias", 1, 2]], "names of the plain tensors are not in order"),
         ("of-no-tensor", [["other", 0, 1]], "tensor other is plain, and the round has no values of it"),
-        ("backwards", [["weight", 2, 1]], "not in order, or none of its"),
-        ("nothing", [["weight", 1, 1]], "not in order, or none of its"),
-        ("touching", [["weight", 0, 1, 1, 2]], "not in order, or none of its"),
-        ("overlapping", [["weight", 0, 2, 1, 3]], "not in order, or none of its"),
+        ("backwards", [["weight", 2, 1]], clear),
+        ("nothing", [["weight", 1, 1]], clear),
+        ("touching", [["weight", 0, 1, 1, 2]], clear),
+        ("overlapping", [["weight", 0, 2, 1, 3]], clear),
         ("beyond", [["weight", 0, 5]], "not in order, or none of its"),
         ("negative", [["weight", -1, 1]], "not in order, or none of its"),
         ("everything", [["bias", 0, 2], ["weight", 0, 4]], left),
     ):
         group.add(f"plain-{name}", parts(one, plain=items), says)
     group.add("plain-map", parts(one, plain={"weight": [0, 1]}), "'plain' of the wrong type")
-    group.add("plain-no-values", parts(one, **three, plain=[["none", 0, 0]]), "no values of it")
+    group.add("plain-no-values", parts(one, **three, plain=[["none", 0, 1]]), "no values of it")
     group.add("plain-and-masked", parts(plain=[["bias", 0, 1]]), "tensor bias is masked, and plain")
     group.add("plain-all-but-metrics", parts(one, plain=[["weight", 0, 4]], metrics=["bias"]), left)
     group.add("plain-and-masked-everything", parts(plain=[["weight", 0, 4]]), left)
