@@ -40,11 +40,12 @@ def check_plan(plan: Plan) -> None:
     if plan.tensors != by_name(plan.tensors):
         raise HecliError("the tensors are not in order of their names")
     _check_skipped(plan)
-    plan.codec.check(plan.tensors)
+    plan.codec.check(plan.tensors, plan.capacity)
     plan.scheme.check(plan.roster, plan.capacity, plan.min_parties)
     packing = plan.geometry.packing
     # The largest sum a lane can hold at capacity; the count beside it is never larger.
-    fits = not (plan.codec.largest * plan.capacity) >> packing.width and packing.lanes >= 2
+    largest = (plan.codec.largest * plan.capacity + 1) ** packing.digits - 1
+    fits = not largest >> packing.width and packing.lanes >= 2
     if not fits or plan.scheme.room < 8 * control.SIZE:
         raise HecliError("a lane would overflow", "use fewer bits or fewer parties")
 

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from hecli.codec.chain import Codec
+from hecli.codec.interface import Common
+from hecli.codec.low_rank import LowRank
 from hecli.formats.canonical import Map, digest_of, pack
 from hecli.formats.tensors.specs import TensorSpec, pack_specs
 from hecli.identity.roster import Roster
@@ -11,6 +14,9 @@ from hecli.plan.geometry import Geometry
 from hecli.plan.position import Position
 from hecli.schemes.interface import Scheme
 from hecli.schemes.round import Round
+
+if TYPE_CHECKING:
+    from hecli.codec.basis import Basis
 
 ID_SIZE = 16
 
@@ -65,6 +71,24 @@ class Plan:
         whether its updates are about the model of another.
         """
         return self.digest if self.position is None else self.position.model
+
+    def common(self, basis: "Basis | None" = None) -> Common:
+        """Gather what all parties of the round know, for its codec.
+
+        Args:
+            basis: The bases of matrices, for a codec with low rank.
+
+        Returns:
+            It.
+
+        Raises:
+            MismatchError: The bases are not the plan's.
+            RefusedError: There are none.
+        """
+        step = self.codec.step(LowRank)
+        if step is not None:
+            step.check_basis(basis, self.tensors)
+        return Common(self.tensors, self.digest, basis)
 
     @property
     def round(self) -> Round:

@@ -46,7 +46,7 @@ class Geometry:
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Lanes of each tensor."""
-        return tuple(self.codec.size(spec) for spec in self.specs)
+        return tuple(self.codec.size(at, spec) for at, spec in enumerate(self.specs))
 
     @property
     def values(self) -> int:
@@ -98,7 +98,7 @@ class Geometry:
     @property
     def sum_size(self) -> int:
         """Bytes of a lane sum in a sum file: the least power of two that holds it."""
-        return _word(self.packing.width)
+        return _word((self.codec.largest * self.parties).bit_length())
 
     @property
     def encoded(self) -> tuple[Section, ...]:

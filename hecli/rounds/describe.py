@@ -31,7 +31,7 @@ def describe_plan(plan: Plan) -> Description:
             "dtype": spec.dtype,
             "shape": list(spec.shape),
             "step": quantise.steps[at],
-            "range": quantise.qmax * quantise.steps[at],
+            "range": quantise.largest(at) * quantise.steps[at],
             "error_bound": error_bound(plan, at),
         }
         for at, spec in enumerate(plan.tensors)
@@ -44,6 +44,7 @@ def describe_plan(plan: Plan) -> Description:
             **plan.scheme.describe(),
             "scheme_lines": plan.scheme.lines(plan.capacity),
             "codec": [step["step"] for step in plan.codec.to_list()],
+            "compression": [step.describe() for step in plan.codec.steps],
             "bits": quantise.bits,
             "rounding": quantise.rounding,
             "parties": plan.capacity,

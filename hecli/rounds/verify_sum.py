@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from hecli.arithmetic.sizes import InvalidCiphertextError
+from hecli.codec.pieces import regrouped
 from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.executors.interface import SERIAL, Executor
 from hecli.formats.contributors import Contributor
@@ -13,7 +14,7 @@ from hecli.formats.reader import Reader, name_of, open_reader
 from hecli.plan.data import Plan
 from hecli.rounds.combine import combined
 from hecli.rounds.headers import Sum, open_blocks, open_sum
-from hecli.rounds.lanes import read_lanes, regrouped
+from hecli.rounds.lanes import read_lanes
 from hecli.rounds.opening import Opening, open_lanes
 from hecli.rounds.progress import Progress, no_progress
 from hecli.rounds.proofs import groups_of, sum_statement
