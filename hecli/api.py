@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any, BinaryIO, TypeVar
 
+from hecli.codec.basis import Basis
 from hecli.executors.processes import processes
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.arrays import of_arrays, to_arrays
@@ -31,14 +32,20 @@ from hecli.rounds.aggregate import aggregate as _aggregate
 from hecli.rounds.answer import answer as _answer
 from hecli.rounds.apply import apply as _apply
 from hecli.rounds.attest import attest as _attest
+from hecli.rounds.basis import make_basis as _make_basis
+from hecli.rounds.basis import read_basis as _read_basis
 from hecli.rounds.combine import combine as _combine
 from hecli.rounds.decrypt import decrypt as _decrypt
 from hecli.rounds.encode import encode as _encode
 from hecli.rounds.encrypt import encrypt as _encrypt
 from hecli.rounds.enroll import enroll as _enroll
+from hecli.rounds.headers import open_sum as _open_sum
 from hecli.rounds.next_plan import next_plan as _next_plan
 from hecli.rounds.next_plan import open_example
 from hecli.rounds.partial import partial as _partial
+from hecli.rounds.residual import Feedback, kept_in
+from hecli.rounds.residual import read_residual as _read_residual
+from hecli.rounds.residual import settle as _settle
 from hecli.rounds.sensitivity import plain_by_sensitivity as _plain_by_sensitivity
 from hecli.rounds.verify_aggregate import verify_aggregate as _verify_aggregate
 from hecli.rounds.verify_sum import verify_sum as _verify_sum
@@ -117,6 +124,20 @@ def _secret_output(stack: ExitStack, name: str, value: Any) -> Any:
     return _stream(name, value)
 
 
+def _bases(stack: ExitStack, name: str, value: Any) -> Any:
+    """Bases that were read, or a path or a stream of them."""
+    return value if isinstance(value, Basis) else _read_basis(_reader(stack, name, value))
+
+
+def _feedback(stack: ExitStack, name: str, value: Any) -> Any:
+    """The path of a residual, which is made where it is not there."""
+    if isinstance(value, str | os.PathLike):
+        return stack.enter_context(kept_in(LOCAL, os.fspath(value)))
+    if not isinstance(value, Feedback):
+        raise TypeError(f"{name} takes a path, not {type(value).__name__}")
+    return value
+
+
 def _patterns(stack: ExitStack, name: str, value: Any) -> Any:
     """Patterns of names, as they are."""
     del stack
@@ -145,6 +166,9 @@ def _stream(name: str, value: Any) -> Any:
     return value
 
 
+_OUTPUTS = (_output, _secret_output, _feedback)
+
+
 def _public(function: Callable[..., R], /, **takes: Take) -> Callable[..., R]:
     """A function of another room, which takes paths and arrays too; its docstring says the rest."""
     signature = introspection.signature(function)
@@ -167,7 +191,7 @@ def _public(function: Callable[..., R], /, **takes: Take) -> Callable[..., R]:
             for output in (False, True):
                 for name, take in takes.items():
                     given = bound.arguments.get(name)
-                    if (take in (_output, _secret_output)) is output and given is not None:
+                    if (take in _OUTPUTS) is output and given is not None:
                         bound.arguments[name] = take(stack, name, given)
             return function(*bound.args, **bound.kwargs)
 
@@ -180,8 +204,17 @@ def _public(function: Callable[..., R], /, **takes: Take) -> Callable[..., R]:
     return public
 
 
-encode = _public(_encode, source=_tensors, out=_secret_output)
-encrypt = _public(_encrypt, source=_tensors, out=_output, enrollments=_files, record=_record("masked"))
+encode = _public(_encode, source=_tensors, out=_secret_output, basis=_bases)
+encrypt = _public(
+    _encrypt,
+    source=_tensors,
+    out=_output,
+    enrollments=_files,
+    record=_record("masked"),
+    basis=_bases,
+    # Published before the update.
+    feedback=_feedback,
+)
 aggregate = _public(_aggregate, sources=_files, out=_output)
 decrypt = _public(
     _decrypt,
@@ -220,10 +253,12 @@ verify_aggregate = _public(_verify_aggregate, aggregate=_file, updates=_files)
 verify_sum = _public(
     _verify_sum, total=_file, aggregate=_file, partials=_files, enrollments=_files, answers=_files
 )
-apply = _public(_apply, total=_file, out=_output, model=_tensors)
+apply = _public(_apply, total=_file, out=_output, model=_tensors, basis=_bases)
 make_plan = _public(_make_plan, like=_example, skip=_patterns, masked=_patterns, plain=_patterns)
 plain_by_sensitivity = _public(_plain_by_sensitivity, total=_file)
-next_plan = _public(_next_plan, total=_file)
+next_plan = _public(_next_plan, total=_file, bases=_output)
+make_basis = _public(_make_basis, total=_file, out=_output)
+read_basis = _public(_read_basis, reader=_reader)
 read_plan = _public(_read_plan, reader=_reader)
 write_plan = _public(_write_plan, out=_output)
 read_card = _public(_read_card, reader=_reader)
@@ -240,12 +275,35 @@ read_jwk = _public(_read_jwk, source=_file)
 write_jwk = _public(_write_jwk, out=_secret_output)
 
 
-def mean(total: Any, *, plan: Any = None) -> dict[str, Any]:
+def settle(residual: str | os.PathLike[str], total: Any, *, plan: Any = None) -> bool:
+    """Let go of what got through in a round, in the file where `encrypt` kept what may not.
+
+    Args:
+        residual: The path of the residual.
+        total: The opened sum of the round, a path or a binary stream.
+        plan: The plan that it must follow; without it, its own is believed.
+
+    Returns:
+        Whether the sum lists the update that was sent.
+
+    Raises:
+        FormatError: A file is not sound.
+        MismatchError: The residual waits for the sum of another round, or for none.
+    """
+    with ExitStack() as stack:
+        found = _open_sum(_reader(stack, "total", total), plan)
+        left = _read_residual(_reader(stack, "residual", residual))
+        out = stack.enter_context(LOCAL.create(os.fspath(residual), replace=True, secret=True))
+        return _settle(left, found, out)
+
+
+def mean(total: Any, *, plan: Any = None, basis: Any = None) -> dict[str, Any]:
     """Give the mean of a sum.
 
     Args:
         total: The sum, a path or a binary stream.
         plan: The plan that it must follow; without it, its own is believed.
+        basis: The bases of matrices, where the plan is of low rank.
 
     Returns:
         The mean of each tensor, by name, as arrays.
@@ -255,17 +313,20 @@ def mean(total: Any, *, plan: Any = None) -> dict[str, Any]:
         MismatchError: It follows another plan.
         RefusedError: The roster's signatures are missing.
     """
-    found: dict[str, Any] = next_model(total, None, plan=plan)
+    found: dict[str, Any] = next_model(total, None, plan=plan, basis=basis)
     return found
 
 
-def next_model(total: Any, model: Any, *, plan: Any = None, rule: str = "sgd", lr: float = 1.0) -> Any:
+def next_model(
+    total: Any, model: Any, *, plan: Any = None, basis: Any = None, rule: str = "sgd", lr: float = 1.0
+) -> Any:
     """Move a model by the mean of a sum, in memory.
 
     Args:
         total: The sum, a path or a binary stream.
         model: The model: a path, a binary stream or a mapping of names to arrays.
         plan: The plan that the sum must follow; without it, its own is believed.
+        basis: The bases of matrices, where the plan is of low rank.
         rule: `sgd` subtracts lr times the mean, `add` adds it, `replace` takes it.
         lr: The learning rate.
 
@@ -279,5 +340,5 @@ def next_model(total: Any, model: Any, *, plan: Any = None, rule: str = "sgd", l
         RefusedError: The roster's signatures are missing.
     """
     out = io.BytesIO()
-    apply(total, out, model, plan=plan, rule=rule, lr=lr, format="tensors")
+    apply(total, out, model, plan=plan, basis=basis, rule=rule, lr=lr, format="tensors")
     return to_arrays(open_tensors(out, "the next model"))

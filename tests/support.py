@@ -15,7 +15,6 @@ import hecli
 from hecli.arithmetic import engines
 from hecli.arithmetic.sizes import OPEN, knowledge_size
 from hecli.codec import bits
-from hecli.codec.chain import Codec
 from hecli.formats import envelope
 from hecli.formats.reader import Reader
 from hecli.identity.signatures import signer
@@ -81,7 +80,7 @@ def scheme_for(key, dropouts=None):
 def quantised_with(plan, **changes):
     """The same plan with another first step of its codec."""
     quantise = replace(plan.codec.quantise, **changes)
-    return replace(plan, codec=Codec((quantise,), plan.codec.pack))
+    return replace(plan, codec=replace(plan.codec, quantise=quantise))
 
 
 def steps_of(plan):

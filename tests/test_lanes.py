@@ -11,15 +11,16 @@ from hypothesis.extra import numpy as hnp
 from hecli.codec import bits
 from hecli.codec.chain import Codec
 from hecli.codec.control import SIZE, Control
-from hecli.codec.fixed_point import to_lanes, to_means
-from hecli.codec.interface import Decoding, Encoding
-from hecli.codec.pack import Pack, Packing
+from hecli.codec.fixed_point import of_digits, to_lanes
+from hecli.codec.interface import Common, Decoding, Encoding
+from hecli.codec.pack import Packing
 from hecli.codec.quantise import Quantise
 from hecli.errors import DataError, FormatError, HecliError
 from hecli.formats.tensors.specs import TensorSpec
 
 widths = st.integers(1, 56)
 SPEC = TensorSpec("w", "float64", (9,))
+COMMON = Common((SPEC, SPEC))
 
 
 @given(widths, st.integers(2, 40), st.integers(1, 9), st.integers(0, 3), st.data())
@@ -71,7 +72,7 @@ def test_lanes_are_in_range_and_near_their_values(values, bits, step, stochastic
     qmax = 2 ** (bits - 1) - 1
     lanes, outside = to_lanes(values, 1.0, step, qmax, stochastic=stochastic)
     assert (lanes <= 2 * qmax).all()
-    back = to_means(lanes, qmax, 1.0)
+    back = of_digits(lanes, 2 * qmax + 1, 1, qmax)
     exact = values / step
     bound = 1.0 if stochastic else 0.5
     inside = np.ones(len(values), bool) if outside is None else ~outside
@@ -94,19 +95,20 @@ def test_decoding_undoes_encoding(values, bits, fraction, rounding):
     """Of one party, in pieces, within half a step or one."""
     step = 1 / (2 ** (bits - 1) - 1)
     quantise = Quantise(bits, rounding, (1.0, step))
-    encoding = Encoding("file", (SPEC, SPEC), fraction, strict=True)
+    encoding = Encoding("file", COMMON, fraction, strict=True)
     pieces = [values[:20], values[20:]]
     lanes = list(quantise.encode(1, [piece for piece in pieces if len(piece)], encoding))
-    back = np.concatenate(list(quantise.decode(1, lanes, Decoding(1, 1 / fraction))))
+    decoding = Decoding(COMMON, 1, 1 / fraction)
+    back = np.concatenate(list(quantise.decode(1, lanes, decoding))) * quantise.scale(1, decoding)
     allowed = (0.5 if rounding == "nearest" else 1.0) * step / fraction
     assert np.abs(back - values).max() <= allowed * (1 + 2**-16)
     assert quantise.error_bound(1, SPEC, 1 / fraction) >= allowed
-    assert quantise.size(SPEC, 17) == 17
+    assert quantise.lanes(1, 17) == 17
 
 
 def test_what_is_clipped_is_counted_in_the_same_pass():
     quantise = Quantise(3, "stochastic", (1.0, 1.0))
-    encoding = Encoding("file", (SPEC, SPEC), 1.0, strict=False)
+    encoding = Encoding("file", COMMON, 1.0, strict=False)
     values = np.full(10_000, 3.5)
     lanes = np.concatenate(list(quantise.encode(1, [values], encoding)))
     assert set(lanes.tolist()) == {6}
@@ -114,7 +116,7 @@ def test_what_is_clipped_is_counted_in_the_same_pass():
     assert abs(encoding.clipped[1] - 5000) < 5 * math.sqrt(10_000 / 4)
     assert encoding.clipped[0] == 0
     with pytest.raises(DataError, match=r"tensor w holds 9\.0, out of its range of ±3"):
-        list(quantise.encode(0, [np.array([1.0, 9.0])], Encoding("file", (SPEC, SPEC), 1.0, strict=True)))
+        list(quantise.encode(0, [np.array([1.0, 9.0])], Encoding("file", COMMON, 1.0, strict=True)))
 
 
 def test_zero_is_exact_and_extremes_fit():
@@ -133,7 +135,7 @@ def test_values_beyond_float64_are_clipped_not_lost():
 def test_stochastic_rounding_is_unbiased():
     count = 40_000
     lanes, _ = to_lanes(np.full(count, 0.3), 1.0, 1.0, 127, stochastic=True)
-    back = to_means(lanes, 127, 1.0)
+    back = of_digits(lanes, 255, 1, 127)
     assert set(back.tolist()) == {0, 1}
     # Five standard deviations of a mean of so many coin flips.
     assert abs(back.mean() - 0.3) < 5 * math.sqrt(0.3 * 0.7 / count)
@@ -145,7 +147,7 @@ def test_sums_of_lanes_are_sums_of_values(contributors, data):
     qmax = 2**15 - 1
     values = data.draw(hnp.arrays(np.int64, (contributors, 5), elements=st.integers(-qmax, qmax)))
     sums = (values + qmax).sum(axis=0).astype(np.uint64)
-    assert (to_means(sums, contributors * qmax, 1.0) == values.sum(axis=0)).all()
+    assert (of_digits(sums, 2 * qmax + 1, 1, contributors * qmax) == values.sum(axis=0)).all()
 
 
 @given(st.integers(0, 2**14), st.integers(0, 2**46), st.integers(0, 2**54), st.integers(SIZE, 99))
@@ -161,11 +163,11 @@ def test_the_control_block_survives_its_packing(count, weight, clipped, size):
     st.lists(st.floats(2.0**-512, 2.0**511), min_size=1, max_size=4),
 )
 def test_a_codec_survives_its_plan(bits, rounding, steps):
-    codec = Codec((Quantise(bits, rounding, tuple(steps)),), Pack())
+    codec = Codec(Quantise(bits, rounding, tuple(steps)))
     assert Codec.parse(codec.to_list(), "file") == codec
-    codec.check((SPEC,) * len(steps))
+    codec.check((SPEC,) * len(steps), 9)
     with pytest.raises(HecliError, match="steps for"):
-        codec.check((SPEC,) * (len(steps) + 1))
+        codec.check((SPEC,) * (len(steps) + 1), 9)
 
 
 QUANTISE = {"step": "quantise", "bits": 8, "rounding": "nearest", "steps": [0.5]}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import hecli
+from hecli.codec.chain import Coding
 from hecli.errors import FormatError, HecliError, MismatchError
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
@@ -30,7 +31,7 @@ def test_the_next_plan_is_the_last_but_for_id_name_and_ranges(last):
     plan, total = last
     made = hecli.next_plan(plan, total)
     assert (made.name, made.id != plan.id) == ("spring-10", True)
-    assert steps_of(made) == steps_after(total, 12)
+    assert steps_of(made) == steps_after(total, Coding(12))
     assert replace(made, name=plan.name, id=plan.id, codec=plan.codec) == plan
     assert replace(made.codec.quantise, steps=steps_of(plan)) == plan.codec.quantise
     assert hecli.next_plan(plan, total).id != made.id
@@ -40,7 +41,7 @@ def test_bits_and_name_of_the_next_plan_can_be_chosen(last):
     plan, total = last
     made = hecli.next_plan(plan, total, bits=20, name="late")
     assert (made.name, made.codec.quantise.bits) == ("late", 20)
-    assert steps_of(made) == steps_after(total, 20)
+    assert steps_of(made) == steps_after(total, Coding(20))
     with pytest.raises(HecliError, match="bits must be from 2 to 32"):
         hecli.next_plan(plan, total, bits=1)
     with pytest.raises(FormatError, match="cannot be a name"):
@@ -82,7 +83,7 @@ def test_a_plan_like_a_sum_has_its_tensors_and_ranges(last):
     plan, total = last
     made = hecli.make_plan(total, plan.scheme, 3, bits=20, max_weight=7)
     assert made.tensors == plan.tensors
-    assert steps_of(made) == steps_after(total, 20)
+    assert steps_of(made) == steps_after(total, Coding(20))
     assert (made.name, made.capacity, made.codec.quantise.rounding) == ("round", 3, "nearest")
     fixed = hecli.make_plan(total, plan.scheme, 3, value_range=1.0)
     assert steps_of(fixed) == (1 / 32767,) * 2
@@ -108,7 +109,7 @@ def test_commands_make_the_next_plan(place, ok, fails, run):
     assert "8 bits" in said
     first, second = (hecli.read_plan(place / name) for name in ("round.plan", "round-2.plan"))
     total = io.BytesIO((place / "round.sum").read_bytes())
-    assert steps_of(second) == steps_after(total, 8) != steps_of(first)
+    assert steps_of(second) == steps_after(total, Coding(8)) != steps_of(first)
     again = ("plan", "--next", "round.plan", "--like", "round.sum")
     fails(*again, says="round-2.plan exists", hint="--force")
     ok(*again, "-o", "c.plan", "--bits", 24, "--name", "summer")

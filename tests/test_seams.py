@@ -102,8 +102,8 @@ class EveryOther:
     """A step of the tests alone, which sends every other value, and zero for the rest."""
 
     name: ClassVar[str] = "every-other"
-    takes: ClassVar[str] = "values"
-    gives: ClassVar[str] = "values"
+    leaves_out: ClassVar[bool] = True
+    exact_bits: ClassVar[int] = 0
 
     def to_map(self):
         return {"step": self.name}
@@ -112,6 +112,9 @@ class EveryOther:
     def parse(cls, value, file):
         fields(value, file, "its codec", {"step": str})
         return cls()
+
+    def describe(self):
+        return "every other value"
 
     def check(self, specs):
         """Everything can be done to all tensors."""
@@ -123,7 +126,7 @@ class EveryOther:
         # Pieces have an even number of values, but for the last.
         return (piece[::2] for piece in values)
 
-    def decode(self, tensor, values, decoding):
+    def decode(self, tensor, values, decoding, size):
         for piece in values:
             found = np.zeros(2 * len(piece))
             found[::2] = piece
@@ -135,7 +138,7 @@ def test_a_step_of_the_codec_is_added_by_the_plan(monkeypatch):
     tensors = {"w": np.arange(6.0), "x": np.arange(4.0) / 8}
     plain = hecli.make_plan(tensors, PUBLIC, 3)
     quantise = Quantise(20, "nearest", (2.0**-10, 2.0**-12))
-    codec = Codec((EveryOther(), quantise), Pack())
+    codec = Codec(quantise, Pack(), (EveryOther(),))
     plan = Plan("half", plain.id, plain.tensors, codec, plain.scheme, 3)
     assert plan.geometry.sizes == (3, 2)
     files = [encrypted(tensors, plan) for _ in range(2)]

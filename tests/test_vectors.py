@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import hecli
+from hecli.codec.chain import Coding
 from hecli.errors import HecliError
 from hecli.formats.tensors.files import open_tensors
 from hecli.identity.signatures import Identity
@@ -391,7 +392,7 @@ def test_plans_of_a_training_are_derived_byte_for_byte(training, plan, total):
     found, kept = read_training(source), hecli.read_plan(load(plan))
     steps, previous, number = None, b"", 1
     if total is not None:
-        steps = steps_after(load(total), found.bits, plan=hecli.read_plan(load("spring-0001.plan")))
+        steps = steps_after(load(total), Coding(found.bits), plan=hecli.read_plan(load("spring-0001.plan")))
         previous, number = reader(load(total)).digest, 2
     model = model_digest(open_tensors(load(f"spring-{number - 1:04}.tensors"), "model"))
     position = Position(source.digest, number, kept.position.attempt, model, previous)

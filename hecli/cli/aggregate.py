@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import click
 
 from hecli.cli import options
-from hecli.cli.console import Console, count_bytes
+from hecli.cli.console import Console
 from hecli.cli.files import (
     STANDARD,
     allow_open_files,
@@ -17,7 +17,7 @@ from hecli.cli.files import (
     size_of,
 )
 from hecli.executors.processes import processes
-from hecli.formats.text import count, duration
+from hecli.formats.text import count, count_bytes, duration
 from hecli.plan.data import Plan
 from hecli.rounds.aggregate import aggregate as aggregate_files
 from hecli.rounds.describe import describe_contributors

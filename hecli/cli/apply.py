@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from hecli.cli import options
+from hecli.cli import compression, options
 from hecli.cli.clipping import say_clipped_in_sum
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
@@ -14,7 +14,7 @@ from hecli.formats.digests import file_digest
 from hecli.formats.tensors.files import SUFFIXES
 from hecli.formats.text import count
 from hecli.plan.data import Plan
-from hecli.rounds.apply import RULES
+from hecli.rounds.apply import RULES, plan_in
 from hecli.rounds.apply import apply as apply_sum
 
 
@@ -29,6 +29,13 @@ from hecli.rounds.apply import apply as apply_sum
 )
 @click.option("--lr", type=float, metavar="X", help="Learning rate. [default: 1]")
 @options.plan
+@compression.basis
+@click.option(
+    "--residual",
+    type=options.FILE,
+    metavar="FILE",
+    help="Let go of what got through, in the file that hecli encrypt --residual kept.",
+)
 @options.identity
 @options.ledger
 @options.output("MODEL.next.*, or SUM.mean.npz")
@@ -39,6 +46,8 @@ def apply(
     rule: str,
     lr: float | None,
     plan: Plan | None,
+    basis: str | None,
+    residual: str | None,
     identity: str | None,
     ledger: str | None,
     output: str | None,
@@ -54,6 +63,7 @@ def apply(
     \b
       hecli apply round.sum model.npz --lr 0.1
       hecli apply round.sum model.safetensors --rule add -o next.safetensors
+      hecli apply round.sum model.npz --residual my.residual
       hecli apply round.sum -o mean.npz
     """
     if lr is not None and rule == "replace":
@@ -71,9 +81,21 @@ def apply(
     entry = options.recorder(ledger, signer, identity)
     with ExitStack() as stack:
         total = stack.enter_context(open_input(sum))
+        agreed = plan or plan_in(total)
+        bases = compression.load_basis(basis, agreed, compression.plan_path() or sum)
         base = stack.enter_context(open_input(model)) if model is not None else None
         out = stack.enter_context(open_output(target, force=force))
-        result = apply_sum(total, out, base, plan=plan, rule=rule, lr=1.0 if lr is None else lr, format=kind)
+        result = apply_sum(
+            total,
+            out,
+            base,
+            plan=plan,
+            basis=bases,
+            rule=rule,
+            lr=1.0 if lr is None else lr,
+            format=kind,
+        )
+        compression.settled(residual, result.total, console, stack)
         files = [(sum, result.sum_digest), (target, result.digest)]
         if ledger and model and base:
             base.seek(0)

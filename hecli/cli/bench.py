@@ -7,7 +7,8 @@ import click
 from hecli.bench import commands
 from hecli.bench.peers import PEERS
 from hecli.cli import options
-from hecli.cli.console import Console, count_bytes, show_table
+from hecli.cli.console import Console, show_table
+from hecli.formats.text import count_bytes
 from hecli.schemes.paillier.keys import DEFAULT_BITS
 
 ROWS = {"encrypt": "encrypt, µs", "add": "add, µs", "decrypt": "decrypt, µs", "size": "encrypted, bytes"}

@@ -277,16 +277,3 @@ def _cut(text: str, columns: int) -> str:
         else:
             end = end[1:]
     return f"{start}..{end}"
-
-
-def count_bytes(size: float) -> str:
-    """Write a size in the unit that suits it: 6.1 MB.
-
-    Args:
-        size: In bytes.
-    """
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} TB"

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import click
 
-from hecli.cli import options
+from hecli.cli import compression, options
 from hecli.cli.clipping import say_clipped
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, check_output, default_output, label, open_output, open_stream
@@ -23,6 +23,7 @@ from hecli.storage.spool import spooled
 @options.plan
 @options.key(".pub")
 @options.weight
+@compression.basis
 @options.strict
 @options.output("TENSORS.int")
 @options.talkative
@@ -31,6 +32,7 @@ def encode(
     plan: Plan | None,
     key: str | None,
     weight: int | None,
+    basis: str | None,
     strict: bool,
     output: str | None,
     force: bool,
@@ -50,8 +52,9 @@ def encode(
     public = None
     if plan is None or key is not None:
         public = options.load_public_key(key, plan.scheme if plan else None)
+    bases = compression.load_basis(basis, plan, compression.plan_path())
     with open_update(tensors) as source, open_output(target, force=force, secret=True) as out:
-        update = encode_tensors(source, out, public, plan=plan, weight=weight, strict=strict)
+        update = encode_tensors(source, out, public, plan=plan, weight=weight, basis=bases, strict=strict)
     say_clipped(update, console)
     summary = {"file": target} | describe_update(update)
     made = update.plan

@@ -5,15 +5,15 @@ from contextlib import ExitStack
 
 import click
 
-from hecli.cli import options
+from hecli.cli import compression, options
 from hecli.cli.clipping import say_clipped
-from hecli.cli.console import Console, count_bytes
+from hecli.cli.console import Console
 from hecli.cli.encode import describe_update, open_update
 from hecli.cli.files import STANDARD, check_output, default_output, keep_apart, label, open_output, size_of
 from hecli.cli.options import FilesCommand
 from hecli.cli.parts import say_published
 from hecli.executors.processes import processes
-from hecli.formats.text import count, duration
+from hecli.formats.text import count, count_bytes, duration
 from hecli.plan.data import Plan
 from hecli.rounds.encrypt import encrypt as encrypt_update
 from hecli.rounds.update import plan_in
@@ -34,6 +34,13 @@ from hecli.storage.use_record import remember
 @options.enrollments
 @options.ledger
 @options.weight
+@compression.basis
+@click.option(
+    "--residual",
+    type=options.FILE,
+    metavar="FILE",
+    help="Add what did not get through before, and keep here what does not now; made where it is not there.",
+)
 @options.strict
 @options.jobs
 @options.output("INPUT.enc")
@@ -48,6 +55,8 @@ def encrypt(
     enrollments: tuple[str, ...],
     ledger: str | None,
     weight: int | None,
+    basis: str | None,
+    residual: str | None,
     strict: bool,
     jobs: int | None,
     output: str | None,
@@ -65,6 +74,7 @@ def encrypt(
       hecli encrypt grads.npz --plan round.plan --party hospital-2
       hecli encrypt grads.npz --plan round.plan --identity hospital-2.id
       hecli encrypt grads.npz --plan round.plan --weight 1200
+      hecli encrypt grads.npz --plan round.plan --residual my.residual
       cat grads.npy | hecli encrypt - > grads.enc
     """
     target = output or default_output(input, ".enc")
@@ -81,6 +91,7 @@ def encrypt(
     signer = options.load_identity(identity, console)
     entry = options.recorder(ledger, signer, identity)
     masked = None if identity is None else _record(identity, again=again)
+    bases = compression.load_basis(basis, plan, compression.plan_path())
     start = time.perf_counter()
     with ExitStack() as stack:
         enrolled = options.open_files(stack, enrollments)
@@ -89,6 +100,8 @@ def encrypt(
         if followed is not None:
             say_published(followed, console)
         out = stack.enter_context(open_output(target, force=force))
+        # Published before the update: of an update that is lost on the way, nothing is.
+        feedback = compression.feedback(residual, stack)
         progress = stack.enter_context(console.progress("encrypting"))
         result = encrypt_update(
             source,
@@ -100,6 +113,8 @@ def encrypt(
             record=masked,
             enrollments=enrolled,
             weight=weight,
+            basis=bases,
+            feedback=feedback,
             strict=strict,
             work=processes(jobs),
             progress=progress,

@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from hecli.cli import options
-from hecli.cli.console import count_bytes, say, show_error, shown
+from hecli.cli.console import say, show_error, shown
 from hecli.cli.files import open_input
 from hecli.cli.parts import part_lines
 from hecli.errors import HecliError
+from hecli.formats.text import count_bytes
 from hecli.inspection.inspect import inspect as inspect_file
 from hecli.rounds.describe import Description
 from hecli.schemes.paillier.sharing import holds_against
@@ -73,6 +74,7 @@ def _plan_lines(plan: dict[str, Any]) -> list[str]:
         *(f"  {title:<12} {text}" for title, text in plan["scheme_lines"]),
         f"  parties      {plan['min_parties']} to {plan['parties']}, weights up to {plan['max_weight']:,}",
         f"  values       {plan['values']:,} of {plan['bits']} bits, rounded {plan['rounding']}",
+        *([f"  compression  {', '.join(plan['compression'])}"] if plan["compression"] else []),
         f"  ciphertexts  {plan['ciphertexts']:,}, {plan['values_per_ciphertext']} values in each",
         f"  lanes        {plan['lane_bits']} bits",
         *(f"  {title:<12} {text}" for title, text in part_lines(plan, SHOWN)),
@@ -149,6 +151,12 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "verified_only": lambda only: [f"  opens        {'only what was verified' if only else 'anything'}"],
     "passphrase": lambda sealed: [f"  passphrase   {'yes' if sealed else 'no'}"],
     "entry": _entry_lines,
+    "rank": _line("rank"),
+    "side": _line("side"),
+    "sum": _line("made from"),
+    "bases": lambda bases: _listed("bases", [f"{each['name']} of {each['rows']:,} rows" for each in bases]),
+    "waits_for": lambda subject: [f"  waits for    {f'the sum of {subject[:16]}' if subject else 'no sum'}"],
+    "update": lambda digest: [f"  update       {digest[:16]}"] if digest else [],
     "uses": lambda uses: _listed(
         "uses", [f"plan {each['plan'][:16]} file {each['file'][:16]}" for each in uses]
     ),

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from hecli.cli.console import Console, count_bytes
-from hecli.formats.text import count, percent
+from hecli.cli.console import Console
+from hecli.formats.text import count, count_bytes, percent
 from hecli.plan.data import Plan
 from hecli.rounds.describe import describe_plan
 

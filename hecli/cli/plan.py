@@ -1,26 +1,41 @@
 """hecli plan."""
 
-from typing import Any
+import io
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, cast
 
 import click
 
-from hecli.cli import options
-from hecli.cli.console import Console, count_bytes
+from hecli.cli import compression, options
+from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
 from hecli.cli.options import FilesCommand, FilesOption
 from hecli.cli.parts import part_lines
+from hecli.codec.basis import Basis
+from hecli.codec.low_rank import LowRank
 from hecli.codec.quantise import MAX_BITS, ROUNDINGS
 from hecli.errors import RefusedError
 from hecli.executors.processes import default_jobs
 from hecli.formats.reader import open_reader
-from hecli.formats.text import count, duration
+from hecli.formats.tensors.arrays import TensorFile
+from hecli.formats.text import count, count_bytes, duration, percent
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
 from hecli.ledger.recorder import Recorder
 from hecli.plan.costs import Costs, costs, error_bound
 from hecli.plan.data import Plan
 from hecli.plan.files import read_plan, write_plan
-from hecli.plan.making import make_plan
+from hecli.plan.making import Example, make_plan
+from hecli.plan.settings import Setting, update_bytes
+from hecli.plan.settings import beside as beside_others
+from hecli.rounds.apply import plan_in
+from hecli.rounds.basis import make_basis
+from hecli.rounds.choosing import Chosen, choose, means_as_tensors
 from hecli.rounds.describe import describe_plan, scheme_lines
 from hecli.rounds.next_plan import name_after, next_plan, open_example
 from hecli.rounds.sensitivity import plain_by_sensitivity
@@ -30,6 +45,7 @@ from hecli.schemes.masks.scheme import Masks
 from hecli.schemes.paillier.key_files import read_public_key
 from hecli.schemes.paillier.keys import RANDOMNESS
 from hecli.schemes.paillier.scheme import Paillier
+from hecli.schemes.round import PublicKey
 
 SHOWN = 6
 DEFAULT_BITS, DEFAULT_NAME = 16, "round"
@@ -40,6 +56,12 @@ IN_PLAN = (
     "aggregator",
     "keyholder",
     "value_range",
+    "norm",
+    "rotate",
+    "rank",
+    "sample",
+    "target_bytes",
+    "basis_from",
     "skip",
     "masked",
     "plain",
@@ -55,6 +77,25 @@ IN_PLAN = (
     "key",
 )
 """Options that say what stands in the last plan."""
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, with k, M or G."""
+
+    name = "size"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The bytes."""
+        if isinstance(value, int):
+            return value
+        number, unit = (value[:-1], value[-1]) if value[-1:] in _UNITS else (value, "")
+        try:
+            return int(float(number) * _UNITS[unit])
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no size, such as 100k or 2.5M", param, ctx)
+
+
+_UNITS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
 
 
 class Range(click.ParamType[tuple[str, float | None]]):
@@ -117,6 +158,27 @@ class Range(click.ParamType[tuple[str, float | None]]):
     metavar="[PATTERN=]R",
     help="Largest size of a value, in tensors whose names match PATTERN; repeatable, the first match counts. "
     "auto is per tensor, four times the largest in the tensors, or by the sum. [default: auto]",
+)
+@compression.options
+@click.option(
+    "--target-bytes",
+    type=Size(),
+    metavar="SIZE",
+    help="Choose bits, --rotate, --sample and --rank for an update of at most SIZE, such as 100k.",
+)
+@click.option(
+    "--norm",
+    type=Range(),
+    multiple=True,
+    metavar="[PATTERN=]N",
+    help="With --rotate, --rank and --sample in place of --range: the largest norm of a party's tensor. "
+    "[default: auto, twice that in the tensors, or by the sum]",
+)
+@click.option(
+    "--basis-from",
+    type=options.FILE,
+    metavar="SUM",
+    help="With --rank, the sum that bases are made from. [default: the sum that --like names]",
 )
 @click.option(
     "--skip",
@@ -186,6 +248,12 @@ def plan(
     keyholder: tuple[str, ...],
     bits: int | None,
     value_range: tuple[tuple[str, float | None], ...],
+    rotate: bool,
+    rank: int | None,
+    sample: float | None,
+    target_bytes: int | None,
+    norm: tuple[tuple[str, float | None], ...],
+    basis_from: str | None,
     skip: tuple[str, ...],
     masked: tuple[str, ...],
     plain: tuple[str, ...],
@@ -229,6 +297,8 @@ def plan(
         --encrypt-share 0.2
       hecli plan --like grads.npz --party 'cards/*.card' --identity a.id \\
         --masks --dropouts 2
+      hecli plan --like grads.npz --parties 5 --bits 2 --rotate
+      hecli plan --like round.sum --parties 5 --bits 8 --rank 4
       hecli plan --next round.plan --like round.sum
     """
     if last is not None:
@@ -240,9 +310,14 @@ def plan(
         options.check_standard(last, like)
         with open_input(last) as stream:
             before = read_plan(open_reader(stream))
-        with open_input(like) as stream:
-            made = next_plan(before, stream, bits=bits, name=name)
-        _finish(made, target, signer, entry, console, force=force)
+        with ExitStack() as stack:
+            stream = stack.enter_context(open_input(like))
+            out = stack.enter_context(open_output(target, force=force))
+            goes_on = before.codec.step(LowRank) is not None
+            bases = stack.enter_context(_bases(target, force=force)) if goes_on else None
+            made = next_plan(before, stream, bits=bits, name=name, bases=bases)
+            _write(made, target, out, signer, entry)
+        _say(made, target, console)
         return
     _check_usage(click.get_current_context().params)
     target = output or (STANDARD if like == STANDARD else "round.plan")
@@ -254,68 +329,156 @@ def plan(
     if party_cards and signer is None:
         raise RefusedError("a plan with a roster is signed", "pass --identity, the coordinator's .id file")
     roster = _roster(party_cards, aggregator, keyholder, signer) if party_cards and signer else None
-    with open_input(like) as stream:
-        made = make_plan(
-            open_example(stream),
-            chosen,
-            parties,
-            bits=bits or DEFAULT_BITS,
-            value_range=dict(value_range),
-            rounding=rounding,
-            min_parties=min_parties,
-            max_weight=max_weight,
-            name=DEFAULT_NAME if name is None else name,
-            roster=roster,
-            skip=skip,
-            masked=masked,
-            plain=plain,
-            dropouts=dropouts or 0,
-        )
-    if sensitivity is not None and encrypt_share is not None:
-        with open_input(sensitivity) as stream:
-            made = plain_by_sensitivity(made, stream, encrypt_share)
-    _finish(made, target, signer, entry, console, force=force)
+    terms = {
+        "value_range": dict(value_range) or None,
+        "norm": dict(norm) or None,
+        "rounding": rounding,
+        "min_parties": min_parties,
+        "max_weight": max_weight,
+        "name": DEFAULT_NAME if name is None else name,
+        "roster": roster,
+        "skip": skip,
+        "masked": masked,
+        "plain": plain,
+        "dropouts": dropouts or 0,
+    }
+    with ExitStack() as stack:
+        stream = stack.enter_context(open_input(like))
+        example = open_example(stream)
+        total = None if isinstance(example, TensorFile) else stream
+        if basis_from is not None:
+            total = stack.enter_context(open_input(basis_from))
+        out = stack.enter_context(open_output(target, force=force))
+        make = partial(_make, example, total, chosen, parties, terms)
+        setting, picked = Setting(bits or DEFAULT_BITS, rotate, rank, sample), None
+        if target_bytes is not None:
+            picked = _pick(example, like, stream, make, target_bytes, stack, ranks=total is not None)
+            setting = picked.setting
+        bases = stack.enter_context(_bases(target, force=force)) if setting.rank else None
+        made, _ = make(setting, bases)
+        if sensitivity is not None and encrypt_share is not None:
+            maps = stack.enter_context(open_input(sensitivity))
+            made = plain_by_sensitivity(made, maps, encrypt_share)
+        _write(made, target, out, signer, entry)
+    _say(made, target, console, picked)
+
+
+def _make(
+    example: TensorFile | Example,
+    total: BinaryIO | None,
+    scheme: Scheme | PublicKey,
+    parties: int | None,
+    terms: dict[str, Any],
+    setting: Setting,
+    bases: BinaryIO | None = None,
+) -> tuple[Plan, Basis | None]:
+    """Make the plan of a setting, and of low rank its bases, from a sum."""
+    low_rank, basis = None, None
+    if setting.rank is not None:
+        if total is None:
+            raise RefusedError(
+                "bases are made from the sum of an earlier round, and --like is none",
+                "make a round without --rank first, and pass its sum with --basis-from",
+            )
+        low_rank, basis = make_basis(total, bases or io.BytesIO(), setting.rank)
+    coding: dict[str, Any] = {"bits": setting.bits, "rotate": setting.rotate, "sample": setting.sample}
+    return make_plan(example, scheme, parties, low_rank=low_rank, **coding, **terms), basis
+
+
+def _pick(
+    example: TensorFile | Example,
+    like: str,
+    stream: BinaryIO,
+    make: Callable[[Setting], tuple[Plan, Basis | None]],
+    most: int,
+    stack: ExitStack,
+    *,
+    ranks: bool,
+) -> Chosen:
+    """Choose a setting by what it loses of the tensors that the plan is made for."""
+    if not isinstance(example, TensorFile):
+        kept = stack.enter_context(cast("AbstractContextManager[BinaryIO]", TemporaryFile()))  # noqa: SIM115 - the stack closes it
+        bases = compression.load_basis(None, plan_in(stream), like)
+        example = means_as_tensors(stream, kept, bases)
+    return choose(example, make, most, ranks=ranks)
 
 
 def _check_usage(given: dict[str, Any]) -> None:
-    """Refuse options that do not go together, or do nothing."""
-    roster, masks = given["party_cards"], given["masks"] or given["scheme"] == Masks.name
-    if len(dict(given["value_range"])) < len(given["value_range"]):
-        raise click.UsageError("--range names the same tensors twice")
-    if (given["parties"] is None) != bool(roster):
-        raise click.UsageError("give either --parties, or a --party for each of them")
-    if not roster and (given["aggregator"] or given["keyholder"]):
-        raise click.UsageError("--aggregator and --keyholder need a roster: --party")
-    if not roster and (masks or given["masked"]):
-        raise click.UsageError("masks need a roster: --party")
-    if given["dropouts"] is not None and not (masks or given["masked"]):
-        raise click.UsageError("--dropouts is for masks: add --masks")
-    if given["scheme"] == Masks.name:
+    """Refuse options that do not go together."""
+    for option, bounds in (("--range", given["value_range"]), ("--norm", given["norm"])):
+        if len(dict(bounds)) < len(bounds):
+            raise click.UsageError(f"{option} names the same tensors twice")
+    roster, scheme = given["party_cards"], given["scheme"]
+    masks = given["masks"] or given["masked"] or scheme == Masks.name
+    for wrong, why in (
+        (
+            given["basis_from"] is not None and given["rank"] is None and given["target_bytes"] is None,
+            "--basis-from is for plans with --rank, or with --target-bytes",
+        ),
+        (
+            given["target_bytes"] is not None
+            and (given["bits"] or given["rotate"] or given["rank"] or given["sample"]),
+            "--target-bytes chooses bits and compression: leave them out",
+        ),
+        ((given["parties"] is None) != bool(roster), "give either --parties, or a --party for each of them"),
+        (
+            not roster and (given["aggregator"] or given["keyholder"]),
+            "--aggregator and --keyholder need a roster: --party",
+        ),
+        (not roster and masks, "masks need a roster: --party"),
+        (given["dropouts"] is not None and not masks, "--dropouts is for masks: add --masks"),
+        (
+            (given["sensitivity"] is None) != (given["encrypt_share"] is None),
+            "--sensitivity and --encrypt-share go together",
+        ),
+        (
+            given["plain"] and given["sensitivity"] is not None,
+            "--plain and --sensitivity both say what is in the clear: give one",
+        ),
+    ):
+        if wrong:
+            raise click.UsageError(why)
+    if scheme == Masks.name:
         options.refuse(("key", "randomness"), "is for plans under a key")
         options.refuse("masks", "is said by --scheme masks already")
-    _check_plain(given)
-
-
-def _check_plain(given: dict[str, Any]) -> None:
-    if (given["sensitivity"] is None) != (given["encrypt_share"] is None):
-        raise click.UsageError("--sensitivity and --encrypt-share go together")
-    if given["plain"] and given["sensitivity"] is not None:
-        raise click.UsageError("--plain and --sensitivity both say what is in the clear: give one")
     if given["sensitivity"] is not None:
         options.check_standard(given["like"], given["sensitivity"])
 
 
-def _finish(
-    made: Plan, target: str, signer: Identity | None, entry: Recorder, console: Console, *, force: bool
-) -> None:
-    """Write a plan, and say what a round by it will cost."""
-    with open_output(target, force=force) as stream:
-        digest = write_plan(made, stream, signer)
-        members = made.roster.members if made.roster else ()
-        entry("plan", plan=made.digest, files=[(target, digest)], cards=members, text=made.name)
+def _bases(target: str, *, force: bool) -> AbstractContextManager[BinaryIO]:
+    """Open the file of the plan's bases, which is published before the plan."""
+    if target == STANDARD:
+        raise RefusedError("the bases of a plan go beside it", "name the plan with -o")
+    return open_output(str(Path(target).with_suffix(compression.BASIS)), force=force)
+
+
+def _write(made: Plan, target: str, out: BinaryIO, signer: Identity | None, entry: Recorder) -> None:
+    """Write a plan, and record it."""
+    digest = write_plan(made, out, signer)
+    members = made.roster.members if made.roster else ()
+    entry("plan", plan=made.digest, files=[(target, digest)], cards=members, text=made.name)
+
+
+def _say(made: Plan, target: str, console: Console, picked: Chosen | None = None) -> None:
+    """Say what a round by a plan will cost."""
     foreseen = costs(made, default_jobs())
+    others = list(beside_others(made))
     summary = {"file": target} | describe_plan(made) | {"costs": vars(foreseen)}
-    console.summary(summary, _text(target, made, foreseen), to_stdout=target != STANDARD)
+    summary["others"] = {str(setting): size for setting, size in others}
+    text = _text(target, made, foreseen)
+    text += "".join(f"\n{line}" for line in _other_lines(others))
+    if picked is not None:
+        summary["picked"] = {"setting": str(picked.setting), "bytes": picked.bytes, "lost": picked.lost}
+        text += f"\npicked       {picked.setting}: of all that fits, it loses least of such tensors"
+        text += f"\n             ({percent(picked.lost)} of their norm a round, which --residual sends later)"
+    console.summary(summary, text, to_stdout=target != STANDARD)
+
+
+def _other_lines(others: Sequence[tuple[Setting, int]]) -> list[str]:
+    """An update in other settings, a few to a line."""
+    shown = [f"{setting}: {count_bytes(size)}" for setting, size in others]
+    lines = [" · ".join(shown[at : at + 2]) for at in range(0, len(shown), 2)]
+    return [f"{'beside' if not at else '':<12} {line}" for at, line in enumerate(lines)]
 
 
 def _after(last: str) -> str:
@@ -351,22 +514,26 @@ def _text(target: str, plan: Plan, foreseen: Costs) -> str:
     shown = (
         f"±{min(ranges):.3g}" if min(ranges) == max(ranges) else f"±{min(ranges):.3g} to ±{max(ranges):.3g}"
     )
-    ratio = foreseen.file_bytes / (4 * sizes.values)
+    values, size = sum(spec.size for spec in plan.tensors), foreseen.file_bytes
+    as_float = count_bytes(4 * values)
+    share = f"ciphertexts {size / values:.3g} bytes a value, {size / (4 * values):.2g} times float32"
+    coded = [step.describe() for step in plan.codec.steps]
     largest = plan.codec.largest * plan.capacity
     lines = [
         f"{label(target)}: {plan.name!r}, digest {plan.digest.hex()[:16]}",
         *(f"{title:<12} {text}" for title, text in scheme_lines(plan)),
-        f"tensors      {count(len(plan.tensors), 'tensor')}, {count(sizes.values, 'value')}",
+        f"tensors      {count(len(plan.tensors), 'tensor')}, {count(values, 'value')}, {as_float} as float32",
         f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
         *([f"skipped      {_some(plan.skipped)}"] if plan.skipped else []),
         *(f"{title:<12} {text}" for title, text in part_lines(describe_plan(plan)["plan"])),
         *_roster_lines(plan.roster),
+        *([f"compression  {', '.join(coded)}"] if coded else []),
         f"values       {quantise.bits} bits, range {shown}, rounded {quantise.rounding}",
         f"lanes        {sizes.packing.width} bits; at capacity the largest sum is {largest:,}, which fits",
         f"ciphertexts  {sizes.blocks:,}, {sizes.packing.values} values in each",
-        f"file         {count_bytes(foreseen.file_bytes)}, {ratio:.2f} times the values as float32",
+        f"file         {count_bytes(update_bytes(plan))}; {share}",
         *_seconds(plan, foreseen),
-        f"error        unless values are clipped, the mean is off by at most {bound:.3g}",
+        *_error(plan, bound),
     ]
     if plan.max_weight > 1:
         # Nobody knows what parties will weigh: half of the largest is a fair guess.
@@ -378,6 +545,20 @@ def _text(target: str, plan: Plan, foreseen: Costs) -> str:
             + (f"; --bits {quantise.bits + 1} makes up for one" if quantise.bits < MAX_BITS else ""),
         ]
     return "\n".join(lines)
+
+
+def _error(plan: Plan, bound: float) -> list[str]:
+    """What the plan promises of the mean, and of what is coded what that means for tensors."""
+    if not plan.codec.steps:
+        return [f"error        unless values are clipped, the mean is off by at most {bound:.3g}"]
+    norms = (
+        error_bound(plan, at) * math.sqrt(plan.codec.coded(spec)) for at, spec in enumerate(plan.tensors)
+    )
+    rest = ", besides what is left out" if any(step.leaves_out for step in plan.codec.steps) else ""
+    return [
+        f"error        unless values are clipped, the mean of what is coded is off by at most {bound:.3g}",
+        f"             and so that of a tensor by at most {max(norms):.3g} in its norm{rest}",
+    ]
 
 
 def _seconds(plan: Plan, foreseen: Costs) -> list[str]:

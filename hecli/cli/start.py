@@ -7,21 +7,23 @@ from pathlib import Path
 
 import click
 
-from hecli.cli import options
-from hecli.cli.console import Console, count_bytes
+from hecli.cli import compression, options
+from hecli.cli.console import Console
 from hecli.cli.files import open_input, open_output
 from hecli.cli.options import FilesCommand
 from hecli.codec.quantise import MAX_BITS
+from hecli.codec.sample import Sample
 from hecli.errors import HecliError, RefusedError
 from hecli.executors.processes import default_jobs
 from hecli.formats.reader import name_of, open_reader
 from hecli.formats.tensors.files import open_tensors
-from hecli.formats.text import count
+from hecli.formats.text import count, count_bytes
 from hecli.identity.cards import Card
 from hecli.identity.files import write_card, write_identity
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
 from hecli.plan.costs import costs
+from hecli.plan.making import rounding_of
 from hecli.rounds.apply import RULES
 from hecli.schemes.interface import Scheme
 from hecli.schemes.masks.masking import Masking
@@ -30,7 +32,7 @@ from hecli.schemes.paillier.key_files import read_public_key
 from hecli.schemes.paillier.scheme import Paillier
 from hecli.storage.confined import Confined
 from hecli.training.describe import describe_training, training_lines
-from hecli.training.starting import Started, rounding_for
+from hecli.training.starting import Started
 from hecli.training.starting import start as begin
 from hecli.training.terms import Goal, Metric
 
@@ -100,6 +102,7 @@ class Duration(click.ParamType[int]):
     metavar="R",
     help="Largest size of a value in round 1. [default: 128, at 32 bits; later rounds follow from sums]",
 )
+@compression.options
 @click.option(
     "--rule",
     type=click.Choice(list(RULES)),
@@ -173,6 +176,9 @@ def start(
     rounds: int,
     bits: int,
     value_range: float | None,
+    rotate: bool,
+    rank: int | None,
+    sample: float | None,
     rule: str,
     lr: float,
     max_weight: int,
@@ -241,8 +247,11 @@ def start(
             "lr": lr,
             "rounds": rounds,
             "bits": bits,
-            "rounding": rounding_for(bits),
+            "rounding": rounding_of(bits),
             "range": value_range,
+            "rotate": rotate,
+            "rank": rank,
+            "sample": None if sample is None else Sample.of_share(sample).count,
             "max_weight": max_weight,
             "min_parties": min_parties or max(2, len(cards) // 2 + 1),
             "deadline": deadline,

@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from hecli.cli import options
-from hecli.cli.console import count_bytes, say, show_error, show_list
+from hecli.cli.console import say, show_error, show_list
 from hecli.cli.files import check_output, open_output, shared_folder
 from hecli.errors import HecliError
-from hecli.formats.text import count, duration, percent
+from hecli.formats.text import count, count_bytes, duration, percent
 from hecli.ledger.chain import Ledger, follow
 from hecli.training.joining import read_terms, read_training_ledger
 from hecli.training.session import LEDGER

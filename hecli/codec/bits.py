@@ -65,5 +65,45 @@ def unpack(data: bytes, width: int, lanes: int, size: int) -> tuple[Lanes, bool]
     return values.astype(np.uint64), not bits[:, :unused].any()
 
 
+def joined(rows: Lanes, radix: int, digits: int) -> Lanes:
+    """Make words of lanes, as numbers whose digits they are.
+
+    Args:
+        rows: Rows of lanes, a whole number of words each.
+        radix: What lanes are below.
+        digits: Lanes in a word, the first one the lowest digit.
+
+    Returns:
+        Rows of words.
+    """
+    if digits == 1:
+        return rows
+    lanes = rows.reshape(len(rows), -1, digits)
+    words = np.zeros(lanes.shape[:2], np.uint64)
+    for at in reversed(range(digits)):
+        words = words * np.uint64(radix) + lanes[:, :, at]
+    return words
+
+
+def split(words: Lanes, radix: int, digits: int) -> Lanes:
+    """Take words apart again.
+
+    Args:
+        words: Rows of words.
+        radix: What lanes are below.
+        digits: Lanes in a word.
+
+    Returns:
+        Rows of lanes. The last of a word that is too large is not below `radix`.
+    """
+    if digits == 1:
+        return words
+    lanes = np.empty((*words.shape, digits), np.uint64)
+    for at in range(digits - 1):
+        words, lanes[:, :, at] = np.divmod(words, np.uint64(radix))
+    lanes[:, :, -1] = words
+    return lanes.reshape(len(words), -1)
+
+
 def _word(width: int) -> int:
     return 32 if width <= 32 else 64

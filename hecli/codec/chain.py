@@ -1,24 +1,100 @@
 """The codec of a plan: its steps in their order, and the registry of all steps."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from hecli.codec.interface import Decoding, Encoding, Step
-from hecli.codec.pack import Pack, Packing
+from hecli.codec.low_rank import LowRank
+from hecli.codec.pack import MixedRadix, Pack, Packing
 from hecli.codec.quantise import Quantise
-from hecli.errors import FormatError
+from hecli.codec.rotate import Rotate
+from hecli.codec.sample import Sample
+from hecli.errors import FormatError, HecliError
 from hecli.formats.canonical import Map
 from hecli.formats.tensors.specs import TensorSpec
 
 if TYPE_CHECKING:
     from hecli.codec.arrays import Values
 
-STEPS: dict[str, type[Step]] = {step.name: step for step in (Quantise,)}
-"""The steps that work tensor by tensor, by name."""
+STEPS: dict[str, type[Step]] = {step.name: step for step in (LowRank, Rotate, Sample)}
+"""The steps that may come before lanes are made, by name, in the order in which they come."""
 
-PACKS = {step.name: step for step in (Pack,)}
+PACKS = {step.name: step for step in (Pack, MixedRadix)}
 """The steps that end a codec, by name."""
+
+FEEDBACK_BITS = 3
+"""The fewest bits with which error feedback goes well."""
+
+EXACT = 53
+"""Bits of a whole number that float64 holds exactly."""
+
+
+Chosen = TypeVar("Chosen")
+
+
+class Coding(NamedTuple):
+    """How values are coded, but for the distances between them.
+
+    Args:
+        bits: The bits of a quantised value, sign included.
+        steps: What is done to each tensor before.
+    """
+
+    bits: int
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def rotates(self) -> bool:
+        """Whether what is quantised are rotated values, whose range follows from a norm."""
+        return any(isinstance(step, Rotate) for step in self.steps)
+
+    def rotated(self, spec: TensorSpec) -> int:
+        """Count the values that are rotated of a tensor, or would be.
+
+        Args:
+            spec: The tensor.
+
+        Returns:
+            How many there are.
+        """
+        before = takewhile(lambda step: not isinstance(step, Rotate), self.steps)
+        return sizes_of(spec, before)[-1]
+
+
+def compressing(
+    *, low_rank: LowRank | None = None, sample: Sample | None = None, rotate: bool = False
+) -> tuple[Step, ...]:
+    """Put the steps before lanes in their order: factors and samples are rotated, too.
+
+    Args:
+        low_rank: Sends matrices as factors.
+        sample: Sends a part of the values.
+        rotate: Whether to rotate where there is neither.
+
+    Returns:
+        The steps.
+    """
+    rotates = rotate or low_rank is not None or sample is not None
+    steps = (low_rank, Rotate() if rotates else None, sample)
+    return tuple(step for step in steps if step is not None)
+
+
+def sizes_of(spec: TensorSpec, steps: Iterable[Step]) -> list[int]:
+    """Count the values of a tensor before each step, and behind the last one.
+
+    Args:
+        spec: The tensor.
+        steps: The steps.
+
+    Returns:
+        How many there are, one more than steps.
+    """
+    sizes = [spec.size]
+    for step in steps:
+        sizes.append(step.size(spec, sizes[-1]))
+    return sizes
 
 
 @dataclass(frozen=True)
@@ -26,17 +102,25 @@ class Codec:
     """How tensors become plaintexts.
 
     Args:
-        steps: What is done to each tensor, of which one makes lanes.
+        quantise: What makes lanes of each tensor.
         pack: What puts lanes into plaintexts.
+        steps: What is done to each tensor before.
     """
 
-    steps: tuple[Step, ...]
-    pack: Pack
+    quantise: Quantise
+    pack: Pack = field(default_factory=Pack)
+    steps: tuple[Step, ...] = ()
 
-    @property
-    def quantise(self) -> Quantise:
-        """The step that makes lanes."""
-        return next(step for step in self.steps if isinstance(step, Quantise))
+    def step(self, kind: type[Chosen]) -> Chosen | None:
+        """Find a step.
+
+        Args:
+            kind: Which.
+
+        Returns:
+            It; None where the codec has none such.
+        """
+        return next((each for each in self.steps if isinstance(each, kind)), None)
 
     @property
     def largest(self) -> int:
@@ -49,7 +133,7 @@ class Codec:
         Returns:
             A map for each step.
         """
-        return [*(step.to_map() for step in self.steps), self.pack.to_map()]
+        return [*(step.to_map() for step in self.steps), self.quantise.to_map(), self.pack.to_map()]
 
     @classmethod
     def parse(cls, items: list[object], file: str) -> Self:
@@ -68,37 +152,66 @@ class Codec:
         maps = [item for item in items if isinstance(item, dict) and isinstance(item.get("step"), str)]
         if len(maps) != len(items) or not maps:
             raise FormatError(f"{file}: its codec is malformed")
-        for item in maps:
-            if item["step"] not in STEPS.keys() | PACKS.keys():
+        names = [item["step"] for item in maps]
+        for name in names:
+            if name not in STEPS.keys() | PACKS.keys() | {Quantise.name}:
                 raise FormatError(
-                    f"{file}: its codec has the unknown step {item['step'][:64]!r}",
-                    "a newer hecli may know it",
+                    f"{file}: its codec has the unknown step {name[:64]!r}", "a newer hecli may know it"
                 )
-        *first, last = (item["step"] for item in maps)
-        given = "values"
-        for name in first:
-            if name not in STEPS or STEPS[name].takes != given:
-                raise FormatError(f"{file}: the steps of its codec do not fit together")
-            given = STEPS[name].gives
-        if last not in PACKS or PACKS[last].takes != given:
+        # Each at most once, and in their order.
+        *first, quantise, last = names if len(names) > 1 else ["", *names]
+        if (
+            first != [name for name in STEPS if name in first]
+            or quantise != Quantise.name
+            or last not in PACKS
+        ):
             raise FormatError(f"{file}: the steps of its codec do not fit together")
-        steps = tuple(STEPS[item["step"]].parse(item, file) for item in maps[:-1])
-        return cls(steps, PACKS[last].parse(maps[-1], file))
+        return cls(
+            Quantise.parse(maps[-2], file),
+            PACKS[last].parse(maps[-1], file),
+            tuple(STEPS[item["step"]].parse(item, file) for item in maps[:-2]),
+        )
 
-    def check(self, specs: tuple[TensorSpec, ...]) -> None:
+    def check(self, specs: tuple[TensorSpec, ...], parties: int) -> None:
         """Refuse a codec that cannot work.
 
         Args:
             specs: The plan's tensors.
+            parties: The most parties of a sum.
 
         Raises:
-            HecliError: A step cannot be done to them.
+            HecliError: A step cannot be done to them, or is not exact for so many.
         """
         for step in self.steps:
             step.check(specs)
+        self.quantise.check(specs)
+        if not self.feeds_back and any(step.leaves_out for step in self.steps):
+            raise HecliError(
+                f"with {self.quantise.bits} bits, what is left out of an update would never get through",
+                f"use {FEEDBACK_BITS} bits or more with a rank or a sample",
+            )
+        bits = (self.quantise.qmax * parties).bit_length() + sum(step.exact_bits for step in self.steps)
+        if self.steps and bits > EXACT:
+            raise HecliError(
+                f"sums of {parties:,} parties with {self.quantise.bits} bits would not be exact behind "
+                + ", ".join(step.name for step in self.steps),
+                "use fewer bits or fewer parties, or a lower rank",
+            )
 
-    def size(self, spec: TensorSpec) -> int:
+    def size(self, tensor: int, spec: TensorSpec) -> int:
         """Count the lanes of a tensor.
+
+        Args:
+            tensor: The number of the tensor.
+            spec: The tensor.
+
+        Returns:
+            How many there are.
+        """
+        return self.quantise.lanes(tensor, self.coded(spec))
+
+    def coded(self, spec: TensorSpec) -> int:
+        """Count the values that are quantised of a tensor.
 
         Args:
             spec: The tensor.
@@ -106,10 +219,21 @@ class Codec:
         Returns:
             How many there are.
         """
-        values = spec.size
-        for step in self.steps:
-            values = step.size(spec, values)
-        return values
+        return sizes_of(spec, self.steps)[-1]
+
+    @property
+    def feeds_back(self) -> bool:
+        """Whether what does not get through may be sent with the next update.
+
+        Error feedback adds up only where coding loses less than it sends, which
+        rounding to -1, 0 or 1 at random does not; that is right in the mean by itself.
+        """
+        return self.quantise.bits >= FEEDBACK_BITS
+
+    @property
+    def coding(self) -> Coding:
+        """How values are coded."""
+        return Coding(self.quantise.bits, self.steps)
 
     def packing(self, parties: int, room: int, size: int) -> Packing:
         """Lay out lanes in plaintexts.
@@ -140,7 +264,7 @@ class Codec:
         """
         for step in self.steps:
             values = step.encode(tensor, values, encoding)
-        return iter(values)
+        return self.quantise.encode(tensor, values, encoding)
 
     def decode(self, tensor: int, sums: Iterable["Values"], decoding: Decoding) -> Iterator["Values"]:
         """Turn one tensor of a sum into means.
@@ -151,8 +275,32 @@ class Codec:
             decoding: What the steps are told.
 
         Returns:
-            Its means (float64) in pieces.
+            Its means (float64) in pieces, as tensor files give theirs.
         """
-        for step in reversed(self.steps):
-            sums = step.decode(tensor, sums, decoding)
-        return iter(sums)
+        # Imported here: whoever only looks at a plan needs no arrays.
+        from hecli.codec.pieces import regrouped  # noqa: PLC0415
+        from hecli.formats.tensors.arrays import PIECE  # noqa: PLC0415
+
+        # In this order: all is exact up to the one product, which the specification fixes.
+        scale = self.quantise.scale(tensor, decoding)
+        return (values * scale for values in regrouped(self.undone(tensor, sums, decoding), PIECE))
+
+    def undone(
+        self, tensor: int, sums: Iterable["Values"], decoding: Decoding, kept: int = 0
+    ) -> Iterator["Values"]:
+        """Undo what was done to one tensor of a sum, exactly.
+
+        Args:
+            tensor: The number of the tensor.
+            sums: Its lane sums in pieces.
+            decoding: What the steps are told.
+            kept: How many of the first steps are not undone.
+
+        Returns:
+            The sums of its values in the quantised values' unit (float64), in pieces.
+        """
+        values = self.quantise.decode(tensor, sums, decoding)
+        sizes = sizes_of(decoding.common.specs[tensor], self.steps)
+        for step, size in [*zip(self.steps, sizes, strict=False)][kept:][::-1]:
+            values = step.decode(tensor, values, decoding, size)
+        return values

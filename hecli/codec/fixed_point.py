@@ -35,18 +35,36 @@ def to_lanes(
     return (rounded + qmax).astype(np.uint64), outside
 
 
-def to_means(sums: Lanes, offset: int, scale: float) -> Floats:
-    """Turn lane sums into means.
+def to_digits(values: Lanes, base: int, digits: int) -> Lanes:
+    """Write values as digits, the lowest first.
 
     Args:
-        sums: The lane sums.
-        offset: The sum of zeros.
-        scale: What one lane is worth in the mean.
+        values: The values, below base^digits.
+        base: What digits are below.
+        digits: How many a value has.
 
     Returns:
-        The means.
+        The digits of the first value, then those of the second, and so on.
     """
-    return (sums.astype(np.int64) - offset).astype(np.float64) * scale
+    if digits == 1:
+        return values
+    return np.stack([values // base**at % base for at in range(digits)], axis=1).reshape(-1)
+
+
+def of_digits(sums: Lanes, base: int, digits: int, offset: int) -> Floats:
+    """Turn sums of digits into sums of quantised values.
+
+    Args:
+        sums: The lane sums, in the order of `to_digits`.
+        base: What the digits of one party are below.
+        digits: How many a value has.
+        offset: The sum of zeros.
+
+    Returns:
+        Whole numbers.
+    """
+    places = base ** np.arange(digits, dtype=np.int64)
+    return (sums.astype(np.int64).reshape(-1, digits) @ places - offset).astype(np.float64)
 
 
 def _uniform(shape: tuple[int, ...]) -> Any:

@@ -11,6 +11,21 @@ from hecli.formats.tensors.specs import TensorSpec
 if TYPE_CHECKING:
     # Only to name types: whoever looks at a plan, or adds ciphertexts, needs no arrays.
     from hecli.codec.arrays import Values
+    from hecli.codec.basis import Basis
+
+
+class Common(NamedTuple):
+    """What all parties of a round know.
+
+    Args:
+        specs: The plan's tensors.
+        seed: What random signs and places follow from: the digest of the plan.
+        basis: The bases of matrices, where the codec has low rank.
+    """
+
+    specs: tuple[TensorSpec, ...]
+    seed: bytes = b""
+    basis: "Basis | None" = None
 
 
 @dataclass
@@ -19,14 +34,14 @@ class Encoding:
 
     Args:
         name: The party's file, for errors.
-        specs: The plan's tensors.
+        common: What all parties know.
         fraction: The party's weight over the largest.
         strict: Whether a value out of range is refused.
         clipped: How many values were out of range, by the number of the tensor.
     """
 
     name: str
-    specs: tuple[TensorSpec, ...]
+    common: Common
     fraction: float
     strict: bool
     clipped: Counter[int] = field(default_factory=Counter)
@@ -36,24 +51,29 @@ class Decoding(NamedTuple):
     """What the steps are told of a sum.
 
     Args:
+        common: What all parties know.
         contributors: How many parties are in it.
         factor: The largest weight over the total weight.
     """
 
+    common: Common
     contributors: int
     factor: float
 
 
 class Step(Protocol):
-    """One step of a plan's codec, which works tensor by tensor.
+    """A step of a plan's codec before lanes are made, which works tensor by tensor.
 
-    `name` is what the plan calls it. It takes real `values` or `lanes`, and
-    gives one of them: the steps of a codec fit together.
+    `name` is what the plan calls it. It is linear. Undoing it is exact, and so
+    the same on every machine: it is done to whole numbers, and may make them
+    longer by `exact_bits` bits. Whether it `leaves_out` a part of the values.
     """
 
     name: ClassVar[str]
-    takes: ClassVar[str]
-    gives: ClassVar[str]
+    leaves_out: ClassVar[bool]
+
+    @property
+    def exact_bits(self) -> int: ...  # noqa: D102 - said above
 
     def to_map(self) -> Map:
         """Write the step as it stands in a plan."""
@@ -73,6 +93,10 @@ class Step(Protocol):
         Raises:
             FormatError: It is no such step.
         """
+        ...
+
+    def describe(self) -> str:
+        """Say what the step does, for people."""
         ...
 
     def check(self, specs: tuple[TensorSpec, ...]) -> None:
@@ -114,13 +138,16 @@ class Step(Protocol):
         """
         ...
 
-    def decode(self, tensor: int, values: Iterable["Values"], decoding: Decoding) -> Iterator["Values"]:
-        """Undo the step to one tensor of a sum: encoding is linear but for rounding.
+    def decode(
+        self, tensor: int, values: Iterable["Values"], decoding: Decoding, size: int
+    ) -> Iterator["Values"]:
+        """Undo the step to one tensor of a sum: what was coded comes out as it went in.
 
         Args:
             tensor: The number of the tensor.
             values: What the inverse of the step after gives, in pieces.
             decoding: What the steps are told.
+            size: How many values the step made its own of.
 
         Yields:
             What the inverse of the step before takes.

@@ -76,6 +76,11 @@ KINDS = {
             missing="pass a .plan file, which hecli plan makes",
             instead="a plan goes with --plan",
         ),
+        Kind(
+            "basis",
+            missing="pass the .basis file that hecli plan made with the plan",
+            instead="a basis goes with --basis",
+        ),
         Kind("encoded", instead="encrypt it first: hecli encrypt"),
         Kind(
             "enrollment",
@@ -129,6 +134,12 @@ KINDS = {
             duty="open sums",
             missing="open an aggregate first: hecli decrypt",
             instead="a sum is opened already: hecli apply takes it",
+        ),
+        Kind(
+            "residual",
+            secret=True,
+            missing="hecli encrypt --residual makes one where there is none",
+            instead="a residual goes with --residual",
         ),
         Kind("tensors", instead="encrypt it first: hecli encrypt"),
         Kind("use record", instead="it says what a secret was used for: leave it beside the secret"),

@@ -92,6 +92,22 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def count_bytes(size: float) -> str:
+    """Write a size in the unit that suits it: 6.1 MB.
+
+    Args:
+        size: In bytes.
+
+    Returns:
+        The text.
+    """
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
 def duration(seconds: float) -> str:
     """Write a time as people read it: 0.4 s, 25 min, 3 h.
 

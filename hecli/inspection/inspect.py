@@ -14,6 +14,7 @@ from hecli.ledger.entry import Entry
 from hecli.plan.data import Plan
 from hecli.plan.files import read_plan
 from hecli.rounds.attest import open_attestation
+from hecli.rounds.basis import read_basis
 from hecli.rounds.describe import (
     Description,
     describe_card,
@@ -25,6 +26,7 @@ from hecli.rounds.describe import (
 from hecli.rounds.enrollments import open_answer, open_enrollment
 from hecli.rounds.headers import open_blocks, open_encoded, open_partial, open_sum
 from hecli.rounds.lanes import read_lanes
+from hecli.rounds.residual import read_residual
 from hecli.schemes.paillier.key_files import parse_private_key, parse_share, read_public_key
 from hecli.schemes.paillier.keys import PublicKey
 from hecli.storage.use_record_file import parse_record
@@ -33,6 +35,7 @@ from hecli.training.describe import describe_training
 from hecli.training.terms import read_training
 
 _IN_THE_CLEAR = "holds one party's update in the clear: keep it to yourself"
+_AS_A_GRADIENT = "holds what was left of one party's updates, as private as a gradient: keep it to yourself"
 _SECRET = "a secret: keep it to yourself"  # noqa: S105 - a sentence, not a secret
 
 
@@ -185,6 +188,27 @@ def _tensors(reader: Reader) -> Description:
     return {"tensors": [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape)} for s in specs]}
 
 
+def _basis(reader: Reader) -> Description:
+    basis = read_basis(reader)
+    header = reader.header
+    return {
+        "sum": header["sum"].hex(),
+        "rank": header["rank"],
+        "side": header["side"],
+        "bases": [{"name": name, "rows": len(each.numbers)} for name, each in basis.columns.items()],
+    }
+
+
+def _residual(reader: Reader) -> Description:
+    residual = read_residual(reader)
+    return {
+        "tensors": [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape)} for s in residual.specs],
+        "waits_for": residual.subject.hex() or None,
+        "update": residual.update.hex() or None,
+        "warning": _AS_A_GRADIENT,
+    }
+
+
 def _use_record(reader: Reader) -> Description:
     return {"uses": [{"plan": plan.hex(), "file": file.hex()} for plan, file in sorted(parse_record(reader))]}
 
@@ -235,6 +259,8 @@ _DESCRIBE: dict[str, Callable[[Reader], Description]] = {
     "answer": _answer,
     "partial": _partial,
     "sum": _sum,
+    "basis": _basis,
+    "residual": _residual,
     "tensors": _tensors,
     "use record": _use_record,
     "checkpoint": _checkpoint,

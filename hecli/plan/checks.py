@@ -42,12 +42,13 @@ def check_plan(plan: Plan) -> None:
     if plan.tensors != by_name(plan.tensors):
         raise HecliError("the tensors are not in order of their names")
     _check_skipped(plan)
-    plan.codec.check(plan.tensors)
+    plan.codec.check(plan.tensors, plan.capacity)
     plan.scheme.check(plan.roster, plan.capacity, plan.min_parties)
     _check_parts(plan)
     for part in plan.geometry.parts:
         # The largest sum a lane can hold at capacity; the count beside it is never larger.
-        fits = not (plan.codec.largest * plan.capacity) >> part.packing.width and part.packing.lanes >= 2
+        largest = (plan.codec.largest * plan.capacity + 1) ** part.packing.digits - 1
+        fits = not largest >> part.packing.width and part.packing.lanes >= 2
         if not fits or part.carrier.room < 8 * control.SIZE:
             raise HecliError("a lane would overflow", "use fewer bits or fewer parties")
 
@@ -153,13 +154,8 @@ def _check_skipped(plan: Plan) -> None:
 
 
 def _check_parts(plan: Plan) -> None:
-    """Refuse a plan of which a part cannot be, or that hides nothing of its model.
-
-    Whatever makes of a tensor's values lanes that are not one for each, or
-    sends later what it left out, has its say here: a plain lane must tell no
-    more than the value that the plan calls plain.
-    """
-    sizes = {spec.name: plan.codec.size(spec) for spec in plan.tensors}
+    """Refuse a plan of which a part cannot be, or that hides nothing of its model."""
+    sizes = {spec.name: spec.size for spec in plan.tensors}
     named = [("masked", plan.masked.tensors)] if plan.masked is not None else []
     for what, names in [*named, ("plain", tuple(each.tensor for each in plan.plain))]:
         if list(names) != sorted(set(names)):
@@ -176,6 +172,25 @@ def _check_parts(plan: Plan) -> None:
         left |= {tensor: left[tensor] - size_of(runs) for tensor, runs in plan.plain}
     if not any(count for name, count in left.items() if name not in plan.metrics):
         raise HecliError("nothing of the model is left to encrypt", "let --plain and --masked match less")
+
+
+def _check_coded(plan: Plan) -> None:
+    """Refuse a codec by which what is plain tells of what is not."""
+    if any(step.leaves_out for step in plan.codec.steps):
+        raise HecliError(
+            "what is left out of an update is sent with a later one, where it may be in the clear",
+            "leave out --plain, or the rank or sample; --masked goes with both",
+        )
+    runs = {each.tensor: each for each in plan.plain}
+    for at, spec in enumerate(plan.tensors):
+        plain = runs.get(spec.name)
+        if plain is None or plain.whole(spec.size):
+            continue
+        if plan.codec.steps or plan.codec.size(at, spec) != spec.size:
+            raise HecliError(
+                f"only some values of tensor {spec.name} are plain, and lanes are made of many values",
+                "leave whole tensors in the clear, or send values as they are",
+            )
 
 
 def _check_masked(plan: Plan, masked: Masked) -> None:
@@ -202,6 +217,7 @@ def _check_plain(plan: Plan, sizes: dict[str, int]) -> None:
         # Of runs that touch there would be two ways to write one part.
         if edges != sorted(set(edges)) or edges[0] < 0 or edges[-1] > sizes[tensor]:
             raise HecliError(f"the values of tensor {tensor} that are plain are not in order, or none of its")
+    _check_coded(plan)
 
 
 def _within(what: str, value: int, least: int, most: int) -> None:

@@ -2,17 +2,23 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from hecli.codec.chain import Codec
+from hecli.codec.interface import Common
+from hecli.codec.low_rank import LowRank
 from hecli.formats.canonical import Map, digest_of, pack
 from hecli.formats.tensors.specs import TensorSpec, pack_specs
 from hecli.identity.roster import Roster
 from hecli.plan.geometry import Geometry
-from hecli.plan.parts import Masked, Part, Published, parts_of
+from hecli.plan.parts import Masked, Part, Published
 from hecli.plan.position import Position
 from hecli.schemes.interface import Scheme
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.round import Round
+
+if TYPE_CHECKING:
+    from hecli.codec.basis import Basis
 
 ID_SIZE = 16
 
@@ -56,15 +62,7 @@ class Plan:
     @cached_property
     def geometry(self) -> Geometry:
         """The sizes of everything in the round."""
-        sizes = {spec.name: self.codec.size(spec) for spec in self.tensors}
-        parts = parts_of(
-            sizes,
-            lambda carrier: self.codec.packing(self.capacity, carrier.room, carrier.plaintext_size),
-            self.scheme,
-            self.masked,
-            self.plain,
-        )
-        return Geometry(tuple(sizes.values()), self.codec, self.scheme, parts)
+        return Geometry.of(self.tensors, self.codec, self.scheme, self.capacity, self.masked, self.plain)
 
     @property
     def to_encrypt(self) -> frozenset[str]:
@@ -94,6 +92,24 @@ class Plan:
         whether its updates are about the model of another.
         """
         return self.digest if self.position is None else self.position.model
+
+    def common(self, basis: "Basis | None" = None) -> Common:
+        """Gather what all parties of the round know, for its codec.
+
+        Args:
+            basis: The bases of matrices, for a codec with low rank.
+
+        Returns:
+            It.
+
+        Raises:
+            MismatchError: The bases are not the plan's.
+            RefusedError: There are none.
+        """
+        step = self.codec.step(LowRank)
+        if step is not None:
+            step.check_basis(basis, self.tensors)
+        return Common(self.tensors, self.digest, basis)
 
     @property
     def round(self) -> Round:

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 from hecli.arithmetic.sizes import LARGEST_GROUP
 from hecli.codec import control
 from hecli.codec.chain import Codec
 from hecli.codec.pack import Packing
 from hecli.formats.envelope import CHUNK_SIZE, Section
-from hecli.plan.parts import CONTROL, MAIN, Part
-from hecli.schemes.interface import Scheme, Sharing
+from hecli.formats.tensors.specs import TensorSpec
+from hecli.plan.parts import CONTROL, MAIN, Masked, Part, Published, parts_of
+from hecli.schemes.interface import Carrier, Scheme, Sharing
 
 LEAST_GROUP = 64
 GROUPS = 16
@@ -24,13 +26,46 @@ class Geometry:
         sizes: Lanes of each tensor.
         codec: How tensors become plaintexts.
         scheme: How the plaintexts of the main part become blocks.
+        parties: The most parties.
         parts: The parts of the round, the main one last.
     """
 
     sizes: tuple[int, ...]
     codec: Codec
     scheme: Scheme
+    parties: int
     parts: tuple[Part, ...]
+
+    @classmethod
+    def of(
+        cls,
+        specs: tuple[TensorSpec, ...],
+        codec: Codec,
+        scheme: Scheme,
+        parties: int,
+        masked: Masked | None = None,
+        plain: tuple[Published, ...] = (),
+    ) -> Self:
+        """Work out the sizes of a round.
+
+        Args:
+            specs: The tensors.
+            codec: How they become plaintexts.
+            scheme: How the plaintexts of the main part become blocks.
+            parties: The most parties.
+            masked: What travels under masks alone.
+            plain: What travels in the clear.
+
+        Returns:
+            The sizes.
+        """
+        sizes = tuple(codec.size(at, spec) for at, spec in enumerate(specs))
+
+        def packing(carrier: Carrier) -> Packing:
+            return codec.packing(parties, carrier.room, carrier.plaintext_size)
+
+        parts = parts_of(list(zip(specs, sizes, strict=True)), packing, scheme, masked, plain)
+        return cls(sizes, codec, scheme, parties, parts)
 
     @property
     def main(self) -> Part:
@@ -98,7 +133,7 @@ class Geometry:
     @property
     def sum_size(self) -> int:
         """Bytes of a lane sum in a sum file: the least power of two that holds it."""
-        return _word(self.packing.width)
+        return _word((self.codec.largest * self.parties).bit_length())
 
     @property
     def encoded(self) -> tuple[Section, ...]:

@@ -5,12 +5,16 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from fractions import Fraction
 
 import numpy as np
 
-from hecli.codec.chain import Codec
-from hecli.codec.pack import Pack
+from hecli.codec.chain import PACKS, Codec, Coding, compressing
+from hecli.codec.interface import Step
+from hecli.codec.low_rank import LowRank
 from hecli.codec.quantise import Quantise, step_of
+from hecli.codec.rotate import range_of
+from hecli.codec.sample import Sample
 from hecli.codec.values import checked_values
 from hecli.errors import HecliError
 from hecli.formats.canonical import pack
@@ -21,6 +25,7 @@ from hecli.formats.text import NAME_LIMIT
 from hecli.identity.roster import Roster
 from hecli.plan.checks import check_plan
 from hecli.plan.data import ID_SIZE, Plan
+from hecli.plan.geometry import Geometry
 from hecli.plan.parts import Masked, Published
 from hecli.schemes.interface import Scheme
 from hecli.schemes.masks.masking import Masking
@@ -30,11 +35,19 @@ from hecli.schemes.round import PublicKey
 HEADROOM = 4.0
 """How far beyond the largest value of the example an automatic range goes."""
 
+NORM_HEADROOM = 2.0
+"""The same of norms, which differ less between parties."""
+
 STOCHASTIC_BITS = 10
 """Up to so many bits rounding is stochastic unless told otherwise: few bits make nearest biased."""
 
 ALL = "*"
 """The pattern that every name matches."""
+
+_OTHER_BOUND = {
+    True: ("rotated values have no range of their own", "give --norm, the largest norm of a party's tensor"),
+    False: ("values that are not rotated have no norm to go by", "give --range, or add --rotate"),
+}
 
 SHOWN = 6
 """The most names of tensors in an error."""
@@ -50,13 +63,13 @@ class Example:
 
     Args:
         specs: The tensors.
-        steps: Gives steps that suit some of them, for so many bits of a value.
+        steps: Gives steps that suit some of them, coded in this way.
         skipped: The names of tensors that are left out already, sorted.
         max_weight: The largest weight that these steps are good for; None for any.
     """
 
     specs: tuple[TensorSpec, ...]
-    steps: Callable[[Sequence[TensorSpec], int], Sequence[float]]
+    steps: Callable[[Sequence[TensorSpec], Coding], Sequence[float]]
     skipped: tuple[str, ...] = ()
     max_weight: int | None = None
 
@@ -68,7 +81,11 @@ def make_plan(
     *,
     bits: int = 16,
     value_range: float | Mapping[str, float | None] | None = None,
+    norm: float | Mapping[str, float | None] | None = None,
     rounding: str | None = None,
+    rotate: bool = False,
+    sample: float | None = None,
+    low_rank: LowRank | None = None,
     min_parties: int = 2,
     max_weight: int = 1,
     name: str = "round",
@@ -90,7 +107,13 @@ def make_plan(
             by patterns of their names, of which the first that matches counts;
             else, or where it is None, each tensor's own: four times the
             largest in `like`, or what a sum calls for.
+        norm: The same for rotated values: the largest norm of a party's
+            tensor; else twice that in `like`, or what a sum calls for.
         rounding: `nearest` or `stochastic`; by default stochastic up to 10 bits.
+        rotate: Whether to spread what a tensor holds evenly over its values.
+        sample: Which share of the values to send, drawn anew in each round.
+        low_rank: The step that sends matrices as factors, and has the digest of
+            their bases.
         min_parties: The fewest contributors of a sum that may be opened.
         max_weight: The largest weight of a party.
         name: What to call the round.
@@ -115,37 +138,81 @@ def make_plan(
     specs = tuple(spec for spec in example.specs if spec.name not in skipped)
     if not specs:
         raise HecliError("all tensors are skipped, and nothing is left", "leave some to the round")
-    given = _given_ranges(specs, value_range)
+    drawing = None if sample is None else Sample.of_share(sample)
+    steps = compressing(low_rank=low_rank, sample=drawing, rotate=rotate)
+    coding = Coding(bits, steps)
+    if (value_range if coding.rotates else norm) is not None:
+        raise HecliError(*_OTHER_BOUND[coding.rotates])
+    given = _given_ranges(specs, norm if coding.rotates else value_range)
     rest = [spec for spec in specs if given.get(spec.name) is None]
     if rest and example.max_weight not in (None, max_weight):
         raise HecliError(
             f"the sum is of weights up to {example.max_weight:,}, and so are its ranges, not {max_weight:,}",
             f"let the largest weight be {example.max_weight:,}, or give ranges or tensors",
         )
-    own = iter(example.steps(rest, bits) if rest else ())
-    ranges = (given.get(spec.name) for spec in specs)
-    steps = tuple(next(own) if each is None else step_of(each, bits) for each in ranges)
-    quantise = Quantise(bits, rounding or ("stochastic" if bits <= STOCHASTIC_BITS else "nearest"), steps)
+    own = iter(example.steps(rest, coding) if rest else ())
+    bounds = ((spec, given.get(spec.name)) for spec in specs)
+    distances = tuple(
+        next(own) if bound is None else step_of(_range(coding, spec, bound), bits) for spec, bound in bounds
+    )
+    quantise = Quantise(bits, rounding or rounding_of(bits), distances)
+    capacity = len(roster.parties) if roster is not None else parties or 0
     scheme = scheme_of(scheme) if isinstance(scheme, PublicKey) else scheme
-    codec = Codec((quantise,), Pack())
-    lanes = {spec.name: codec.size(spec) for spec in specs}
-    under_masks, clear = _with_lanes(lanes, masked), _with_lanes(lanes, plain)
+    sizes = {spec.name: spec.size for spec in specs}
+    under_masks, clear = _with_values(sizes, masked), _with_values(sizes, plain)
     plan = Plan(
         name=name,
         id=new_id(),
         tensors=specs,
-        codec=codec,
+        codec=codec_of(quantise, steps, specs, capacity, scheme),
         scheme=scheme,
-        capacity=len(roster.parties) if roster is not None else parties or 0,
+        capacity=capacity,
         min_parties=min_parties,
         max_weight=max_weight,
         roster=roster,
         skipped=tuple(sorted(skipped)),
         masked=Masked(tuple(under_masks), scheme.masking or Masking(dropouts)) if under_masks else None,
-        plain=tuple(Published(name, ((0, lanes[name]),)) for name in clear),
+        plain=tuple(Published(name, ((0, sizes[name]),)) for name in clear),
     )
     check_new(plan)
     return plan
+
+
+def codec_of(
+    quantise: Quantise, steps: tuple[Step, ...], specs: tuple[TensorSpec, ...], parties: int, scheme: Scheme
+) -> Codec:
+    """Put a codec together, with the packing that takes fewer plaintexts.
+
+    Args:
+        quantise: What makes lanes.
+        steps: What is done before.
+        specs: The tensors.
+        parties: The most parties.
+        scheme: What hides plaintexts.
+
+    Returns:
+        The codec.
+
+    Raises:
+        HecliError: Numbers of bits, roundings or steps cannot be.
+    """
+    # Before anything is measured by it.
+    quantise.check(specs)
+    codecs = [Codec(quantise, each(), steps) for each in PACKS.values()]
+    # The first one, where both take as many.
+    return min(codecs, key=lambda each: Geometry.of(specs, each, scheme, parties).lane_blocks)
+
+
+def rounding_of(bits: int) -> str:
+    """Choose how values are rounded.
+
+    Args:
+        bits: The bits of a value.
+
+    Returns:
+        One of ROUNDINGS.
+    """
+    return "stochastic" if bits <= STOCHASTIC_BITS else "nearest"
 
 
 def new_id() -> bytes:
@@ -184,7 +251,7 @@ def default_plan(scheme: Scheme, specs: tuple[TensorSpec, ...]) -> Plan:
         HecliError: No round can be so, such as under a key in too few shares.
     """
     quantise = Quantise(DEFAULT_BITS, "nearest", (DEFAULT_STEP,) * len(specs))
-    codec = Codec((quantise,), Pack())
+    codec = Codec(quantise)
     plan = Plan("default", bytes(ID_SIZE), specs, codec, scheme, DEFAULT_CAPACITY)
     check_plan(plan)
     return plan
@@ -202,6 +269,13 @@ def _check_header(plan: Plan) -> None:
             f"the header of an aggregate of all would be {size:,} bytes, of {HEADER_LIMIT:,} there may be",
             "use fewer parties, or shorter names" + (", or let less be plain" if plan.plain else ""),
         )
+
+
+def _range(coding: Coding, spec: TensorSpec, bound: float) -> float:
+    """The range that follows from the largest size of a value, or norm."""
+    if not coding.rotates:
+        return bound
+    return math.sqrt(range_of(Fraction(bound) ** 2, max(1, coding.rotated(spec))))
 
 
 def _given_ranges(
@@ -239,22 +313,30 @@ def _skipped(example: Example, patterns: Iterable[str]) -> set[str]:
     return {*example.skipped, *(name for pattern in patterns for name in _matching(pattern, names))}
 
 
-def _with_lanes(lanes: Mapping[str, int], patterns: Iterable[str]) -> list[str]:
-    """The names that patterns mean, in order, but for tensors without lanes: of these nothing travels."""
-    meant = {name for pattern in patterns for name in _matching(pattern, list(lanes))}
-    return [name for name, size in lanes.items() if name in meant and size]
+def _with_values(sizes: Mapping[str, int], patterns: Iterable[str]) -> list[str]:
+    """The names that patterns mean, in order, but for tensors without values: of these nothing travels."""
+    meant = {name for pattern in patterns for name in _matching(pattern, list(sizes))}
+    return [name for name, size in sizes.items() if name in meant and size]
 
 
 def _example(like: TensorFile) -> Example:
     """Tensors as an example, with ranges of their own."""
 
-    def steps(specs: Sequence[TensorSpec], bits: int) -> list[float]:
-        largest = [_largest(like, spec) for spec in specs]
+    def steps(specs: Sequence[TensorSpec], coding: Coding) -> list[float]:
+        if coding.rotates:
+            ranges = [_range(coding, spec, NORM_HEADROOM * _norm(like, spec)) for spec in specs]
+        else:
+            ranges = [HEADROOM * _largest(like, spec) for spec in specs]
         # A tensor of zeros tells nothing: give it the widest range among the others.
-        widest = max(largest) or 1.0
-        return [step_of(HEADROOM * (each or widest), bits) for each in largest]
+        widest = max(ranges) or HEADROOM
+        return [step_of(each or widest, coding.bits) for each in ranges]
 
     return Example(like.specs, steps)
+
+
+def _norm(like: TensorFile, spec: TensorSpec) -> float:
+    squares = (float(np.square(piece.astype(np.float64)).sum()) for piece in checked_values(like, spec))
+    return math.sqrt(sum(squares))
 
 
 def _largest(like: TensorFile, spec: TensorSpec) -> float:

@@ -4,7 +4,7 @@ The lanes of all tensors, in their order, are counted from 0. A run is a range
 of them, and the runs of a part are in order and do not touch.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -14,6 +14,7 @@ from hecli.codec.pack import Packing
 from hecli.errors import FormatError
 from hecli.formats.canonical import Map, fields
 from hecli.formats.envelope import Section
+from hecli.formats.tensors.specs import TensorSpec
 from hecli.schemes.interface import Carrier, Scheme
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.registry import IN_THE_CLEAR, under_masks
@@ -82,11 +83,22 @@ class Published(NamedTuple):
 
     Args:
         tensor: The name of the tensor.
-        runs: Which of its lanes, counted from its first.
+        runs: Which of its values, counted from its first.
     """
 
     tensor: str
     runs: Runs
+
+    def whole(self, size: int) -> bool:
+        """Tell whether these are all values of the tensor.
+
+        Args:
+            size: How many it has.
+
+        Returns:
+            Whether they are.
+        """
+        return self.runs == ((0, size),)
 
     def to_list(self) -> list[str | int]:
         """Write it as it stands in a plan.
@@ -188,7 +200,7 @@ class Part:
 
 
 def parts_of(
-    sizes: Mapping[str, int],
+    tensors: Sequence[tuple[TensorSpec, int]],
     packing: Callable[[Carrier], Packing],
     scheme: Scheme,
     masked: Masked | None,
@@ -197,7 +209,7 @@ def parts_of(
     """Divide a round into its parts.
 
     Args:
-        sizes: The lanes of each tensor, by name, in order.
+        tensors: The tensors in their order, and how many lanes each has.
         packing: Says how lanes lie in plaintexts.
         scheme: The plan's scheme.
         masked: What travels under masks alone.
@@ -206,20 +218,32 @@ def parts_of(
     Returns:
         The parts in the order of their sections, the main one last; the others as far as there are any.
     """
-    starts, total = {}, 0
-    for name, size in sizes.items():
-        starts[name] = total
+    lanes: dict[str, tuple[int, int]] = {}
+    total = 0
+    for spec, size in tensors:
+        lanes[spec.name] = total, total + size
         total += size
     parts = []
     if masked is not None:
-        runs = joined((starts[name], starts[name] + sizes[name]) for name in masked.tensors)
+        runs = joined(lanes[name] for name in masked.tensors)
         carrier = under_masks(masked.masking)
         parts.append(Part(MASKED, carrier, runs, packing(carrier), MASKS_OF_PART))
     if plain:
-        runs = joined((starts[t] + start, starts[t] + stop) for t, runs in plain for start, stop in runs)
+        sizes = {spec.name: spec.size for spec, _ in tensors}
+        runs = joined(
+            run for each in plain for run in _lanes_of(each, sizes[each.tensor], lanes[each.tensor])
+        )
         parts.append(Part(PLAIN, IN_THE_CLEAR, runs, packing(IN_THE_CLEAR), MASKS_OF_PART))
     left = others((run for part in parts for run in part.runs), total)
     return *parts, Part(MAIN, scheme, left, packing(scheme), MASKS)
+
+
+def _lanes_of(plain: Published, size: int, lanes: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """The runs of lanes in which values travel: of a whole tensor, however it is coded, all its lanes."""
+    if plain.whole(size):
+        yield lanes
+    else:
+        yield from ((lanes[0] + start, lanes[0] + stop) for start, stop in plain.runs)
 
 
 def joined(runs: Iterable[tuple[int, int]]) -> Runs:
@@ -254,7 +278,30 @@ def others(runs: Iterable[tuple[int, int]], total: int) -> Runs:
     return tuple((stop, start) for (_, stop), (start, _) in pairwise(edges) if stop < start)
 
 
-def size_of(runs: Runs) -> int:
+def by_tensor(runs: Runs, sizes: Sequence[int]) -> Iterator[list[tuple[int, int]]]:
+    """Divide runs among tensors.
+
+    Args:
+        runs: The runs.
+        sizes: The lanes of each tensor.
+
+    Yields:
+        For each tensor its runs, counted from its first lane.
+    """
+    left, at = list(reversed(runs)), 0
+    for size in sizes:
+        found, end = [], at + size
+        while left and left[-1][0] < end:
+            start, stop = left[-1]
+            found.append((max(start, at) - at, min(stop, end) - at))
+            if stop > end:
+                break
+            left.pop()
+        yield found
+        at = end
+
+
+def size_of(runs: Iterable[tuple[int, int]]) -> int:
     """Count the lanes in runs.
 
     Args:

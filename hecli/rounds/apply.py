@@ -7,7 +7,8 @@ from typing import BinaryIO
 import numpy as np
 
 from hecli.codec.arrays import Floats
-from hecli.codec.interface import Decoding
+from hecli.codec.basis import Basis
+from hecli.codec.interface import Common, Decoding
 from hecli.codec.values import inexact
 from hecli.errors import DataError, HecliError, MismatchError
 from hecli.formats.digests import Hashed
@@ -53,6 +54,7 @@ def apply(
     model: BinaryIO | TensorFile | None = None,
     *,
     plan: Plan | None = None,
+    basis: Basis | None = None,
     rule: str = "sgd",
     lr: float = 1.0,
     format: str | None = None,
@@ -67,6 +69,7 @@ def apply(
         out: Where the next model goes.
         model: The model; without one, the mean is written.
         plan: The plan that the sum must follow; without it, its own is believed.
+        basis: The bases of matrices, where the plan is of low rank.
         rule: `sgd` subtracts lr times the mean, `add` adds it, `replace` takes
             the mean.
         lr: The learning rate.
@@ -91,7 +94,7 @@ def apply(
         raise HecliError(f"a learning rate of {lr} leads nowhere", "give --lr a finite number")
     base = None if model is None else _open_model(model, plan)
     specs = plan.tensors if base is None else base.specs
-    stepper = _Step(reader, header, base, rule, lr)
+    stepper = _Step(reader, header, base, plan.common(basis), rule, lr)
     kind = format or ("tensors" if base is None else base.format)
     if kind not in FORMATS:
         raise HecliError(f"{kind!r} is no format of tensor files", f"use one of {', '.join(FORMATS)}")
@@ -102,16 +105,36 @@ def apply(
     return Applied(header, kind, stepper.largest, reader.digest, digest or hashed.digest())
 
 
+def plan_in(total: BinaryIO) -> Plan:
+    """Say which plan a sum follows.
+
+    Args:
+        total: The sum.
+
+    Returns:
+        The plan.
+
+    Raises:
+        FormatError: The file is not sound.
+        RefusedError: The roster's signatures are missing.
+    """
+    found = open_sum(open_reader(total)).plan
+    total.seek(0)
+    return found
+
+
 class _Step:
     """Read sum and model side by side, and remember the largest step."""
 
-    def __init__(self, reader: Reader, header: Sum, model: TensorFile | None, rule: str, lr: float) -> None:
+    def __init__(
+        self, reader: Reader, header: Sum, model: TensorFile | None, common: Common, rule: str, lr: float
+    ) -> None:
         self.largest = 0.0
         self._reader = reader
         self._plan = header.plan
         self._places = {spec.name: at for at, spec in enumerate(header.plan.tensors)}
         # A party's values were scaled by weight / max_weight before rounding.
-        self._decoding = Decoding(len(header.contributors), header.plan.max_weight / header.weight)
+        self._decoding = Decoding(common, len(header.contributors), header.plan.max_weight / header.weight)
         self._model = model
         self._rule = RULES[rule]
         self._lr = lr

@@ -10,7 +10,7 @@ from hecli.identity.signatures import signature_of
 from hecli.ledger.entry import Entry
 from hecli.plan.costs import error_bound
 from hecli.plan.data import Plan
-from hecli.plan.parts import MAIN, MASKED, PLAIN
+from hecli.plan.parts import MAIN, MASKED, PLAIN, by_tensor, size_of
 from hecli.plan.position import Position
 
 Description = dict[str, Any]
@@ -32,7 +32,7 @@ def describe_plan(plan: Plan) -> Description:
             "dtype": spec.dtype,
             "shape": list(spec.shape),
             "step": quantise.steps[at],
-            "range": quantise.qmax * quantise.steps[at],
+            "range": quantise.largest(at) * quantise.steps[at],
             "error_bound": error_bound(plan, at),
         }
         for at, spec in enumerate(plan.tensors)
@@ -45,6 +45,7 @@ def describe_plan(plan: Plan) -> Description:
             **plan.scheme.describe(),
             "scheme_lines": scheme_lines(plan),
             "codec": [step["step"] for step in plan.codec.to_list()],
+            "compression": [step.describe() for step in plan.codec.steps],
             "bits": quantise.bits,
             "rounding": quantise.rounding,
             "parties": plan.capacity,
@@ -152,22 +153,23 @@ def _part(plan: Plan, name: str) -> Description | None:
     part = next((each for each in plan.geometry.parts if each.name == name), None)
     if part is None:
         return None
-    tensors, edges = [], iter(part.runs)
-    start, stop = next(edges)
-    at = 0
-    for spec, size in zip(plan.tensors, plan.geometry.sizes, strict=True):
-        runs = []
-        while start < at + size:
-            runs.append([max(start, at) - at, min(stop, at + size) - at])
-            if stop > at + size:
-                break
-            start, stop = next(edges, (plan.geometry.values, plan.geometry.values))
+    tensors, total = [], 0
+    sizes = plan.geometry.sizes
+    for spec, size, lanes in zip(plan.tensors, sizes, by_tensor(part.runs, sizes), strict=True):
+        # However a whole tensor is coded, it is all of its values.
+        runs = [(0, spec.size)] if lanes == [(0, size)] else lanes
         if runs:
-            values = sum(end - begin for begin, end in runs)
-            tensors.append({"name": spec.name, "values": values, "of": size, "runs": runs})
-        at += size
-    share = part.values / plan.geometry.values
-    return {"values": part.values, "share": share, "bytes": part.bytes, "tensors": tensors}
+            values = size_of(runs)
+            total += values
+            found = {
+                "name": spec.name,
+                "values": values,
+                "of": spec.size,
+                "runs": [list(run) for run in runs],
+            }
+            tensors.append(found)
+    share = total / sum(spec.size for spec in plan.tensors)
+    return {"values": total, "share": share, "bytes": part.bytes, "tensors": tensors}
 
 
 def _position(position: Position) -> Description:

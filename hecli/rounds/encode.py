@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from hecli.codec.basis import Basis
 from hecli.formats import envelope
 from hecli.formats.tensors.arrays import TensorFile
 from hecli.plan.data import Plan
@@ -18,6 +19,7 @@ def encode(
     *,
     plan: Plan | None = None,
     weight: int | None = None,
+    basis: Basis | None = None,
     strict: bool = False,
 ) -> Update:
     """Turn tensors into integer lanes, in the clear.
@@ -28,6 +30,7 @@ def encode(
         key: The key of the round, for whoever has no plan.
         plan: How the round is done; without it the default plan for `key`.
         weight: The weight of this party, where the plan has weights.
+        basis: The bases of matrices, where the plan is of low rank.
         strict: Whether to refuse values out of range instead of clipping them.
 
     Returns:
@@ -36,13 +39,13 @@ def encode(
     Raises:
         DataError: A value is no finite number, or out of range where `strict`.
         FormatError: A file is not sound.
-        MismatchError: Names, shapes, dtypes or the key are not the plan's.
+        MismatchError: Names, shapes, dtypes, the key or the basis are not the plan's.
         RefusedError: There is neither plan nor key, or the weight is missing or none.
     """
     if plan is not None and key is not None:
         plan.scheme.check_key(key, "the plan")
     scheme = None if key is None else scheme_of(key)
-    update = open_update(source, plan, scheme, weight, strict=strict)
+    update = open_update(source, plan, scheme, weight, basis=basis, strict=strict)
     made = update.plan
 
     def blocks() -> Iterator[bytes]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from hecli.codec.arrays import Lanes
+from hecli.codec.basis import Basis
 from hecli.codec.pack import Packing
+from hecli.codec.pieces import regrouped
 from hecli.errors import RefusedError
 from hecli.executors.interface import SERIAL, Executor, Run
 from hecli.formats import envelope
@@ -20,9 +22,9 @@ from hecli.plan.data import Plan
 from hecli.plan.parts import Part
 from hecli.rounds.enrollments import open_enrollments
 from hecli.rounds.headers import SALT_SIZE, update_header
-from hecli.rounds.lanes import regrouped
 from hecli.rounds.progress import Progress, counted, no_progress
 from hecli.rounds.proofs import statement
+from hecli.rounds.residual import Fed, Feedback
 from hecli.rounds.signing import check_identity
 from hecli.rounds.spool import Spool, spooled
 from hecli.rounds.update import Update, open_update
@@ -57,6 +59,8 @@ def encrypt(
     record: Record | None = None,
     enrollments: Sequence[BinaryIO] = (),
     weight: int | None = None,
+    basis: Basis | None = None,
+    feedback: Feedback | None = None,
     strict: bool = False,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
@@ -76,6 +80,9 @@ def encrypt(
             under the same masks show their difference.
         enrollments: Everybody's, where the plan allows for dropouts.
         weight: The weight of this party, where the plan has weights.
+        basis: The bases of matrices, where the plan is of low rank.
+        feedback: Where the party keeps what does not get through, for its next
+            update; then `source` is tensors.
         strict: Whether to refuse values out of range instead of clipping them.
         work: Who works.
         progress: Told how many blocks are done, and of how many.
@@ -87,23 +94,17 @@ def encrypt(
         DataError: A value is no finite number, or out of range where `strict`.
         FormatError: A file is not sound.
         InvalidModulusError: Encryption under the key is worthless.
-        MismatchError: Names, shapes, dtypes or the key are not the plan's.
+        MismatchError: Names, shapes, dtypes, the key, the basis or the residual are not the plan's.
         RefusedError: The roster forbids it, or something is missing.
     """
-    if identity is not None:
-        if party not in (None, identity.card.name):
-            raise RefusedError(
-                f"the identity is {identity.card.name}'s, not {party}'s",
-                "leave out --party: the identity names it",
-            )
-        party = identity.card.name
-    if party is not None:
-        check_name(party)
+    party = _party(party, identity)
     if key is not None:
         key.check()
     if plan is not None:
         plan.scheme.check_key(key, "the plan")
-    update = open_update(source, plan, None if key is None else scheme_of(key), weight, strict=strict)
+    fed = None if feedback is None else Fed.of(source, feedback.before, plan)
+    scheme = None if key is None else scheme_of(key)
+    update = open_update(fed.both if fed else source, plan, scheme, weight, basis=basis, strict=strict)
     if plan is None:
         plan = update.plan
         plan.scheme.check_key(key, source.name if isinstance(source, TensorFile) else name_of(source))
@@ -124,7 +125,11 @@ def encrypt(
             stack.enter_context(part.carrier.encrypting(plan.round_of(part), sender, work))
             for part in sizes.parts
         ]
-        lanes = _by_parts(update, stack)
+        lanes = [update.lanes]
+        if fed is not None or sizes.others:
+            # All are read now: part by part, and once more for what does not get through.
+            spool = stack.enter_context(spooled(update.lanes, sizes.lane_size))
+            lanes = [_read(spool, part) for part in sizes.parts]
         if plan.masking is not None and record is not None:
             record(plan.subject, secrets.token_bytes(DIGEST_SIZE))
         blocks = _blocks(runs, lanes, update, progress)
@@ -136,16 +141,23 @@ def encrypt(
             blocks,
             sign=signer(identity, "update", plan.digest),
         )
+        if fed is not None and feedback is not None:
+            fed.write(feedback.out, digest, spool, update.weight / plan.max_weight, basis)
     return Encrypted(update, party, digest)
 
 
-def _by_parts(update: Update, stack: ExitStack) -> list[Iterator[Lanes]]:
-    """The lanes of each part; where there are several, all are read now, and kept aside."""
-    sizes = update.plan.geometry
-    if not sizes.others:
-        return [update.lanes]
-    spool = stack.enter_context(spooled(update.lanes, sizes.lane_size))
-    return [_read(spool, part) for part in sizes.parts]
+def _party(party: str | None, identity: Identity | None) -> str | None:
+    """Who an update is from; raises HecliError where that cannot be."""
+    if identity is not None:
+        if party not in (None, identity.card.name):
+            raise RefusedError(
+                f"the identity is {identity.card.name}'s, not {party}'s",
+                "leave out --party: the identity names it",
+            )
+        party = identity.card.name
+    if party is not None:
+        check_name(party)
+    return party
 
 
 def _read(spool: Spool, part: Part) -> Iterator[Lanes]:

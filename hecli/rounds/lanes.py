@@ -35,30 +35,6 @@ def read_lanes(reader: Reader, count: int, largest: int) -> Iterator[Lanes]:
         yield lanes
 
 
-def regrouped(arrays: Iterable[Lanes], size: int) -> Iterator[Lanes]:
-    """Cut lanes into arrays of one size.
-
-    Args:
-        arrays: The lanes, in arrays of any size.
-        size: How many lanes each array is to have.
-
-    Yields:
-        The same lanes in arrays of that size, the last one shorter.
-    """
-    held: list[Lanes] = []
-    length = 0
-    for array in arrays:
-        held.append(array)
-        length += len(array)
-        if length >= size:
-            joined = np.concatenate(held)
-            full = length - length % size
-            yield from joined[:full].reshape(-1, size)
-            held, length = [joined[full:]], length - full
-    if length:
-        yield np.concatenate(held)
-
-
 def selected(pieces: Iterable[Lanes], runs: Runs) -> Iterator[Lanes]:
     """Pick the lanes of one part out of all.
 

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import BinaryIO
 
-from hecli.codec.chain import Codec
-from hecli.errors import FormatError, HecliError
+from hecli.codec.chain import Coding
+from hecli.codec.low_rank import LowRank
+from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats.reader import START_SIZE, is_own, name_of, open_reader
 from hecli.formats.tensors.arrays import TensorFile
 from hecli.formats.tensors.files import open_tensors
 from hecli.formats.tensors.specs import TensorSpec
 from hecli.plan.data import Plan
-from hecli.plan.making import Example, check_new, new_id
+from hecli.plan.making import Example, check_new, codec_of, new_id
+from hecli.rounds.basis import make_basis
 from hecli.rounds.headers import open_sum
 from hecli.rounds.ranges import steps_after
 
@@ -42,11 +44,18 @@ def open_example(source: BinaryIO) -> TensorFile | Example:
     return open_tensors(source, name_of(source))
 
 
-def next_plan(plan: Plan, total: BinaryIO, *, bits: int | None = None, name: str | None = None) -> Plan:
+def next_plan(
+    plan: Plan,
+    total: BinaryIO,
+    *,
+    bits: int | None = None,
+    name: str | None = None,
+    bases: BinaryIO | None = None,
+) -> Plan:
     """Make the plan of the next round.
 
     It is the last one, but for its id and its name, and ranges that the sum
-    calls for.
+    calls for; with low rank, it is about the other factor of each matrix.
 
     Args:
         plan: The plan of the last round.
@@ -54,6 +63,7 @@ def next_plan(plan: Plan, total: BinaryIO, *, bits: int | None = None, name: str
         bits: The bits of a value, sign included; by default as in the last round.
         name: What to call the round; by default the last one's name goes on:
             `round-2` behind `round`, `round-010` behind `round-009`.
+        bases: Where the bases of matrices go, where the plan is of low rank.
 
     Returns:
         The plan.
@@ -62,7 +72,7 @@ def next_plan(plan: Plan, total: BinaryIO, *, bits: int | None = None, name: str
         FormatError: The file is not sound.
         HecliError: No such plan can be kept.
         MismatchError: The sum follows another plan.
-        RefusedError: The roster's signatures are missing.
+        RefusedError: The roster's signatures are missing, or there is no place for bases.
     """
     if not _is_own(total):
         raise FormatError(f"{name_of(total)} is not a sum file", "give the sum of the last plan's round")
@@ -72,15 +82,16 @@ def next_plan(plan: Plan, total: BinaryIO, *, bits: int | None = None, name: str
             "the coordinator's hecli run makes it",
         )
     last = plan.codec.quantise
-    bits = last.bits if bits is None else bits
-    quantise = replace(last, bits=bits, steps=steps_after(total, bits, plan=plan))
-    steps = tuple(quantise if each is last else each for each in plan.codec.steps)
-    made = replace(
-        plan,
-        name=name_after(plan.name) if name is None else name,
-        id=new_id(),
-        codec=Codec(steps, plan.codec.pack),
-    )
+    steps, low_rank = plan.codec.steps, plan.codec.step(LowRank)
+    if low_rank is not None:
+        if bases is None:
+            raise RefusedError("the next plan needs new bases", "pass bases=, where they are to go")
+        made_bases = make_basis(total, bases, low_rank.rank, plan=plan)
+        steps = tuple(made_bases.step if each is low_rank else each for each in steps)
+    coding = Coding(last.bits if bits is None else bits, steps)
+    quantise = replace(last, bits=coding.bits, steps=steps_after(total, coding, plan=plan))
+    codec = codec_of(quantise, steps, plan.tensors, plan.capacity, plan.scheme)
+    made = replace(plan, name=name_after(plan.name) if name is None else name, id=new_id(), codec=codec)
     check_new(made)
     return made
 
@@ -109,8 +120,8 @@ def _is_own(source: BinaryIO) -> bool:
 
 
 def _example(total: BinaryIO, plan: Plan) -> Example:
-    def steps(specs: Sequence[TensorSpec], bits: int) -> list[float]:
-        found = dict(zip((spec.name for spec in plan.tensors), steps_after(total, bits), strict=True))
+    def steps(specs: Sequence[TensorSpec], coding: Coding) -> list[float]:
+        found = dict(zip((spec.name for spec in plan.tensors), steps_after(total, coding), strict=True))
         return [found[spec.name] for spec in specs]
 
     return Example(plan.tensors, steps, plan.skipped, plan.max_weight)

@@ -79,16 +79,15 @@ def plain_by_sensitivity(plan: Plan, total: BinaryIO, share: float) -> Plan:
 
 
 def _check_map(plan: Plan, header: Sum, name: str) -> None:
-    lanes = {
-        spec.name: (spec.shape, size)
-        for spec, size in zip(header.plan.tensors, header.plan.geometry.sizes, strict=True)
-        if spec.name not in plan.skipped
-    }
-    wanted = {
-        spec.name: (spec.shape, size) for spec, size in zip(plan.tensors, plan.geometry.sizes, strict=True)
-    }
-    for tensor in sorted(lanes.keys() | wanted.keys()):
-        if lanes.get(tensor) != wanted.get(tensor):
+    if header.plan.codec.steps or header.plan.geometry.sizes != tuple(s.size for s in header.plan.tensors):
+        raise MismatchError(
+            f"{name} is of a round that compresses, and has no number for each value",
+            "make the round of maps without --rotate, --rank and --sample",
+        )
+    found = {spec.name: spec.shape for spec in header.plan.tensors if spec.name not in plan.skipped}
+    wanted = {spec.name: spec.shape for spec in plan.tensors}
+    for tensor in sorted(found.keys() | wanted.keys()):
+        if found.get(tensor) != wanted.get(tensor):
             raise MismatchError(
                 f"{name} is no map of the round's tensors: tensor {tensor} is not the same in both",
                 "a map has a number for each value: the same names and shapes",

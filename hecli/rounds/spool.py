@@ -22,8 +22,12 @@ class Spool:
         self._word = np.dtype(f"u{size}")
         # They tell what a gradient does: nobody else can open a file without a name.
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the spool lasts
-        for piece in lanes:
-            self._file.write(piece.astype(self._word).tobytes())
+        try:
+            for piece in lanes:
+                self._file.write(piece.astype(self._word).tobytes())
+        except BaseException:
+            self.close()
+            raise
 
     def read(self, start: int, count: int) -> Iterator[Lanes]:
         """Read some of the lanes.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from hecli.codec.arrays import Lanes
+from hecli.codec.basis import Basis
 from hecli.codec.control import Control
 from hecli.codec.interface import Encoding
 from hecli.codec.values import checked_values
@@ -63,6 +64,7 @@ def open_update(
     scheme: Scheme | None,
     weight: int | None,
     *,
+    basis: Basis | None = None,
     strict: bool = False,
 ) -> Update:
     """Open tensors or an encoded file.
@@ -73,6 +75,7 @@ def open_update(
             own, and tensors get the default plan of the scheme.
         scheme: The scheme of whoever made no plan.
         weight: The party's weight; 1 where the round is not weighted.
+        basis: The bases of matrices, where the plan is of low rank.
         strict: Whether a value out of range is refused.
 
     Returns:
@@ -93,7 +96,7 @@ def open_update(
         if scheme is None:
             raise RefusedError("there is neither a plan nor a key", "pass one of them")
         plan = default_plan(scheme, source.specs)
-    return _from_tensors(source, plan, weight, strict=strict)
+    return _from_tensors(source, plan, weight, basis, strict=strict)
 
 
 def plan_in(source: BinaryIO) -> Plan | None:
@@ -127,10 +130,12 @@ def _encoded(source: BinaryIO) -> Reader | None:
     return reader if reader.kind == "encoded" else None
 
 
-def _from_tensors(file: TensorFile, plan: Plan, weight: int | None, *, strict: bool) -> Update:
+def _from_tensors(
+    file: TensorFile, plan: Plan, weight: int | None, basis: Basis | None, *, strict: bool
+) -> Update:
     check_tensors(plan, file.specs, file.name)
     weight = _weight(plan, weight)
-    encoding = Encoding(file.name, plan.tensors, weight / plan.max_weight, strict)
+    encoding = Encoding(file.name, plan.common(basis), weight / plan.max_weight, strict)
 
     def lanes() -> Iterator[Lanes]:
         for at, spec in enumerate(plan.tensors):

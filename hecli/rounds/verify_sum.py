@@ -8,6 +8,7 @@ import numpy as np
 
 from hecli.arithmetic.sizes import InvalidCiphertextError
 from hecli.codec.arrays import Lanes
+from hecli.codec.pieces import regrouped
 from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.executors.interface import SERIAL, Executor
 from hecli.formats.contributors import Contributor
@@ -18,7 +19,7 @@ from hecli.plan.data import Plan
 from hecli.plan.parts import Part
 from hecli.rounds.combine import combined
 from hecli.rounds.headers import Sum, open_blocks, open_sum
-from hecli.rounds.lanes import read_lanes, regrouped, selected
+from hecli.rounds.lanes import read_lanes, selected
 from hecli.rounds.opening import Opening, lane_sums, open_lanes
 from hecli.rounds.progress import Progress, no_progress
 from hecli.rounds.proofs import groups_of, sum_statement

@@ -18,7 +18,9 @@ from hecli.rounds.verify_sum import verify_sum
 from hecli.training.aggregating import Closed, check_aggregate, recorded
 from hecli.training.closing import listed_in
 from hecli.training.commands import run_command
+from hecli.training.compressing import basis_of, next_basis, settle_residual
 from hecli.training.contributing import handed_in
+from hecli.training.deriving import coding_of
 from hecli.training.files import digest_in
 from hecli.training.history import Round, round_folder, said_in
 from hecli.training.models import model_digest
@@ -220,10 +222,12 @@ def _moved(session: Session, found: Closed, kept: Path, opened: Link) -> str:
     with kept.open("rb") as total, before.open("rb") as model:
         with own.store.create(str(after), replace=True, secret=True) as out:
             base = open_tensors(model, str(before))
-            made = apply(total, out, base, plan=found.plan, rule=training.rule, lr=training.lr)
+            basis = basis_of(session, found.plan)
+            made = apply(total, out, base, plan=found.plan, basis=basis, rule=training.rule, lr=training.lr)
         with after.open("rb") as stream:
             digest = model_digest(open_tensors(stream, str(after)))
-        steps = steps_after(total, training.bits, plan=found.plan)
+        low_rank = next_basis(session, number, total, found.plan)
+        steps = steps_after(total, coding_of(training, low_rank), plan=found.plan)
     try:
         _check_limits(session, found, after, made.largest_step)
     except RefusedError:
@@ -242,6 +246,7 @@ def _moved(session: Session, found: Closed, kept: Path, opened: Link) -> str:
         "model": digest.hex(),
         "sum": made.sum_digest.hex(),
         "steps": list(steps),
+        "basis": None if low_rank is None else [low_rank.rank, low_rank.side, low_rank.basis.hex()],
         "contributors": contributors,
         "largest_step": made.largest_step,
         **said,
@@ -249,6 +254,8 @@ def _moved(session: Session, found: Closed, kept: Path, opened: Link) -> str:
     own.copy(after, own.model("last", suffix))
     if best_round(training, [*own.applied(), applied]) == number:
         own.copy(before, own.model("best", suffix))
+    with kept.open("rb") as total:
+        settle_residual(session, total, found.plan)
     # Last: a run that is stopped before does all of it again.
     own.write(own.path(number, APPLIED), applied)
     if training.keep:

@@ -12,10 +12,12 @@ from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.encrypt import encrypt
 from hecli.rounds.enroll import enroll as write_enrollment
+from hecli.rounds.residual import Feedback, kept_in
+from hecli.training.compressing import basis_of
 from hecli.training.files import digest_in
 from hecli.training.fixing import Fixed
 from hecli.training.history import Round
-from hecli.training.own import FIXED, UPDATE
+from hecli.training.own import FIXED, RESIDUAL, UPDATE
 from hecli.training.session import Session, open_listed
 
 
@@ -128,7 +130,9 @@ def _encrypt(
     with ExitStack() as stack:
         enrollments = [] if enrolled is None else open_listed(session, stack, round_, enrolled.entry.files)
         source = stack.enter_context(session.own.path(round_.number, UPDATE).open("rb"))
+        # The residual is there before the update is: of one that is lost, nothing is.
         out = stack.enter_context(session.own.store.create(str(target), secret=True))
+        feedback = _feedback(session, plan, stack)
         made = encrypt(
             source,
             out,
@@ -138,9 +142,18 @@ def _encrypt(
             record=masked,
             enrollments=enrollments,
             weight=fixed.weight,
+            basis=basis_of(session, plan),
+            feedback=feedback,
             work=session.settings.work,
         )
     for name, count in made.update.clipped_in.items():
         share = count / next(spec.size for spec in plan.tensors if spec.name == name)
         if share >= 0.01:
             session.say(f"round {round_.number}: {percent(share)} of {name} was clipped here")
+
+
+def _feedback(session: Session, plan: Plan, stack: ExitStack) -> Feedback | None:
+    """Where what does not get through is kept, in a round that compresses."""
+    if not plan.codec.steps or not plan.codec.feeds_back:
+        return None
+    return stack.enter_context(kept_in(session.own.store, str(session.own.root / RESIDUAL)))

@@ -1,19 +1,28 @@
 """The plan of a round, which follows from the training and from the round before, for everybody alike."""
 
-from hecli.codec.chain import Codec
-from hecli.codec.pack import Pack
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from hecli.codec.chain import Coding, compressing
+from hecli.codec.low_rank import RIGHT, LowRank
 from hecli.codec.quantise import Quantise, step_of
+from hecli.codec.sample import Sample
 from hecli.errors import FormatError, HecliError, MismatchError
 from hecli.formats.envelope import DIGEST_SIZE
 from hecli.formats.tensors.specs import TensorSpec, by_name
 from hecli.plan.checks import check_plan
 from hecli.plan.data import ID_SIZE, Plan
+from hecli.plan.making import codec_of
 from hecli.plan.position import Position
 from hecli.training.metrics import specs_of
 from hecli.training.terms import Training
 
 FIRST_BITS, FIRST_RANGE = 32, 128.0
 """Of the first round's values where nobody knows their range: more than any other round needs."""
+
+METRIC_LARGEST = (1 << 14) - 1
+"""Metrics are told apart to about this part of their range at least, however few bits values have."""
 
 DIFFERS = (
     "the coordinator has to make the plan that follows from the training: ask, and do not send an update"
@@ -37,13 +46,39 @@ def update_specs(training: Training) -> tuple[TensorSpec, ...]:
     return by_name([*floats, *specs_of(training.metrics)])
 
 
-def derive_plan(training: Training, position: Position, steps: tuple[float, ...] | None, id: bytes) -> Plan:
+class After(NamedTuple):
+    """What a plan takes from the sum of the round before.
+
+    Args:
+        steps: The distances between neighbouring quantised values, of each tensor.
+        low_rank: The step that has the digest of the bases, where matrices go as factors.
+    """
+
+    steps: tuple[float, ...]
+    low_rank: LowRank | None = None
+
+
+def coding_of(training: Training, low_rank: LowRank | None) -> Coding:
+    """Say how values are coded in all rounds but the first.
+
+    Args:
+        training: The terms.
+        low_rank: The step that has the digest of the bases, where matrices go as factors.
+
+    Returns:
+        It.
+    """
+    sample = None if training.sample is None else Sample(training.sample)
+    return Coding(training.bits, compressing(low_rank=low_rank, sample=sample, rotate=training.rotate))
+
+
+def derive_plan(training: Training, position: Position, after: After | None, id: bytes) -> Plan:
     """Derive the plan of a round.
 
     Args:
         training: The terms.
         position: Which round it is, and what it builds on.
-        steps: The quantisation steps that follow from the sum before; None in the first round.
+        after: What follows from the sum before; None in the first round.
         id: The plan's random id.
 
     Returns:
@@ -53,23 +88,26 @@ def derive_plan(training: Training, position: Position, steps: tuple[float, ...]
         HecliError: No such plan can be kept.
     """
     specs = update_specs(training)
-    bits, rounding = training.bits, training.rounding
-    if steps is None:
+    coding, rounding = Coding(training.bits), training.rounding
+    if after is not None:
+        coding, steps = coding_of(training, after.low_rank), after.steps
+    else:
+        # Whole, also where later rounds are not: it shows how large values are, and where matrices lie.
         if training.range is None:
-            bits, rounding = FIRST_BITS, "nearest"
-        steps = (step_of(training.range or FIRST_RANGE, bits),) * len(specs)
+            coding, rounding = Coding(FIRST_BITS), "nearest"
+        steps = (step_of(training.range or FIRST_RANGE, coding.bits),) * len(specs)
     of_metrics = {
-        spec.name: step_of(each.range, bits)
-        for each, spec in zip(training.metrics, specs_of(training.metrics), strict=True)
+        spec.name: each.range for each, spec in zip(training.metrics, specs_of(training.metrics), strict=True)
     }
-    steps = tuple(of_metrics.get(spec.name, step) for spec, step in zip(specs, steps, strict=True))
+    quantise = with_metrics(Quantise(coding.bits, rounding, steps), specs, of_metrics)
+    capacity = len(training.roster.parties)
     plan = Plan(
         name=round_name(training, position),
         id=id,
         tensors=specs,
-        codec=Codec((Quantise(bits, rounding, steps),), Pack()),
+        codec=codec_of(quantise, coding.steps, specs, capacity, training.scheme),
         scheme=training.scheme,
-        capacity=len(training.roster.parties),
+        capacity=capacity,
         min_parties=training.min_parties,
         max_weight=training.max_weight,
         roster=training.roster,
@@ -79,6 +117,36 @@ def derive_plan(training: Training, position: Position, steps: tuple[float, ...]
     )
     check_plan(plan)
     return plan
+
+
+def with_metrics(quantise: Quantise, specs: tuple[TensorSpec, ...], ranges: Mapping[str, float]) -> Quantise:
+    """Give metrics as many lanes as they need, and the steps of their own ranges.
+
+    Args:
+        quantise: How values are quantised.
+        specs: The tensors.
+        ranges: The ranges of the metrics among them.
+
+    Returns:
+        The same, for them too.
+    """
+    digits = tuple(_digits(quantise.qmax) if spec.name in ranges else 1 for spec in specs)
+    found = replace(quantise, digits=digits if {*digits} - {1} else ())
+    return replace(
+        found,
+        steps=tuple(
+            ranges[spec.name] / found.largest(at) if spec.name in ranges else step
+            for at, (spec, step) in enumerate(zip(specs, quantise.steps, strict=True))
+        ),
+    )
+
+
+def _digits(qmax: int) -> int:
+    """The fewest lanes that tell METRIC_LARGEST values of each sign apart."""
+    digits = 1
+    while (2 * qmax + 1) ** digits < 2 * METRIC_LARGEST + 1:
+        digits += 1
+    return digits
 
 
 def first_plan(training: Training) -> Plan:
@@ -97,6 +165,24 @@ def first_plan(training: Training) -> Plan:
     return derive_plan(training, position, None, bytes(ID_SIZE))
 
 
+def later_plan(training: Training) -> Plan:
+    """Derive a plan like those of all rounds but the first.
+
+    Args:
+        training: The terms.
+
+    Returns:
+        The plan, of another training than this, and without an id.
+
+    Raises:
+        HecliError: No such plan can be kept.
+    """
+    nothing = bytes(DIGEST_SIZE)
+    low_rank = None if training.rank is None else LowRank(training.rank, RIGHT, nothing)
+    after = After((1.0,) * len(update_specs(training)), low_rank)
+    return derive_plan(training, Position(nothing, 2, 1, nothing, nothing), after, bytes(ID_SIZE))
+
+
 def check_terms(training: Training, file: str) -> None:
     """Refuse terms from which no plan follows.
 
@@ -109,6 +195,7 @@ def check_terms(training: Training, file: str) -> None:
     """
     try:
         first_plan(training)
+        later_plan(training)
     except HecliError as error:
         raise FormatError(f"{file}: no plan follows from it: {error.message}", error.hint) from error
 

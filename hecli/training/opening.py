@@ -19,6 +19,7 @@ from hecli.rounds.partial import partial
 from hecli.schemes.interface import ANSWERS, KEY
 from hecli.training.aggregating import VOID, Closed, is_void, recorded
 from hecli.training.closing import enrolled_in, listed_in
+from hecli.training.compressing import basis_of
 from hecli.training.files import digest_in
 from hecli.training.metrics import tensor_name, to_means
 from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, placeless
@@ -234,11 +235,12 @@ def summary_of(session: Session, total: Any, plan: Plan) -> dict[str, Any]:
     with total.open("rb") as stream:
         header: Sum = open_sum(open_reader(stream), plan)
         names = {tensor_name(each.name) for each in session.training.metrics}
-        means = to_means(session.training.metrics, means_of(stream, names, plan)) if names else {}
+        means = means_of(stream, names, plan, basis_of(session, plan)) if names else {}
+    measured = to_means(session.training.metrics, means) if names else {}
     return {
         "clipped": header.clipped,
         "weight": header.weight,
-        "metrics": {name: float(f"{value:.6g}") for name, value in means.items()},
+        "metrics": {name: float(f"{value:.6g}") for name, value in measured.items()},
     }
 
 

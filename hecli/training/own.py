@@ -21,6 +21,7 @@ from hecli.training.history import round_folder
 
 TERMS = "training.hecli"
 APPLIED, FIXED, UPDATE, SUM = "applied.json", "update.json", "update.tensors", "round.sum"
+BASIS, RESIDUAL = "next.basis", "residual"
 
 
 class Own:

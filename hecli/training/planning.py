@@ -5,13 +5,14 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from hecli.codec.low_rank import LowRank
 from hecli.errors import FormatError, HecliError
 from hecli.formats.envelope import HEADER_LIMIT
 from hecli.formats.reader import open_reader
 from hecli.plan.data import ID_SIZE, Plan
 from hecli.plan.files import read_plan, write_plan
 from hecli.plan.position import Position
-from hecli.training.deriving import check_derived, derive_plan
+from hecli.training.deriving import After, check_derived, derive_plan
 from hecli.training.files import named
 from hecli.training.history import Round, round_folder
 from hecli.training.session import PLAN_FILE, Session
@@ -40,7 +41,7 @@ def derived(session: Session, applied: Sequence[dict[str, Any]], attempt: int, i
         model=session.training.model if last is None else bytes.fromhex(last["model"]),
         previous=b"" if last is None else bytes.fromhex(last["sum"]),
     )
-    return derive_plan(session.training, position, None if last is None else tuple(last["steps"]), id)
+    return derive_plan(session.training, position, None if last is None else _after(last), id)
 
 
 def make_plan(session: Session, applied: Sequence[dict[str, Any]], attempt: int) -> str:
@@ -148,6 +149,15 @@ def seconds_since_plan(session: Session, round_: Round, now: float) -> float:
         Seconds.
     """
     return now - session.kept(round_, ".plan").stat().st_mtime
+
+
+def _after(last: dict[str, Any]) -> After:
+    """What the last round's sum called for, as it was written down."""
+    low_rank = None
+    if last["basis"] is not None:
+        rank, side, digest = last["basis"]
+        low_rank = LowRank(rank, side, bytes.fromhex(digest))
+    return After(tuple(last["steps"]), low_rank)
 
 
 def _made_before(session: Session, applied: Sequence[dict[str, Any]], attempt: int, path: str) -> Plan | None:

@@ -21,9 +21,6 @@ from hecli.training.models import model_digest, write_model
 from hecli.training.session import KEY_FILE, LEDGER, MODEL_FILE, TERMS_FILE
 from hecli.training.terms import Goal, Metric, Training, write_training
 
-STOCHASTIC_BITS = 10
-"""Up to so many bits rounding is stochastic: few bits make nearest biased."""
-
 
 class Started(NamedTuple):
     """A training that was begun.
@@ -121,15 +118,3 @@ def _check_free(shared: Store) -> None:
             f"a training was begun in this folder, and not to the end: {', '.join(left)} and no {TERMS_FILE}",
             "remove what is there, or name another folder",
         )
-
-
-def rounding_for(bits: int) -> str:
-    """Choose how values are rounded.
-
-    Args:
-        bits: The bits of a value.
-
-    Returns:
-        One of ROUNDINGS.
-    """
-    return "stochastic" if bits <= STOCHASTIC_BITS else "nearest"

@@ -101,6 +101,9 @@ class Training:
         metrics: What is measured.
         goal: Which metric counts, if any.
         keep: How many rounds' large files stay in the folder; 0 for all.
+        rotate: Whether values are rotated from round 2 on.
+        rank: The rank of matrices from round 2 on; None where they go whole.
+        sample: How many values of Sample's blocks go from round 2 on; None for all.
     """
 
     name: str
@@ -122,6 +125,14 @@ class Training:
     metrics: tuple[Metric, ...]
     goal: Goal | None
     keep: int
+    rotate: bool = False
+    rank: int | None = None
+    sample: int | None = None
+
+    @property
+    def compresses(self) -> bool:
+        """Whether updates are made smaller by more than their bits, from round 2 on."""
+        return self.rotate or self.rank is not None or self.sample is not None
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -158,8 +169,15 @@ class Training:
             "metrics": [list(each) for each in self.metrics],
             "keep": self.keep,
         }
+        # What a training does without does not stand in its terms.
         if self.range is not None:
             value["range"] = self.range
+        if self.rotate:
+            value["rotate"] = True
+        if self.rank is not None:
+            value["rank"] = self.rank
+        if self.sample is not None:
+            value["sample"] = self.sample
         if self.goal is not None:
             goal = self.goal._asdict()
             value["goal"] = (
@@ -200,6 +218,7 @@ class Training:
             (not set(self.skipped) < specs, "the list of skipped tensors"),
             (not _finite_target(self.goal), "a target that is no finite number"),
             (self.keep < 0 or (self.goal is not None and self.goal.patience < 0), "a number below 0"),
+            (self.compresses and self.rule == "replace", "compression where the mean replaces the model"),
         ):
             if wrong:
                 raise HecliError(f"a training cannot have {what}")
@@ -218,19 +237,21 @@ class Training:
         Raises:
             FormatError: They cannot be.
         """
-        fields(value, file, "its header", _FIELDS, {"range": float, "goal": dict})
+        fields(value, file, "its header", _FIELDS, _OPTIONAL)
+        if value.get("rotate") is False:
+            raise FormatError(f"{file}: its header is malformed: rotate is left out where it is false")
         if not all(isinstance(name, str) for name in value["skipped"]):
             raise FormatError(f"{file}: its list of skipped tensors is malformed")
         try:
             found = cls(
                 **{
+                    "range": None,
                     **value,
                     "roster": Roster.from_map(value["roster"], file),
                     "scheme": parse_scheme(value["scheme"], file),
                     "tensors": parse_specs(value["tensors"], file, "its list of tensors"),
                     "skipped": tuple(value["skipped"]),
                     "metrics": tuple(_metric(item, file) for item in value["metrics"]),
-                    "range": value.get("range"),
                     "goal": _goal(value["goal"], file) if "goal" in value else None,
                 }
             )
@@ -242,6 +263,8 @@ class Training:
             raise FormatError(f"{file}: {error.message}", error.hint) from error
         return found
 
+
+_OPTIONAL: Types = {"range": float, "goal": dict, "rotate": bool, "rank": int, "sample": int}
 
 _FIELDS: Types = {
     "name": str,

@@ -1,11 +1,12 @@
 """hecli's own tensor files, of the kind `tensors`."""
 
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import BinaryIO
 
 from hecli.formats import envelope
 from hecli.formats.canonical import fields
-from hecli.formats.envelope import Section
+from hecli.formats.envelope import CHUNK_SIZE, Section
 from hecli.formats.reader import Reader
 from hecli.formats.tensors.arrays import Array, TensorFile, little_endian, pieces, stored_dtype
 from hecli.formats.tensors.specs import TensorSpec, pack_specs, parse_specs
@@ -49,12 +50,10 @@ def open_own(stream: BinaryIO, name: str) -> TensorFile:
     """
     reader = Reader(stream, name)
     specs = read_specs(reader)
-    values = reader.section("values")
+    values = _Values(reader, specs)
 
     def read(spec: TensorSpec) -> Iterator[Array]:
-        # Tensors are asked for in the order of their names, in which they lie.
-        if spec == specs[0]:
-            values.rewind()
+        values.go_to(spec)
         return pieces(values.read, spec, stored_dtype(spec.dtype), name)
 
     return TensorFile(name, KIND, specs, read)
@@ -77,6 +76,36 @@ def write_own(
     del metadata
     blocks = (data for each in values for data in little_endian(each))
     return envelope.write(stream, KIND, {"tensors": pack_specs(specs)}, [_section(specs)], blocks)
+
+
+class _Values:
+    """The values of all tensors, which lie one behind the other, in the order of their names.
+
+    Args:
+        reader: The file.
+        specs: Its tensors.
+    """
+
+    def __init__(self, reader: Reader, specs: tuple[TensorSpec, ...]) -> None:
+        self._section = reader.section("values")
+        starts = accumulate((spec.nbytes for spec in specs), initial=0)
+        self._starts = {spec.name: start for spec, start in zip(specs, starts, strict=False)}
+        self._at = 0
+
+    def go_to(self, spec: TensorSpec) -> None:
+        """Go to where a tensor begins: mostly there already, or past some that are left out."""
+        start = self._starts[spec.name]
+        if start < self._at:
+            self._section.rewind()
+            self._at = 0
+        while self._at < start:
+            self.read(min(CHUNK_SIZE, start - self._at))
+
+    def read(self, count: int) -> bytes:
+        """Read the next bytes; fewer only at the end."""
+        data = self._section.read(count)
+        self._at += len(data)
+        return data
 
 
 def _section(specs: tuple[TensorSpec, ...]) -> Section:

@@ -1,0 +1,628 @@
+"""Smaller updates: each step with its inverse, bases, residuals, and whole rounds and trainings of them."""
+
+import io
+import math
+import os
+import stat
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import hecli
+from hecli.codec import hadamard
+from hecli.codec.basis import Basis, Columns, orthonormal
+from hecli.codec.chain import Codec
+from hecli.codec.interface import Common, Decoding, Encoding
+from hecli.codec.low_rank import LEFT, RIGHT, LowRank, factored, shape_of
+from hecli.codec.pack import MixedRadix, Pack
+from hecli.codec.quantise import Quantise
+from hecli.codec.randomness import Stream
+from hecli.codec.rotate import Rotate
+from hecli.codec.sample import BLOCK, LEAST, Sample
+from hecli.errors import DataError, FormatError, HecliError, MismatchError, RefusedError
+from hecli.formats.reader import open_reader
+from hecli.formats.tensors.arrays import PIECE
+from hecli.formats.tensors.specs import TensorSpec
+from hecli.rounds.residual import read_residual
+from hecli.training import stepping
+from tests.support import PUBLIC, aggregated, decrypted
+from tests.trainings import COORDINATOR, Over, Scene
+
+SEED = bytes(range(32))
+
+
+def common_of(*shapes, seed=SEED, basis=None):
+    return Common(tuple(TensorSpec(f"t{at}", "float64", each) for at, each in enumerate(shapes)), seed, basis)
+
+
+def pieces_of(values):
+    return [values[at : at + PIECE] for at in range(0, len(values), PIECE)]
+
+
+def joined(pieces):
+    return np.concatenate([*pieces, np.empty(0)])
+
+
+def sent(step, values, common):
+    return joined(step.encode(0, pieces_of(values), Encoding("file", common, 1.0, strict=False)))
+
+
+def undone(step, values, common, size):
+    return joined(step.decode(0, pieces_of(values), Decoding(common, 1, 1.0), size))
+
+
+sizes = st.one_of(
+    st.integers(0, 300), st.sampled_from([4095, 4096, 4097, PIECE - 1, PIECE, PIECE + 70, 140_000])
+)
+
+
+@given(sizes, st.integers(0, 2**32))
+def test_a_rotation_keeps_norms_and_is_undone_exactly(size, seed):
+    """To the last bit where values are whole numbers, as sums are."""
+    values = np.random.default_rng(seed).integers(-(2**29), 2**29, size).astype(np.float64)
+    common = common_of((size,))
+    turned = sent(Rotate(), values, common)
+    assert len(turned) == size == Rotate().size(common.specs[0], size)
+    assert (undone(Rotate(), turned, common, size) == values).all()
+    exact = sum(Fraction(each) ** 2 for each in turned[:300])
+    if size <= 300:
+        assert exact == sum(int(each) ** 2 for each in values)
+
+
+def test_a_rotation_is_what_the_specification_says():
+    """In plain Python: signs from the stream, Hadamard matrices in blocks of powers of four."""
+    size = 64 + 16 + 4 + 2
+    values = np.arange(1.0, size + 1)
+    common = common_of((size,))
+    bits = Stream("rotate", SEED, 0).take(-(-size // 8))
+    signed = [v * (-1 if bits[at // 8] >> (7 - at % 8) & 1 else 1) for at, v in enumerate(values.tolist())]
+    expected = []
+    while len(expected) < size:
+        left = size - len(expected)
+        block = max(4**j for j in range(7) if 4**j <= left)
+        part = signed[len(expected) : len(expected) + block]
+        for row in range(block):
+            total = sum(v * (-1) ** (row & column).bit_count() for column, v in enumerate(part))
+            expected.append(total / math.isqrt(block))
+    assert sent(Rotate(), values, common).tolist() == expected
+
+
+def test_signs_differ_between_plans_tensors_and_labels():
+    some = {
+        Stream(*each).take(16) for each in (("rotate", SEED, 0), ("rotate", SEED, 1), ("sample", SEED, 0))
+    }
+    assert len(some | {Stream("rotate", bytes(32), 0).take(16)}) == 4
+    assert set(hadamard.signs(Stream("rotate", SEED, 0), 1000).tolist()) == {1.0, -1.0}
+
+
+@given(sizes, st.integers(1, BLOCK - 1))
+def test_a_sample_comes_back_to_its_places(size, count):
+    values = np.arange(1.0, size + 1)
+    common, step = common_of((size,)), Sample(count)
+    drawn = sent(step, values, common)
+    assert len(drawn) == step.size(common.specs[0], size)
+    back = undone(step, drawn, common, size)
+    assert len(back) == size
+    assert (back[back != 0] == values[back != 0]).all()
+    assert (back != 0).sum() == len(drawn)
+    if size >= LEAST:
+        for at in range(0, size, BLOCK):
+            block = back[at : at + BLOCK]
+            assert (block != 0).sum() == -(-len(block) * count // BLOCK)
+    else:
+        assert (back == values).all()
+
+
+def test_a_sample_is_what_the_specification_says():
+    size, count = BLOCK + 100, 410
+    values = np.arange(1.0, size + 1)
+    data = Stream("sample", SEED, 0).take(8 * size)
+    expected = []
+    for start, length in ((0, BLOCK), (BLOCK, 100)):
+        numbers = [
+            int.from_bytes(data[8 * (start + at) : 8 * (start + at) + 8], "big") >> 12 << 12 | at
+            for at in range(length)
+        ]
+        least = sorted(numbers)[: -(-length * count // BLOCK)]
+        expected += sorted(start + (each & 4095) for each in least)
+    assert (sent(Sample(count), values, common_of((size,))) - 1).tolist() == expected
+
+
+def test_every_place_is_drawn_as_often():
+    hits = np.zeros(BLOCK)
+    rounds, count = 400, 410
+    for seed in range(rounds):
+        common = common_of((BLOCK,), seed=seed.to_bytes(32, "big"))
+        hits[sent(Sample(count), np.arange(BLOCK * 1.0), common).astype(int)] += 1
+    mean, deviation = rounds * count / BLOCK, math.sqrt(rounds * count / BLOCK * (1 - count / BLOCK))
+    # Chi-square over all places, about normal with so many degrees of freedom.
+    chi = (((hits - mean) / deviation) ** 2).sum()
+    assert abs(chi - BLOCK) < 6 * math.sqrt(2 * BLOCK)
+
+
+@given(st.integers(1, 6), st.integers(0, 3000), st.integers(0, 2**32))
+def test_a_basis_is_orthonormal(rank, more, seed):
+    generator = np.random.default_rng(seed)
+    vectors = generator.normal(size=(rank + 1 + more, rank))
+    vectors[:, generator.integers(rank)] *= 1e-6
+    if seed % 3 == 0:
+        vectors[:, -1] = vectors[:, 0]
+    if seed % 5 == 0:
+        vectors[:, 0] = 0
+    basis = orthonormal(vectors, Stream("basis", SEED, 0))
+    matrix = basis.numbers.astype(np.float64) * 2.0**-basis.exponent
+    assert np.abs(matrix.T @ matrix - np.eye(rank)).max() < 2e-4
+    assert np.abs(basis.numbers).max() >= 1 << 14
+    # In the space of what it is of, where that has so many directions.
+    if seed % 3 and seed % 5:
+        unit = np.linalg.qr(vectors)[0]
+        assert np.abs(unit @ (unit.T @ matrix) - matrix).max() < 1e-2
+
+
+def a_basis(shape, rank, side, seed=0):
+    rows, columns = shape[0], math.prod(shape[1:])
+    vectors = np.random.default_rng(seed).normal(size=(columns if side == RIGHT else rows, rank))
+    return Basis(SEED, {"t0": orthonormal(vectors, Stream("basis", SEED, 0))})
+
+
+@given(
+    st.sampled_from([(70, 75), (300, 400), (90, 10, 3, 3), (700, 300)]),
+    st.sampled_from([RIGHT, LEFT]),
+    st.integers(1, 4),
+)
+def test_a_factor_gives_the_projection_back(shape, side, rank):
+    basis = a_basis(shape, rank, side)
+    common, step = common_of(shape, basis=basis), LowRank(rank, side, SEED)
+    generator = np.random.default_rng(1)
+    matrix = generator.normal(size=shape_of(common.specs[0]))
+    factor = sent(step, matrix.reshape(-1), common)
+    assert len(factor) == step.size(common.specs[0], matrix.size)
+    unit = basis.columns["t0"].numbers.astype(np.float64) * 2.0 ** -basis.columns["t0"].exponent
+    expected = matrix @ unit @ unit.T if side == RIGHT else unit @ unit.T @ matrix
+    assert np.allclose(undone(step, factor, common, matrix.size).reshape(matrix.shape), expected)
+
+
+def test_a_projection_is_exact_however_sums_are_ordered():
+    """What everybody has to come to: products of whole numbers, to the last bit."""
+    shape, rank = (60, 50), 3
+    for side in (RIGHT, LEFT):
+        basis = a_basis(shape, rank, side)
+        common, step = common_of(shape, basis=basis), LowRank(rank, side, SEED)
+        factor = np.random.default_rng(2).integers(-(2**20), 2**20, step.size(common.specs[0], 0))
+        numbers = basis.columns["t0"].numbers.astype(object)
+        exact = factor.astype(object).reshape(-1, rank) @ numbers.T
+        exact = exact if side == RIGHT else exact.T
+        found = undone(step, factor.astype(np.float64), common, 3000).reshape(shape)
+        assert all(
+            Fraction(each) * 2 ** basis.columns["t0"].exponent == whole
+            for each, whole in zip(found.ravel().tolist(), exact.ravel(), strict=True)
+        )
+
+
+def test_what_goes_as_a_factor():
+    for shape, rank, whole in (
+        ((64, 128), 4, False),
+        ((128,), 1, True),
+        ((64, 10), 2, True),
+        ((64, 64), 4, True),
+        ((64, 65), 4, False),
+        ((0, 8), 1, True),
+        ((32, 16, 3, 3), 2, False),
+        ((1 << 21, 4), 1, True),
+        ((), 1, True),
+    ):
+        assert factored(TensorSpec("w", "float32", shape), rank) is not whole, shape
+
+
+@given(
+    st.integers(3, 8),
+    st.integers(2, 40),
+    st.sampled_from([(Rotate(),), (Rotate(), Sample(410)), (), "low rank", "all"]),
+    st.sampled_from([Pack(), MixedRadix()]),
+    st.integers(0, 2**32),
+)
+def test_sums_of_many_come_out_as_the_sums_of_each(bits, parties, steps, pack, seed):
+    """Through lanes and plaintexts: coded sums are sums of what was coded, exactly."""
+    shape, generator = (40, 50), np.random.default_rng(seed)
+    basis = None
+    if isinstance(steps, str):
+        basis = a_basis(shape, 2, RIGHT, seed % 7)
+        steps = (LowRank(2, RIGHT, SEED), Rotate(), *([Sample(2000)] if steps == "all" else []))
+    codec = Codec(Quantise(bits, "nearest", (0.25,)), pack, steps)
+    common = common_of(shape, basis=basis)
+    codec.check(common.specs, parties)
+    packing = codec.packing(parties, 2047, 256)
+    values = generator.normal(size=(parties, 2000))
+    lanes = [
+        joined(codec.encode(0, [each], Encoding("file", common, 1.0, strict=False))).astype(np.uint64)
+        for each in values
+    ]
+    plaintexts = [packing.pack(each) for each in lanes]
+    total = [
+        sum(int.from_bytes(each[at : at + 256], "big") for each in plaintexts).to_bytes(256, "big")
+        for at in range(0, len(plaintexts[0]), 256)
+    ]
+    sums = packing.unpack(b"".join(total), parties, len(lanes[0]))
+    assert (sums == np.sum(lanes, axis=0)).all()
+    mean = joined(codec.decode(0, [sums], Decoding(common, parties, 1 / parties)))
+    each = [joined(codec.undone(0, [one], Decoding(common, 1, 1.0))) for one in lanes]
+    assert (mean == np.sum(each, axis=0) * (0.25 * (1 / parties))).all()
+
+
+@given(st.integers(2, 6), st.integers(2, 300), st.integers(200, 3071), st.integers(0, 2**32))
+def test_mixed_radix_packs_no_less_and_is_what_integers_say(bits, parties, room, seed):
+    largest = 2 * (2 ** (bits - 1) - 1) * parties
+    packing = MixedRadix().packing(largest, room, 400)
+    assert packing.lanes >= Pack().packing(largest, room, 400).lanes
+    assert packing.radix**packing.digits <= 1 << packing.width <= 1 << 63
+    assert packing.width * (packing.lanes // packing.digits) <= room
+    count = packing.values + 3
+    values = np.random.default_rng(seed).integers(0, largest + 1, count).astype(np.uint64)
+    packed = packing.pack(values, parties)
+    row = [parties, *values[: packing.values].tolist()]
+    expected = 0
+    for at in range(0, packing.lanes, packing.digits):
+        word = sum(each * packing.radix**place for place, each in enumerate(row[at : at + packing.digits]))
+        expected = expected << packing.width | word
+    assert int.from_bytes(packed[:400], "big") == expected
+    assert (packing.unpack(packed, parties, count) == values).all()
+    assert packing.unpack(packed, parties + 1, count) is None
+
+
+def test_a_word_that_no_sum_can_have_is_seen():
+    packing = MixedRadix().packing(6, 2047, 256)
+    words = packing.lanes // packing.digits
+    # A count of 1 in the first word, and in the second all bits.
+    all_bits = ((1 << packing.width) - 1) << packing.width * (words - 2)
+    plaintext = (1 << packing.width * (words - 1) | all_bits).to_bytes(256, "big")
+    found = packing.unpack(plaintext, 1, packing.values)
+    assert packing.digits > 1
+    assert found is not None
+    assert found.max() > 6
+
+
+@given(st.integers(2, 15), st.integers(2, 9), st.data())
+def test_values_of_several_lanes_come_back(bits, parties, data):
+    """As metrics do where the bits are few."""
+    qmax = 2 ** (bits - 1) - 1
+    digits = data.draw(st.integers(1, 20 // bits + 1))
+    quantise = Quantise(bits, "nearest", (1.0, 1.0), (1, digits) if digits > 1 else ())
+    largest = quantise.largest(1)
+    assert largest == ((2 * qmax + 1) ** digits - 1) // 2
+    values = data.draw(hnp.arrays(np.float64, (parties, 7), elements=st.integers(-largest, largest)))
+    common = common_of((7,), (7,))
+    lanes = [joined(quantise.encode(1, [each], Encoding("f", common, 1.0, strict=True))) for each in values]
+    assert len(lanes[0]) == 7 * digits == quantise.lanes(1, 7)
+    assert max(each.max() for each in lanes) <= 2 * qmax
+    sums = np.sum(lanes, axis=0).astype(np.uint64)
+    back = joined(quantise.decode(1, [sums[:3], sums[3:]], Decoding(common, parties, 1.0)))
+    assert (back == values.sum(axis=0)).all()
+
+
+# Rounds by hand.
+
+
+def grads(seed, shape=(80, 60)):
+    generator = np.random.default_rng(seed)
+    common = np.random.default_rng(99).normal(size=(shape[0], 3)) @ np.random.default_rng(98).normal(
+        size=(3, shape[1])
+    )
+    return {
+        "b": generator.normal(size=shape[1]).astype(np.float32),
+        "w": (common + 0.1 * generator.normal(size=shape)).astype(np.float32),
+    }
+
+
+def a_round(plan, updates, **options):
+    files = []
+    for at, each in enumerate(updates):
+        out = io.BytesIO()
+        own = {name: value[at] for name, value in options.items()}
+        hecli.encrypt(each, out, PUBLIC, plan=plan, party=f"p{at}", **own)
+        files.append(out)
+    return decrypted(aggregated(*files))
+
+
+def apart(mean, updates):
+    """How far a mean is from the true one, over the true one's norm."""
+    true = {name: np.mean([each[name] for each in updates], axis=0) for name in updates[0]}
+    off = sum(np.square(mean[name] - true[name]).sum() for name in true)
+    return math.sqrt(off / sum(np.square(each).sum() for each in true.values()))
+
+
+UPDATES = [grads(at) for at in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [
+        ({"bits": 8, "rotate": True}, 0.02),
+        ({"bits": 4, "rotate": True}, 0.3),
+        ({"bits": 2, "rotate": True}, 2.0),
+        ({"bits": 16, "sample": 0.5}, 0.9),
+        ({"bits": 16}, 0.001),
+    ],
+    ids=str,
+)
+def test_a_compressed_mean_is_near_the_true_one(options, most):
+    plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, **options)
+    mean = hecli.mean(a_round(plan, UPDATES))
+    assert 0 < apart(mean, UPDATES) < most
+
+
+def low_rank_plan(total, rank=3, **options):
+    out = io.BytesIO()
+    made = hecli.make_basis(total, out, rank)
+    plan = hecli.make_plan(total, PUBLIC, 3, low_rank=made.step, **({"bits": 16} | options))
+    return plan, out
+
+
+def test_low_rank_goes_on_from_round_to_round():
+    first = a_round(hecli.make_plan(UPDATES[0], PUBLIC, 3), UPDATES)
+    plan, bases = low_rank_plan(first)
+    assert plan.codec.steps[0].side == RIGHT
+    assert plan.geometry.sizes == (60, 80 * 3)
+    total = a_round(plan, UPDATES, basis=[bases] * 3)
+    assert apart(hecli.mean(total, basis=bases), UPDATES) < 0.12
+    # The other factor of the same matrices, on what the first one showed.
+    following = io.BytesIO()
+    second = hecli.next_plan(plan, total, bases=following)
+    assert second.codec.steps[0].side == LEFT
+    assert second.geometry.sizes == (60, 60 * 3)
+    assert apart(hecli.mean(a_round(second, UPDATES, basis=[following] * 3), basis=following), UPDATES) < 0.12
+    # Made again, it is the same file: whoever has the sum can check it.
+    again = io.BytesIO()
+    hecli.make_basis(total, again, 3)
+    assert again.getvalue() == following.getvalue()
+
+
+def test_a_plan_of_low_rank_takes_its_own_basis_and_no_other():
+    first = a_round(hecli.make_plan(UPDATES[0], PUBLIC, 3), UPDATES)
+    plan, bases = low_rank_plan(first)
+    with pytest.raises(RefusedError, match="its basis is not here"):
+        hecli.encrypt(UPDATES[0], io.BytesIO(), PUBLIC, plan=plan)
+    other = a_round(hecli.make_plan(UPDATES[0], PUBLIC, 3), UPDATES)
+    _, wrong = low_rank_plan(other)
+    with pytest.raises(MismatchError, match="is not the plan's"):
+        hecli.encrypt(UPDATES[0], io.BytesIO(), PUBLIC, plan=plan, basis=wrong)
+    total = a_round(plan, UPDATES, basis=[bases] * 3)
+    with pytest.raises(RefusedError, match="its basis is not here"):
+        hecli.mean(total)
+    with pytest.raises(HecliError, match="gives no bases of rank 2"):
+        hecli.make_basis(total, io.BytesIO(), 2)
+    with pytest.raises(HecliError, match="does not show how large"):
+        hecli.make_plan(total, PUBLIC, 3)
+    with pytest.raises(RefusedError, match="new bases"):
+        hecli.next_plan(plan, total)
+    # Bases of the right digest that do not fit the tensors: whoever made the plan made it wrong.
+    squeezed = {"w": Columns(np.ones((7, 3), np.int16), 15)}
+    with pytest.raises(MismatchError, match="do not fit together"):
+        plan.common(Basis(plan.codec.steps[0].basis, squeezed))
+
+
+def test_matrices_that_are_too_small_are_no_reason_for_low_rank():
+    total = a_round(hecli.make_plan({"b": np.ones(9)}, PUBLIC, 3), [{"b": np.ones(9)}] * 3)
+    with pytest.raises(HecliError, match="no tensor is a matrix large enough for rank 3"):
+        hecli.make_basis(total, io.BytesIO(), 3)
+
+
+def test_a_sum_of_zeros_gives_a_basis_too():
+    zeros = {"w": np.zeros((80, 60), np.float32)}
+    total = a_round(hecli.make_plan(zeros, PUBLIC, 3), [zeros] * 3)
+    out = io.BytesIO()
+    basis = hecli.make_basis(total, out, 3).basis.columns["w"]
+    matrix = basis.numbers * 2.0**-basis.exponent
+    assert np.abs(matrix.T @ matrix - np.eye(3)).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"rotate": True, "value_range": 1.0}, "no range of their own"),
+        ({"norm": 1.0}, "no norm to go by"),
+        ({"sample": 0.0}, "a sample of 0.0 is none"),
+        ({"sample": 1.0}, "a sample of 1.0 is none"),
+        ({"rotate": True, "norm": -1.0}, "holds nothing"),
+        ({"rotate": True, "bits": 32, "parties": 16384}, "would not be exact"),
+        ({"rotate": True, "norm": {"x*": 1.0}}, "no tensor matches 'x"),
+        ({"sample": 0.5, "bits": 2}, "would never get through"),
+    ],
+)
+def test_compression_that_cannot_be_is_refused(options, says):
+    parties = options.pop("parties", 3)
+    with pytest.raises(HecliError, match=says):
+        hecli.make_plan(UPDATES[0], PUBLIC, parties, **options)
+
+
+def test_a_norm_is_what_the_range_follows_from():
+    plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=8, rotate=True, norm={"w": 6.0, "b": None})
+    steps = plan.codec.quantise.steps
+    assert steps[1] * 127 == pytest.approx(3 * 6.0 / math.sqrt(4800))
+    own = np.linalg.norm(UPDATES[0]["b"].astype(np.float64))
+    assert steps[0] * 127 == pytest.approx(3 * 2 * own / math.sqrt(60))
+
+
+# What did not get through.
+
+
+def total_of(plan, path_of, updates):
+    return a_round(plan, updates, feedback=[path_of(at) for at in range(len(updates))])
+
+
+def test_what_did_not_get_through_goes_with_the_next_update(tmp_path):
+    """Over the rounds nothing is lost: what was sent and what is left are all that was trained."""
+
+    def path_of(at):
+        return tmp_path / f"{at}.residual"
+
+    sent_in_all = {name: np.zeros_like(value, np.float64) for name, value in UPDATES[0].items()}
+    for _ in range(4):
+        plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=4, sample=0.3)
+        total = total_of(plan, path_of, UPDATES)
+        mean = hecli.mean(total)
+        for name in sent_in_all:
+            sent_in_all[name] += mean[name]
+        for at in range(3):
+            assert hecli.settle(path_of(at), total)
+            assert stat.S_IMODE(os.stat(path_of(at)).st_mode) == 0o600
+    left = [residual_in(path_of(at)) for at in range(3)]
+    for name, value in sent_in_all.items():
+        trained = 4 * np.mean([each[name] for each in UPDATES], axis=0)
+        rest = np.mean([each[name] for each in left], axis=0)
+        assert np.allclose(value + rest, trained, atol=1e-4)
+        assert np.abs(rest).max() > 0.01
+
+
+def residual_in(path, section="kept"):
+    with path.open("rb") as stream:
+        found = read_residual(open_reader(stream))
+        data = found.reader.section(section).read(1 << 30)
+    arrays, at = {}, 0
+    for spec in found.specs:
+        arrays[spec.name] = np.frombuffer(data, "<f4", spec.size, at).reshape(spec.shape)
+        at += spec.nbytes
+    return arrays
+
+
+def test_a_round_that_lists_another_update_or_none_loses_nothing(tmp_path):
+    path = tmp_path / "my.residual"
+    plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=4, rotate=True)
+    hecli.encrypt(UPDATES[0], io.BytesIO(), PUBLIC, plan=plan, feedback=path)
+    without = a_round(plan, UPDATES[1:])
+    assert not hecli.settle(path, without)
+    left = residual_in(path)
+    for name, value in UPDATES[0].items():
+        assert np.array_equal(left[name], value)
+    with pytest.raises(MismatchError, match="waits for no sum"):
+        hecli.settle(path, without)
+
+
+def test_a_round_that_nobody_opened_loses_nothing(tmp_path):
+    path = tmp_path / "my.residual"
+    for times in (1, 2, 3):
+        plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=8, rotate=True, norm=1000.0)
+        hecli.encrypt(UPDATES[0], io.BytesIO(), PUBLIC, plan=plan, feedback=path)
+        whole = residual_in(path, "whole")
+        for name, value in UPDATES[0].items():
+            assert np.allclose(whole[name], times * value, rtol=1e-6)
+
+
+def test_the_same_round_again_starts_from_where_it_did(tmp_path):
+    path = tmp_path / "my.residual"
+    plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=4, rotate=True)
+    hecli.encrypt(UPDATES[0], io.BytesIO(), PUBLIC, plan=plan, feedback=path)
+    hecli.encrypt(UPDATES[1], io.BytesIO(), PUBLIC, plan=plan, feedback=path)
+    whole = residual_in(path, "whole")
+    for name, value in UPDATES[1].items():
+        assert np.array_equal(whole[name], value)
+
+
+def test_the_sum_of_another_round_settles_nothing(tmp_path):
+    path = tmp_path / "my.residual"
+    plan, other = (hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=4, rotate=True) for _ in range(2))
+    hecli.encrypt(UPDATES[0], io.BytesIO(), PUBLIC, plan=plan, feedback=path)
+    before = path.read_bytes()
+    with pytest.raises(MismatchError, match="waits for the sum of another round"):
+        hecli.settle(path, a_round(other, UPDATES))
+    assert path.read_bytes() == before
+
+
+def test_weights_are_taken_out_of_what_is_left(tmp_path):
+    path = tmp_path / "my.residual"
+    plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=16, rotate=True, max_weight=10)
+    hecli.encrypt(UPDATES[0], io.BytesIO(), PUBLIC, plan=plan, feedback=path, weight=5)
+    rest = residual_in(path, "rest")
+    # Of 16 bits little is lost, unless a scaled update were taken for the whole.
+    assert max(np.abs(each).max() for each in rest.values()) < 0.01
+
+
+def test_a_residual_that_does_not_fit_is_refused(tmp_path):
+    path = tmp_path / "my.residual"
+    plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=4, rotate=True)
+    hecli.encrypt(UPDATES[0], io.BytesIO(), PUBLIC, plan=plan, feedback=path)
+    small = {"w": np.ones((3, 3), np.float32)}
+    other = hecli.make_plan(small, PUBLIC, 3, bits=4, rotate=True)
+    before = path.read_bytes()
+    with pytest.raises(MismatchError, match="has other tensors than the plan"):
+        hecli.encrypt(small, tmp_path / "x.enc", PUBLIC, plan=other, feedback=path)
+    with pytest.raises(RefusedError, match="no plan that compresses"):
+        hecli.encrypt(small, tmp_path / "x.enc", PUBLIC, feedback=path)
+    few = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=2, rotate=True)
+    with pytest.raises(RefusedError, match="loses more than gets through"):
+        hecli.encrypt(UPDATES[0], tmp_path / "x.enc", PUBLIC, plan=few, feedback=path)
+    encoded = io.BytesIO()
+    hecli.encode(UPDATES[0], encoded, plan=plan)
+    encoded.seek(0)
+    with pytest.raises(FormatError, match="encoded"):
+        hecli.encrypt(encoded, tmp_path / "x.enc", PUBLIC, plan=plan, feedback=path)
+    bad = UPDATES[0] | {"w": np.full((80, 60), np.nan, np.float32)}
+    with pytest.raises(DataError, match="not a finite number"):
+        hecli.encrypt(bad, tmp_path / "x.enc", PUBLIC, plan=plan, feedback=path)
+    damaged = bytearray(before)
+    damaged[len(damaged) // 6] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(FormatError, match="does not match its digest"):
+        hecli.encrypt(UPDATES[0], tmp_path / "x.enc", PUBLIC, plan=plan, feedback=path)
+    assert path.read_bytes() == damaged
+    assert not (tmp_path / "x.enc").exists()
+
+
+# Trainings.
+
+LARGE = {"b": np.zeros(40, np.float32), "w": np.zeros((60, 40), np.float32)}
+
+COMPRESSED = {
+    "two bits": ({"bits": 2, "rotate": True}, 0.5),
+    "low rank": ({"bits": 8, "rank": 2}, 0.3),
+    "a sample": ({"bits": 8, "sample": 2048}, 0.3),
+}
+
+
+@pytest.mark.parametrize("kind", COMPRESSED)
+def test_a_compressed_training_comes_to_where_plain_averaging_does(tmp_path, kind):
+    """Targets pull each party; the mean of them is where all end, and everybody has the same model."""
+    rounds, (terms, most) = 10, COMPRESSED[kind]
+    scene = Scene(
+        tmp_path,
+        3,
+        key=None,
+        masks=0,
+        model=LARGE,
+        rounds=rounds,
+        lr=0.3,
+        rule="sgd",
+        rounding="stochastic",
+        **terms,
+    )
+    generator = np.random.default_rng(5)
+    target = {
+        "b": generator.normal(size=40),
+        "w": generator.normal(size=(60, 2)) @ generator.normal(size=(2, 40)),
+    }
+    sessions = scene.all()
+
+    def pulling(name):
+        offset = {"party-1": -0.1, "party-2": 0.0, "party-3": 0.1}[name]
+        model = scene.model(name)
+        return {each: (model[each] - value - offset).astype(np.float32) for each, value in target.items()}
+
+    def each_step(session):
+        if session.name in scene.parties:
+            number = len(session.own.applied()) + 1
+            scene.give(session.name, pulling(session.name), round=number)
+        return stepping.step(session)
+
+    ended = scene.run(sessions, step=each_step)
+    assert all(isinstance(each, Over) for each in ended.values()), ended
+    models = [scene.model(name) for name in [COORDINATOR, *scene.parties]]
+    for each in models[1:]:
+        assert all(np.array_equal(each[name], value) for name, value in models[0].items())
+    start = math.sqrt(sum(np.square(value).sum() for value in target.values()))
+    off = math.sqrt(sum(np.square(models[0][name] - value).sum() for name, value in target.items()))
+    assert off < most * start
+    sizes = [scene.file("party-1", ".enc", number).stat().st_size for number in (1, rounds)]
+    assert sizes[1] < sizes[0]
