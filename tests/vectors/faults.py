@@ -899,6 +899,16 @@ def part_plan_faults() -> Group:
     group.add(
         "plain-under-a-key-and-masks", plan_file({**r.HIDDEN_PLAN, "plain": some}), "nothing in the clear"
     )
+    rotated = [{"step": "rotate"}, r.QUANTISE, r.PACK]
+    group.add("plain-in-part-and-rotated", parts(codec=rotated), "lanes are made of many values")
+    digits = [{**r.QUANTISE, "digits": [1, 2]}, r.PACK]
+    group.add("plain-in-part-and-in-digits", parts(codec=digits), "lanes are made of many values")
+    sampled = [{"step": "rotate"}, {"step": "sample", "count": 1024}, r.QUANTISE, r.PACK]
+    group.add(
+        "plain-and-sampled",
+        parts(one, codec=sampled, plain=[["bias", 0, 2]]),
+        "what is left out of an update is sent with a later one",
+    )
     group.add("scheme-plain", plan_with(scheme={"name": "plain"}), "unknown scheme 'plain'")
     return group
 
