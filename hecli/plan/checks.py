@@ -207,7 +207,7 @@ def _check_plain(plan: Plan, sizes: dict[str, int]) -> None:
             "masks over everything leave nothing in the clear",
             "leave out --plain, or the masks; --masked hides some tensors under masks alone",
         )
-    masked = plan.masked.tensors if plan.masked is not None else ()
+    masked = frozenset(plan.masked.tensors if plan.masked is not None else ())
     for tensor, runs in plan.plain:
         if tensor in masked:
             raise HecliError(
