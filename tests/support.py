@@ -230,8 +230,10 @@ def lanes_of(plan, file):
 
 def lanes_in(plan, plaintexts):
     packing = plan.geometry.packing
-    lanes, _ = bits.unpack(plaintexts, packing.width, packing.lanes, packing.size)
-    # The first lanes lie in the highest bits, where a residue below n is not uniform.
+    # Words, where lanes are packed as digits.
+    words = packing.lanes // packing.digits
+    lanes, _ = bits.unpack(plaintexts, packing.width, words, packing.size)
+    # The first ones lie in the highest bits, where a residue below n is not uniform.
     return lanes[:, 2:].reshape(-1)
 
 

@@ -102,6 +102,9 @@ MODULES = sorted(path for path in (ROOT / "hecli").rglob("*.py") if path.parent.
 IMPLEMENTATIONS = (
     "codec/quantise.py",
     "codec/pack.py",
+    "codec/rotate.py",
+    "codec/sample.py",
+    "codec/low_rank.py",
     "schemes/masks/scheme.py",
     "schemes/paillier/s",
     "schemes/plain/scheme.py",

@@ -14,6 +14,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import hecli
+from hecli.codec.low_rank import LowRank
 from hecli.errors import FormatError, HecliError
 from hecli.formats import envelope
 from hecli.formats.canonical import pack
@@ -22,7 +23,7 @@ from hecli.formats.numbers import int_bytes
 from hecli.formats.tensors.files import open_tensors
 from hecli.identity.signatures import signer
 from hecli.plan.position import Position
-from hecli.training.deriving import derive_plan, first_plan
+from hecli.training.deriving import After, derive_plan, first_plan, later_plan
 from hecli.training.terms import read_training
 from tests.support import (
     HERE,
@@ -52,6 +53,7 @@ SOME = {
     "card": "alice.card",
     "training": "spring.training",
     "plan": "dropouts.plan",
+    "basis": "right.basis",
     "encoded": "a.int",
     "enrollment": "bob.enroll",
     "update": "dropouts-alice.enc",
@@ -60,6 +62,7 @@ SOME = {
     "answer": "bob.ans",
     "partial": "shared-1.part",
     "sum": "signed.sum",
+    "residual": "pending.residual",
     "tensors": "some.tensors",
     "use record": "key.opened",
     "checkpoint": "anna.id.ledgers",
@@ -233,9 +236,10 @@ def test_a_coordinator_signs_any_terms(data):
     forged.seek(0)
     training = read_training(reader(forged))
     assert pack(training.to_map()) == pack(header)
-    first = first_plan(training)
+    first, second = first_plan(training), later_plan(training)
     later = Position(bytes(32), 99_999, 99_999, bytes(32), bytes(32))
-    assert derive_plan(training, later, first.codec.quantise.steps, bytes(16)).tensors == first.tensors
+    after = After(first.codec.quantise.steps, second.codec.step(LowRank))
+    assert derive_plan(training, later, after, bytes(16)).tensors == first.tensors
 
 
 @pytest.mark.parametrize("kind", SOME)

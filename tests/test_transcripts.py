@@ -43,6 +43,8 @@ def test_session(path, tmp_path):
     for name, value in (("a", 0.5), ("b", 0.25), ("c", -1.0)):
         layers = {"bias": np.full(3, value, np.float32), "weight": np.full((4, 3), value / 2, np.float32)}
         np.savez(tmp_path / f"{name}.npz", **layers)
+    matrix = np.outer(np.arange(-20, 20), np.arange(-30, 30)).astype(np.float32) / 600
+    np.savez(tmp_path / "large.npz", bias=np.full(60, 0.5, np.float32), weight=matrix)
     np.savez(tmp_path / "model.npz", bias=np.zeros(3, np.float32), weight=np.ones((4, 3), np.float32))
     np.savez(tmp_path / "nan.npz", bias=np.full(3, np.nan, np.float32), weight=np.ones((4, 3), np.float32))
     np.savez(tmp_path / "wide.npz", bias=np.full(4, 1, np.float32), weight=np.ones((4, 3), np.float32))

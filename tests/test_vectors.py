@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import hecli
-from hecli.codec.chain import Coding
 from hecli.errors import HecliError
 from hecli.formats.tensors.files import open_tensors
 from hecli.identity.signatures import Identity
@@ -20,7 +19,7 @@ from hecli.plan.position import Position
 from hecli.rounds.means import means_of
 from hecli.rounds.ranges import steps_after
 from hecli.storage.local import LOCAL
-from hecli.training.deriving import check_derived, derive_plan
+from hecli.training.deriving import After, check_derived, coding_of, derive_plan
 from hecli.training.history import read_history
 from hecli.training.metrics import tensor_name, to_means
 from hecli.training.models import model_digest, write_model
@@ -390,13 +389,14 @@ def test_plans_of_a_training_are_derived_byte_for_byte(training, plan, total):
     """From the terms, the model and the sum of the round before: all of it made without hecli."""
     source = reader(load(training))
     found, kept = read_training(source), hecli.read_plan(load(plan))
-    steps, previous, number = None, b"", 1
+    after, previous, number = None, b"", 1
     if total is not None:
-        steps = steps_after(load(total), Coding(found.bits), plan=hecli.read_plan(load("spring-0001.plan")))
+        first = hecli.read_plan(load("spring-0001.plan"))
+        after = After(steps_after(load(total), coding_of(found, None), plan=first))
         previous, number = reader(load(total)).digest, 2
     model = model_digest(open_tensors(load(f"spring-{number - 1:04}.tensors"), "model"))
     position = Position(source.digest, number, kept.position.attempt, model, previous)
-    derived = derive_plan(found, position, steps, kept.id)
+    derived = derive_plan(found, position, after, kept.id)
     check_derived(kept, derived, plan)
     made = written(lambda out: hecli.write_plan(derived, out, member("anna")))
     assert made.getvalue() == load(plan).getvalue()
@@ -504,3 +504,34 @@ def test_the_encoded_file_is_made_again_byte_for_byte():
 def test_the_tensors_are_read():
     file = open_tensors(load("some.tensors"), "file")
     assert [np.concatenate(list(file.read(spec))).tolist() for spec in file.specs] == [[1.5], [-1, 7]]
+
+
+def test_a_compressed_round_is_what_integers_say():
+    """Bases, means and steps, to the last bit: made value by value, without NumPy."""
+    bases = io.BytesIO()
+    made = hecli.make_basis(load("whole.sum"), bases, 1)
+    assert bases.getvalue() == load("right.basis").getvalue()
+    plan = hecli.read_plan(load("small.plan"))
+    assert plan.codec.steps[0] == made.step
+    assert steps_after(load("whole.sum"), plan.codec.coding) == plan.codec.quantise.steps
+    aggregate = io.BytesIO()
+    hecli.aggregate([load("small-a.enc")], aggregate)
+    assert reader(load("small-a.enc")).section("lanes").read(1) == reader(aggregate).section("lanes").read(1)
+    total = io.BytesIO()
+    hecli.decrypt(load("small.agg"), total, KEY, unverified=True)
+    lanes = [reader(each).section("lanes").read(9999) for each in (total, load("small.sum"))]
+    assert lanes[0] == lanes[1]
+    mean = io.BytesIO()
+    hecli.apply(load("small.sum"), mean, basis=load("right.basis"))
+    assert mean.getvalue() == load("small.tensors").getvalue()
+    bases = io.BytesIO()
+    made = hecli.next_plan(plan, load("small.sum"), bases=bases)
+    assert bases.getvalue() == load("left.basis").getvalue()
+    assert made.codec == hecli.read_plan(load("small-2.plan")).codec
+
+
+@pytest.mark.parametrize("name", ["turned", "digits"])
+def test_what_is_coded_exactly_is_the_same_for_all(name):
+    out = io.BytesIO()
+    hecli.encode(load(f"{name}.tensors"), out, plan=hecli.read_plan(load(f"{name}.plan")))
+    assert out.getvalue() == load(f"{name}.int").getvalue()

@@ -76,10 +76,20 @@ def _plan_lines(plan: dict[str, Any]) -> list[str]:
         f"  values       {plan['values']:,} of {plan['bits']} bits, rounded {plan['rounding']}",
         *([f"  compression  {', '.join(plan['compression'])}"] if plan["compression"] else []),
         f"  ciphertexts  {plan['ciphertexts']:,}, {plan['values_per_ciphertext']} values in each",
-        f"  lanes        {plan['lane_bits']} bits",
+        f"  lanes        {lane_text(plan['lane_bits'], plan['lanes_in_a_word'])}",
         *(f"  {title:<12} {text}" for title, text in part_lines(plan, SHOWN)),
         *_roster_lines(plan["roster"]),
     ]
+
+
+def lane_text(bits: int, lanes: int) -> str:
+    """Say how lanes are packed.
+
+    Args:
+        bits: The bits of a lane, or of a word with several.
+        lanes: How many lanes a word has.
+    """
+    return f"{bits} bits" if lanes == 1 else f"{lanes} in {bits} bits"
 
 
 def _position_lines(position: dict[str, Any] | None) -> list[str]:

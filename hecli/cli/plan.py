@@ -14,6 +14,7 @@ import click
 from hecli.cli import compression, options
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
+from hecli.cli.inspect import lane_text
 from hecli.cli.options import FilesCommand, FilesOption
 from hecli.cli.parts import part_lines
 from hecli.codec.basis import Basis
@@ -519,6 +520,7 @@ def _text(target: str, plan: Plan, foreseen: Costs) -> str:
     share = f"ciphertexts {size / values:.3g} bytes a value, {size / (4 * values):.2g} times float32"
     coded = [step.describe() for step in plan.codec.steps]
     largest = plan.codec.largest * plan.capacity
+    lanes = lane_text(sizes.packing.width, sizes.packing.digits)
     lines = [
         f"{label(target)}: {plan.name!r}, digest {plan.digest.hex()[:16]}",
         *(f"{title:<12} {text}" for title, text in scheme_lines(plan)),
@@ -529,7 +531,7 @@ def _text(target: str, plan: Plan, foreseen: Costs) -> str:
         *_roster_lines(plan.roster),
         *([f"compression  {', '.join(coded)}"] if coded else []),
         f"values       {quantise.bits} bits, range {shown}, rounded {quantise.rounding}",
-        f"lanes        {sizes.packing.width} bits; at capacity the largest sum is {largest:,}, which fits",
+        f"lanes        {lanes}; at capacity the largest sum is {largest:,}, which fits",
         f"ciphertexts  {sizes.blocks:,}, {sizes.packing.values} values in each",
         f"file         {count_bytes(update_bytes(plan))}; {share}",
         *_seconds(plan, foreseen),

@@ -14,7 +14,6 @@ from hecli.cli.options import FilesCommand
 from hecli.codec.quantise import MAX_BITS
 from hecli.codec.sample import Sample
 from hecli.errors import HecliError, RefusedError
-from hecli.executors.processes import default_jobs
 from hecli.formats.reader import name_of, open_reader
 from hecli.formats.tensors.files import open_tensors
 from hecli.formats.text import count, count_bytes
@@ -22,8 +21,8 @@ from hecli.identity.cards import Card
 from hecli.identity.files import write_card, write_identity
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
-from hecli.plan.costs import costs
 from hecli.plan.making import rounding_of
+from hecli.plan.settings import update_bytes
 from hecli.rounds.apply import RULES
 from hecli.schemes.interface import Scheme
 from hecli.schemes.masks.masking import Masking
@@ -31,6 +30,7 @@ from hecli.schemes.masks.scheme import Masks
 from hecli.schemes.paillier.key_files import read_public_key
 from hecli.schemes.paillier.scheme import Paillier
 from hecli.storage.confined import Confined
+from hecli.training.deriving import later_plan
 from hecli.training.describe import describe_training, training_lines
 from hecli.training.starting import Started
 from hecli.training.starting import start as begin
@@ -356,13 +356,13 @@ def _skipped(patterns: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
 
 
 def _say(begun: Started, folder: str, console: Console) -> None:
-    foreseen = costs(begun.plan, default_jobs())
+    first, later = (update_bytes(each) for each in (begun.plan, later_plan(begun.training)))
     summary = {"folder": folder, "digest": begun.digest.hex(), "head": begun.head}
     summary |= describe_training(begun.training)
     lines = [
         f"{folder}: {begun.training.name!r}, digest {begun.digest.hex()}",
         *training_lines(begun.training),
-        f"an update    {count_bytes(foreseen.file_bytes)} in the first round",
+        f"an update    {count_bytes(first)} in the first round, {count_bytes(later)} in all others",
         "each member accepts these terms once, with hecli run",
     ]
     console.summary(summary, "\n".join(lines))

@@ -283,7 +283,8 @@ class Codec:
 
         # In this order: all is exact up to the one product, which the specification fixes.
         scale = self.quantise.scale(tensor, decoding)
-        return (values * scale for values in regrouped(self.undone(tensor, sums, decoding), PIECE))
+        # Zeros are made positive first: which sign sums of zeros have is up to the library.
+        return ((values + 0.0) * scale for values in regrouped(self.undone(tensor, sums, decoding), PIECE))
 
     def undone(
         self, tensor: int, sums: Iterable["Values"], decoding: Decoding, kept: int = 0

@@ -65,7 +65,7 @@ class LowRank:
 
     def describe(self) -> str:
         """Say what the step does, for people."""
-        return f"matrices of rank {self.rank}, the {self.side} basis"
+        return f"matrices as a factor of rank {self.rank}"
 
     def check(self, specs: tuple[TensorSpec, ...]) -> None:
         """Refuse ranks and sides that cannot be, and a round without a matrix; raises HecliError."""

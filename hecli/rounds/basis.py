@@ -174,7 +174,8 @@ def _section(items: list[tuple[str, int, int]], rank: int) -> Section:
 
 def _item(item: object, file: str) -> tuple[str, int, int]:
     match item:
-        case [str(name), int(length), int(exponent)] if length > 0 and 0 <= exponent <= EXPONENT_LIMIT:
+        case [str(name), length, exponent] if type(length) is int and type(exponent) is int:
             check_tensor_name(name, file)
-            return name, length, exponent
+            if length > 0 and 0 <= exponent <= EXPONENT_LIMIT:
+                return name, length, exponent
     raise FormatError(f"{file}: its list of tensors is malformed")

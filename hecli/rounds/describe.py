@@ -53,6 +53,7 @@ def describe_plan(plan: Plan) -> Description:
             "max_weight": plan.max_weight,
             "roster": None if plan.roster is None else describe_roster(plan.roster),
             "lane_bits": sizes.packing.width,
+            "lanes_in_a_word": sizes.packing.digits,
             "values_per_ciphertext": sizes.packing.values,
             "values": sizes.values,
             "ciphertexts": sizes.blocks,

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from hecli.codec.low_rank import RIGHT, LowRank
 from hecli.formats.text import count
 from hecli.rounds.describe import describe_roster
-from hecli.training.deriving import FIRST_BITS, FIRST_RANGE
+from hecli.training.deriving import FIRST_BITS, FIRST_RANGE, coding_of
 from hecli.training.terms import Training
 
 RULES = {
@@ -42,6 +43,7 @@ def describe_training(training: Training) -> dict[str, Any]:
             "bits": training.bits,
             "rounding": training.rounding,
             "range": training.range,
+            "compression": _compression(training),
             "max_weight": training.max_weight,
             "min_parties": training.min_parties,
             "deadline": training.deadline,
@@ -77,6 +79,8 @@ def training_lines(training: Training) -> list[str]:
         ("values", _values(training)),
         ("deadline", _deadline(training)),
     ]
+    if training.compresses:
+        lines.append(("compression", f"{', '.join(_compression(training))}, from round 2 on"))
     if training.skipped:
         lines.append(("skipped", ", ".join(training.skipped)))
     if training.max_weight > 1:
@@ -98,6 +102,12 @@ def _values(training: Training) -> str:
     else:
         first = f"{training.bits} bits, within ±{training.range:g} in round 1"
     return f"{first}; ranges follow from the sum before"
+
+
+def _compression(training: Training) -> list[str]:
+    """What is done to values from round 2 on, besides rounding."""
+    low_rank = None if training.rank is None else LowRank(training.rank, RIGHT, b"")
+    return [step.describe() for step in coding_of(training, low_rank).steps]
 
 
 def _deadline(training: Training) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 import rounds as r
+import smaller as s
 import trainings as t
 from parts import (
     FIELD,
@@ -1694,6 +1695,144 @@ def wrong_openings() -> dict[str, bytes]:
     }
 
 
+def smaller_plan_faults() -> Group:
+    """Steps of a codec that make updates smaller."""
+    group = Group("3 plan")
+    low_rank, rotate, sample, quantise, radix = s.SMALL["codec"]
+
+    def plan(*codec: Map, **changes: Any) -> bytes:
+        return plan_file({**s.SMALL, "codec": list(codec), **changes})
+
+    def factor(**changes: Any) -> bytes:
+        return plan({**low_rank, **changes}, rotate, sample, quantise, radix)
+
+    for name, codec in {
+        "twice": (rotate, rotate, quantise, radix),
+        "sample-first": (sample, rotate, quantise, radix),
+        "rotated-first": (rotate, low_rank, quantise, radix),
+        "behind-lanes": (quantise, rotate, radix),
+        "two-packs": (rotate, quantise, {"step": "pack"}, radix),
+    }.items():
+        group.add(f"steps-{name}", plan(*codec), "do not fit together")
+    group.add("rank-zero", factor(rank=0), "rank must be from 1 to 256")
+    group.add("rank-257", factor(rank=257), "rank must be from 1 to 256")
+    group.add("rank-too-high", factor(rank=2), "no tensor is a matrix large enough")
+    group.add("side-unknown", factor(side="up"), "basis of its codec is malformed")
+    group.add("basis-digest-short", factor(basis=bytes(31)), "basis of its codec is malformed")
+    group.add("low-rank-unknown-field", factor(x=1), "unknown field 'x'")
+    group.add("rotate-unknown-field", plan({**rotate, "x": 1}, quantise, radix), "unknown field 'x'")
+    group.add("radix-unknown-field", plan(quantise, {**radix, "x": 1}), "unknown field 'x'")
+    for count in (0, 4096):
+        group.add(f"sample-of-{count}", plan(rotate, {**sample, "count": count}, quantise, radix), "is none")
+    few = {**quantise, "bits": 2}
+    group.add("sample-two-bits", plan(rotate, sample, few, radix), "would never get through")
+    group.add("low-rank-two-bits", plan(low_rank, rotate, few, radix), "would never get through")
+    wide = {**quantise, "bits": 32}
+    group.add("rotated-inexact", plan(rotate, wide, radix, capacity=1025), "would not be exact")
+    group.add("low-rank-inexact", plan(low_rank, rotate, {**quantise, "bits": 25}, radix), "not be exact")
+    for name, digits in {"one": [1, 1], "none": [], "a-text": [1, "2"], "true": [True, 2]}.items():
+        group.add(f"digits-{name}", plan({**quantise, "digits": digits}, radix), "digits in its codec")
+    group.add("digits-short", plan({**quantise, "digits": [2]}, radix), "1 digits for 2 tensors")
+    for name, count in {"zero": 0, "negative": -1, "too-many": 9, "a-million": 1_000_000}.items():
+        group.add(f"digits-{name}", plan({**quantise, "digits": [1, count]}, radix), "impossible number of")
+    return group
+
+
+def basis_faults() -> Group:
+    """Bases of low rank."""
+    group = Group("3 basis")
+    (numbers,), exponent = s.RIGHT
+    content = b"".join(each.to_bytes(2, "big", signed=True) for each in numbers)
+    header: Map = {"sum": bytes(32), "rank": 1, "side": "right", "tensors": [["w", 30, exponent]]}
+
+    def basis(content: bytes = content, **changes: Any) -> bytes:
+        return envelope("basis", {**header, **changes}, [("numbers", 2, content)])
+
+    group.add("basis-rank-zero", basis(rank=0), "not that of a basis")
+    group.add("basis-rank-257", basis(rank=257), "not that of a basis")
+    group.add("basis-side", basis(side="up"), "not that of a basis")
+    group.add("basis-short-sum", basis(sum=bytes(31)), "not that of a basis")
+    group.add("basis-of-nothing", basis(tensors=[]), "not that of a basis")
+    group.add("basis-unknown-field", basis(x=1), "unknown field 'x'")
+    half = [["w", 15, exponent], ["a", 15, exponent]]
+    group.add("basis-unsorted", basis(tensors=half), "not that of a basis")
+    group.add("basis-twice", basis(tensors=[half[0]] * 2), "not that of a basis")
+    for name, item in {
+        "no-rows": ["w", 0, exponent],
+        "exponent-negative": ["w", 30, -1],
+        "exponent-65": ["w", 30, 65],
+        "short": ["w", 30],
+        "rows-true": ["w", True, exponent],
+    }.items():
+        group.add(f"basis-{name}", basis(tensors=[item]), "list of tensors is malformed")
+    group.add("basis-name", basis(tensors=[["", 30, exponent]]), "cannot name a tensor")
+    group.add("basis-too-long", basis(content + bytes(2)), "where its header calls for")
+    group.add("basis-number", basis(content[:-2] + b"\x80\0"), "a number that is out of range")
+    return group
+
+
+def residual_faults() -> Group:
+    """What a party keeps."""
+    group = Group("3 residual")
+
+    def residual(*names: str, size: int = 86, **changes: Any) -> bytes:
+        header = {"subject": b"", "tensors": s.KEPT_ITEMS, "update": b"", **changes}
+        return envelope("residual", header, [(name, 1, bytes(8 * size)) for name in names])
+
+    pending: Map = {"subject": bytes(32), "update": bytes(32)}
+    group.add("residual-half", residual("kept", subject=bytes(32)), "not that of a residual")
+    group.add(
+        "residual-short", residual("kept", subject=bytes(31), update=bytes(31)), "not that of a residual"
+    )
+    group.add(
+        "residual-float16", residual("kept", tensors=[["v", "float16", [86]]]), "not that of a residual"
+    )
+    group.add("residual-integers", residual("kept", tensors=[["v", "int8", [86]]]), "not that of a residual")
+    group.add("residual-unknown-field", residual("kept", x=1), "unknown field 'x'")
+    group.add("residual-without-rest", residual("kept", "whole", **pending), "where its header calls for")
+    group.add("residual-with-rest", residual("kept", "whole", "rest"), "where its header calls for")
+    group.add("residual-too-long", residual("kept", size=87), "where its header calls for")
+    return group
+
+
+def smaller_round_faults() -> Group:
+    """Aggregates and files of rounds that are compressed."""
+    group = Group("4")
+    qmax = 7
+    packed = s.plaintexts(s.SMALL, [qmax] * (s.SENT + 20))[0]
+    # A word that no sum of lanes can be: all of its bits.
+    top = ((1 << s.WORD_WIDTH) - 1) << s.WORD_WIDTH
+    group.add(
+        "word-too-large",
+        follows(
+            s.SMALL,
+            "aggregate",
+            {"contributors": [["a", bytes(32)], ["b", bytes([1] * 32)]]},
+            blocks(ciphertexts(N, [2 * packed | top, control(2, 2, 0)], 31_001), 512),
+        ),
+        "opens to what no sum of updates can be",
+        "decrypt",
+    )
+    lanes_ = [*s.DIGIT_LANES[:-1], 7]
+    sections: Sections = [("lanes", 1, bytes(lanes_)), ("control", 24, records([control(1, 1, 0)], 24))]
+    group.add("digit-too-large", follows(s.DIGITS, "encoded", {}, sections), "lane value above 6")
+    return group
+
+
+def smaller_training_faults() -> Group:
+    """Terms of trainings that are compressed."""
+    group = Group("3 training")
+    group.add("terms-rotate-false", terms(rotate=False), "left out where it is false")
+    group.add("terms-rank-zero", terms(rank=0), "rank must be from 1 to 256")
+    group.add("terms-rank-too-high", terms(rank=1), "no tensor is a matrix large enough")
+    group.add("terms-sample-zero", terms(sample=0), "is none")
+    group.add("terms-sample-all", terms(sample=4096), "is none")
+    group.add("terms-sample-two-bits", terms(sample=2000, bits=2), "would never get through")
+    for name, change in {"rotate": True, "sample": 100}.items():
+        group.add(f"terms-replace-{name}", terms(rule="replace", **{name: change}), "cannot have compression")
+    return group
+
+
 def bad() -> dict[str, Fault]:
     """Make all of them."""
     groups = [
@@ -1723,6 +1862,11 @@ def bad() -> dict[str, Fault]:
         enrollment_faults(),
         answer_faults(),
         opened_faults(),
+        smaller_plan_faults(),
+        basis_faults(),
+        residual_faults(),
+        smaller_round_faults(),
+        smaller_training_faults(),
     ]
     found: dict[str, Fault] = {}
     for group in groups:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import rounds as r
+import smaller as s
 import trainings as t
 from faults import FERMAT_1001, LEAST_LARGE, Fault, bad, tensors_of
 from parts import (
@@ -310,6 +311,31 @@ def other_rounds() -> dict[str, Good]:
     }
 
 
+def smaller() -> dict[str, Good]:
+    """Make rounds that are compressed."""
+    return {
+        "whole.plan": Good(plan_file(s.WHOLE), "4", "a round whose lanes are in mixed radix"),
+        "whole-a.enc": Good(s.WHOLE_FILES[0], "4", "a's update"),
+        "whole.sum": Good(s.WHOLE_SUM, "4", "its sum"),
+        "right.basis": Good(s.RIGHT_FILE, "5", "the basis of rank 1 that is made from it"),
+        "small.plan": Good(plan_file(s.SMALL), "4", "a round of low rank, rotated, and of that a sample"),
+        "small-a.enc": Good(s.SMALL_FILES[0], "4", "a's update"),
+        "small.agg": Good(s.SMALL_FILES[2], "4", "a's and b's"),
+        "small.sum": Good(s.SMALL_SUM, "5", "their sum"),
+        "small.tensors": Good(s.MEAN, "5", "its mean"),
+        "left.basis": Good(s.LEFT_FILE, "5", "the basis that is made from it"),
+        "small-2.plan": Good(plan_file(s.NEXT), "5", "the plan of the round after it"),
+        "turned.plan": Good(plan_file(s.TURNED), "4", "a plan that rotates, of 12 bits"),
+        "turned.tensors": Good(s.TURNED_TENSORS, "4", "whole numbers"),
+        "turned.int": Good(s.ENCODED, "4", "what all make of them"),
+        "digits.plan": Good(plan_file(s.DIGITS), "4", "a plan of 3 bits, and three lanes for a value"),
+        "digits.tensors": Good(s.DIGIT_TENSORS, "4", "tensors for it"),
+        "digits.int": Good(s.DIGITS_ENCODED, "4", "what all make of them"),
+        "pending.residual": Good(s.PENDING, "3 residual", "what a party keeps after an update"),
+        "settled.residual": Good(s.SETTLED, "3 residual", "what it keeps after the sum"),
+    }
+
+
 def training() -> dict[str, Good]:
     """Make a training: its terms, a round, and the plans that follow."""
     entries = {
@@ -385,7 +411,7 @@ def table(good: dict[str, Good], faults: dict[str, Fault]) -> str:
 
 def main(folder: Path) -> None:
     """Write everything below `folder`."""
-    good = keys() | open_round() | other_rounds() | training()
+    good = keys() | open_round() | other_rounds() | smaller() | training()
     faults = bad()
     for name, files in (("good", good), ("bad", faults)):
         shutil.rmtree(folder / name, ignore_errors=True)

@@ -231,7 +231,7 @@ def control(count: int, weight: int, clipped: int) -> int:
 
 def lane_width(plan: Map) -> int:
     """Give the bits of a lane."""
-    qmax = (1 << plan["codec"][0]["bits"] - 1) - 1
+    qmax = (1 << plan["codec"][-2]["bits"] - 1) - 1
     return (2 * qmax * plan["capacity"]).bit_length()
 
 

@@ -99,16 +99,22 @@ def plan_of(training: Map, id_: bytes, place: Map, steps: list[float] | None = N
             bits, rounding = 32, "nearest"
         steps = [training.get("range", 128.0) / ((1 << bits - 1) - 1)] * len(items)
     ranges = {f"hecli.metric.{name}": size for name, size in training["metrics"]}
+    base, most = (1 << bits) - 1, 16_383
+    needed = next(count for count in range(1, 33) if (base**count - 1) // 2 >= most)
+    digits = [needed if name in ranges else 1 for name, *_ in items]
     steps = [
-        ranges[name] / ((1 << bits - 1) - 1) if name in ranges else step
+        ranges[name] / ((base**needed - 1) // 2) if name in ranges else step
         for (name, *_), step in zip(items, steps, strict=True)
     ]
+    quantise = {"step": "quantise", "bits": bits, "rounding": rounding, "steps": steps}
+    if set(digits) != {1}:
+        quantise["digits"] = digits
     again = f"-{place['attempt']}" if place["attempt"] > 1 else ""
     plan: Map = {
         "name": f"{training['name'][:48]}-{place['round']:04}{again}",
         "id": id_,
         "tensors": items,
-        "codec": [{"step": "quantise", "bits": bits, "rounding": rounding, "steps": steps}, r.PACK],
+        "codec": [quantise, r.PACK],
         "scheme": training["scheme"],
         "capacity": len(training["roster"]["parties"]),
         "min_parties": training["min_parties"],
