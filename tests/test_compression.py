@@ -742,11 +742,9 @@ def resumed(scene, fate):
     sessions = {name: scene.session(name) for name in [COORDINATOR, *scene.parties]}
     ended = {}
     while len(ended) < len(sessions):
-        for name in sessions:
+        for name, session in list(sessions.items()):
             try:
-                outcome = (
-                    stepped(sessions[name], fate) if name == "party-1" else stepping.step(sessions[name])
-                )
+                outcome = stepped(session, fate) if name == "party-1" else stepping.step(session)
             except Killed:
                 sessions[name] = scene.session(name)
                 continue
