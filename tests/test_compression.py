@@ -4,6 +4,8 @@ import io
 import math
 import os
 import stat
+import time
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -29,8 +31,9 @@ from hecli.formats.tensors.arrays import PIECE
 from hecli.formats.tensors.specs import TensorSpec
 from hecli.rounds.residual import read_residual
 from hecli.training import stepping
+from hecli.training.terms import Metric
 from tests.support import PUBLIC, aggregated, decrypted
-from tests.trainings import COORDINATOR, Over, Scene
+from tests.trainings import COORDINATOR, Fate, Killed, Over, Scene, stepped
 
 SEED = bytes(range(32))
 
@@ -575,6 +578,11 @@ def test_a_residual_that_does_not_fit_is_refused(tmp_path):
 
 LARGE = {"b": np.zeros(40, np.float32), "w": np.zeros((60, 40), np.float32)}
 
+
+def filled(value):
+    return {name: np.full_like(array, value) for name, array in LARGE.items()}
+
+
 COMPRESSED = {
     "two bits": ({"bits": 2, "rotate": True}, 0.5),
     "low rank": ({"bits": 8, "rank": 2}, 0.3),
@@ -626,3 +634,143 @@ def test_a_compressed_training_comes_to_where_plain_averaging_does(tmp_path, kin
     assert off < most * start
     sizes = [scene.file("party-1", ".enc", number).stat().st_size for number in (1, rounds)]
     assert sizes[1] < sizes[0]
+
+
+def test_metrics_are_told_apart_however_few_bits_values_have(tmp_path):
+    scene = Scene(
+        tmp_path,
+        3,
+        key=None,
+        masks=0,
+        model=LARGE,
+        rounds=3,
+        bits=2,
+        rotate=True,
+        rounding="stochastic",
+        metrics=(Metric("loss", 10.0),),
+    )
+    values = {"party-1": 1.25, "party-2": 2.0, "party-3": -4.5}
+    for name, value in values.items():
+        scene.give(
+            name, {each: np.full_like(array, 0.5) for each, array in LARGE.items()}, metrics={"loss": value}
+        )
+    ended = scene.run(scene.all())
+    assert all(isinstance(each, Over) for each in ended.values())
+    for each in scene.session("party-1").own.applied():
+        assert each["metrics"]["loss"] == pytest.approx(sum(values.values()) / 3, abs=10 / 16_000)
+
+
+def test_a_training_keeps_what_did_not_get_through_of_all_that_is_no_metric(tmp_path):
+    """Names of metrics lie between those of tensors, and are in no residual."""
+    scene = Scene(
+        tmp_path,
+        3,
+        key=None,
+        masks=0,
+        model=LARGE,
+        rounds=2,
+        bits=8,
+        sample=1024,
+        rounding="stochastic",
+        metrics=(Metric("loss", 10.0),),
+    )
+    for name in scene.parties:
+        scene.give(name, {"b": np.full(40, 0.5, np.float32), "w": np.full((60, 40), 0.25, np.float32)})
+    scene.run(scene.all())
+    path = scene.people / "party-1.run" / "residual"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    found = residual_in(path)
+    assert found.keys() == {"b", "w"}
+    # Round 1 moved the model to where they pull, but for rounding; what is left of round 2 is small.
+    assert max(np.abs(each).max() for each in found.values()) < 0.01
+
+
+def test_who_was_left_out_of_a_round_sends_all_of_it_with_the_next(tmp_path):
+    terms = {"bits": 8, "sample": 1024, "rounding": "stochastic", "deadline": 1, "min_parties": 3}
+    scene = Scene(tmp_path, 4, key=None, masks=1, model=LARGE, rounds=3, rule="sgd", lr=0.1, **terms)
+    for name in scene.parties:
+        for number in (1, 2, 3):
+            scene.give(
+                name, {each: np.full_like(array, number) for each, array in LARGE.items()}, round=number
+            )
+    everybody = scene.all()
+    scene.run(everybody, until=lambda _: len(everybody[-1].own.applied()) == 1)
+    late = everybody[-1]
+    # It makes its update of round 2, and its file is lost on the way.
+    while not (late.own.root / "residual").exists():
+        scene.run(everybody[:-1])
+        assert isinstance(stepping.step(late), stepping.Did)
+    before = residual_in(late.own.root / "residual", "whole")
+    assert all((each == 2).all() for each in before.values())
+    for each in scene.folder(2).glob(f"{late.identity.card.fingerprint}.enc"):
+        each.unlink()
+    for each in (late.own.root / "round-0002").glob("*.enc"):
+        each.unlink()
+    time.sleep(1.1)
+    scene.run(everybody[:-1], until=lambda _: len(everybody[0].own.applied()) == 2)
+    scene.run([late], until=lambda _: len(late.own.applied()) == 2)
+    kept = residual_in(late.own.root / "residual")
+    assert all((each == 2).all() for each in kept.values())
+
+
+@pytest.mark.parametrize("terms", [{"rank": 2}, {"sample": 1024}], ids=str)
+def test_a_killed_run_keeps_its_residual_in_step(tmp_path, monkeypatch, terms):
+    """Whatever operation it ends at, what is left belongs to what was sent."""
+    base = Scene(
+        tmp_path / "base", 2, key=None, masks=0, model=LARGE, rounds=2, bits=8, rounding="stochastic", **terms
+    )
+    for name in base.parties:
+        base.give(name, filled(0.5))
+    rest = base.all()
+    base.run(rest, until=lambda _: all(len(each.own.applied()) == 1 for each in rest))
+    fate = Fate(monkeypatch)
+    counted = base.copy_to(tmp_path / "counted")
+    ended = resumed(counted, fate)
+    assert ended > 15
+    for count in range(2, ended, max(1, ended // 8)):
+        scene = base.copy_to(tmp_path / f"at-{count}")
+        resumed(scene, Fate(monkeypatch, count))
+        models = [scene.model(name) for name in [COORDINATOR, *scene.parties]]
+        for each in models[1:]:
+            assert all(np.array_equal(each[name], value) for name, value in models[0].items())
+        with (scene.people / "party-1.run" / "residual").open("rb") as stream:
+            assert not read_residual(open_reader(stream)).pending
+
+
+def resumed(scene, fate):
+    """Run to the end, with party-1 ended by a fate and started again; give how much it touched."""
+    sessions = {name: scene.session(name) for name in [COORDINATOR, *scene.parties]}
+    ended = {}
+    while len(ended) < len(sessions):
+        for name, session in list(sessions.items()):
+            try:
+                outcome = stepped(session, fate) if name == "party-1" else stepping.step(session)
+            except Killed:
+                sessions[name] = scene.session(name)
+                continue
+            if isinstance(outcome, Over):
+                ended[name] = outcome
+    return fate.seen
+
+
+def test_memory_does_not_grow_with_the_model_nor_with_what_is_left(tmp_path):
+    peaks = []
+    for size in (1 << 19, 1 << 21):
+        np.save(
+            tmp_path / "grads.npy", np.random.default_rng(1).normal(size=(size >> 9, 512)).astype(np.float32)
+        )
+        plan = hecli.make_plan(tmp_path / "grads.npy", PUBLIC, 3, bits=4, sample=0.1)
+        for _ in range(2):
+            tracemalloc.start()
+            hecli.encrypt(
+                tmp_path / "grads.npy",
+                io.BytesIO(),
+                PUBLIC,
+                plan=plan,
+                feedback=tmp_path / f"{size}.residual",
+                jobs=1,
+            )
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    # What it writes to is in memory here, and grows by the ciphertexts.
+    assert peaks[3] < 1.5 * peaks[1] + (1 << 21) // 10 * 2

@@ -333,3 +333,20 @@ def test_a_pipe_with_too_few_or_too_many_values_is_refused():
     for wrong, says in ((data[:-1], "ends too early"), (data + b"\0", "has more values than")):
         with pytest.raises(FormatError, match=says):
             values(open_tensors(Pipe(wrong), "file"))
+
+
+def test_tensors_may_be_asked_for_with_some_left_out_and_again():
+    """As with a plan that skips some: each has its own values, wherever others were left unread."""
+    arrays = {
+        name: np.full(size, at, np.float32)
+        for at, (name, size) in enumerate({"a": 3, "m": 70_000, "z": 5}.items())
+    }
+    given = of_arrays(arrays)
+    out = io.BytesIO()
+    FORMATS["tensors"].write(out, given.specs, (given.read(spec) for spec in given.specs), None)
+    out.seek(0)
+    opened = open_tensors(out, "the file")
+    for name in ("z", "a", "z", "m", "a", "m"):
+        spec = next(each for each in opened.specs if each.name == name)
+        found = np.concatenate(list(opened.read(spec)))
+        assert np.array_equal(found, arrays[name])

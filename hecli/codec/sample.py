@@ -116,7 +116,7 @@ class Sample:
         for piece in regrouped(values, PIECE):
             # Only the first piece of a tensor can be all of a small one.
             small = first and len(piece) < LEAST
-            yield piece if small else piece[drawing.places(stream, len(piece), self.drawn)]
+            yield piece if small else piece[drawing.places(stream, len(piece), BLOCK, self.drawn)]
             first = False
 
     def decode(
@@ -136,6 +136,6 @@ class Sample:
         for piece in regrouped(values, PIECE // BLOCK * self.count):
             length = min(left, PIECE)
             found = drawing.zeros(length)
-            found[drawing.places(stream, length, self.drawn)] = piece
+            found[drawing.places(stream, length, BLOCK, self.drawn)] = piece
             yield found
             left -= length
