@@ -636,9 +636,17 @@ def test_the_commands_choose_by_a_map(ok, fails, members):
     assert "in the clear: whoever has an update reads them" in said
     assert "of 1,200)" in said
     fails(*by_map, says="go together", status=2)
+    fails(*by_map, "--encrypt-share", 0.2, "--target-bytes", 5000, says="value by value", status=2)
     fails(*by_map, "--encrypt-share", 0.2, "--plain", "conv", says="give one", status=2)
     fails(*by_map, "--encrypt-share", 2, says="--encrypt-share", status=2)
     fails("plan", "--like", "alice.npz", "--parties", 2, "--encrypt-share", 1, says="go together", status=2)
+
+
+def test_the_commands_set_a_plan_in_parts_beside_those_that_can_be(ok, members):
+    said = ok("plan", "--like", "alice.npz", *members, "--plain", "conv", "--json")
+    others = json.loads(said)["others"]
+    assert any("rotated" in each for each in others)
+    assert not any("rank" in each or "of the values" in each for each in others)
 
 
 def test_the_commands_refuse(fails, members):

@@ -433,6 +433,10 @@ def _check_usage(given: dict[str, Any]) -> None:
             "--sensitivity and --encrypt-share go together",
         ),
         (
+            given["target_bytes"] is not None and given["sensitivity"] is not None,
+            "--target-bytes may rotate, and --sensitivity goes value by value: give --bits",
+        ),
+        (
             given["plain"] and given["sensitivity"] is not None,
             "--plain and --sensitivity both say what is in the clear: give one",
         ),

@@ -74,8 +74,8 @@ def with_setting(plan: Plan, setting: Setting) -> Plan | None:
     steps = compressing(low_rank=low_rank, sample=sample, rotate=setting.rotate)
     sizes = {spec.name: spec.size for spec in plan.tensors}
     quantise = replace(plan.codec.quantise, bits=setting.bits, rounding=rounding_of(setting.bits), digits=())
-    # What of a tensor is plain in part goes value by value.
-    if steps and not all(each.whole(sizes[each.tensor]) for each in plan.plain):
+    in_part = not all(each.whole(sizes[each.tensor]) for each in plan.plain)
+    if plan.plain and (any(step.leaves_out for step in steps) or (steps and in_part)):
         return None
     try:
         codec = codec_of(quantise, steps, plan.tensors, plan.capacity, plan.scheme)
