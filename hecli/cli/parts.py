@@ -22,9 +22,7 @@ def part_lines(plan: dict[str, Any], most: int = SHOWN) -> list[tuple[str, str]]
     """
     lines = []
     if masked := plan["masked"]:
-        lines += _lines(
-            "masked", masked, f"under masks alone, which cost {count_bytes(masked['bytes'])}", most
-        )
+        lines += _lines("masked", masked, f"under masks alone, in {count_bytes(masked['bytes'])}", most)
     if plain := plan["plain"]:
         lines += _lines("plain", plain, "in the clear: whoever has an update reads them", most)
     return lines
