@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo demo-round demo-threshold test test-slow test-torch lint bench docs vectors samples clean
+.PHONY: demo demo-round demo-threshold test test-slow test-torch lint bench bench-training accuracy docs vectors samples clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo.sh
@@ -36,6 +36,10 @@ bench: .venv/bench
 bench-training: .venv/installed
 	$(BIN)/python -m hecli.bench.flower --environment build/flower
 
+# Some two hundred trainings, on images that two other packages come with.
+accuracy: .venv/accuracy
+	$(BIN)/python -m hecli.bench.accuracy
+
 docs: .venv/installed
 	$(BIN)/python docs/make_cli.py
 
@@ -56,6 +60,10 @@ clean:
 
 .venv/bench: .venv/installed
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	touch $@
+
+.venv/accuracy: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[accuracy]'
 	touch $@
 
 .venv/torch: .venv/installed
