@@ -1,8 +1,7 @@
 """hecli plan."""
 
 import io
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,10 @@ import click
 
 from hecli.cli import compression, options
 from hecli.cli.console import Console
-from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
-from hecli.cli.inspect import lane_text
+from hecli.cli.files import STANDARD, beside, check_output, open_input, open_output
 from hecli.cli.options import FilesCommand, FilesOption
-from hecli.cli.parts import part_lines
+from hecli.cli.plan_text import plan_text
+from hecli.cli.types import Range, Size
 from hecli.codec.basis import Basis
 from hecli.codec.low_rank import LowRank
 from hecli.codec.quantise import MAX_BITS, ROUNDINGS
@@ -24,20 +23,20 @@ from hecli.errors import RefusedError
 from hecli.executors.processes import default_jobs
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.arrays import TensorFile
-from hecli.formats.text import count, count_bytes, duration, percent
+from hecli.formats.text import percent
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
 from hecli.ledger.recorder import Recorder
-from hecli.plan.costs import Costs, costs, error_bound
+from hecli.plan.costs import costs
 from hecli.plan.data import Plan
 from hecli.plan.files import read_plan, write_plan
 from hecli.plan.making import Example, make_plan
-from hecli.plan.settings import Setting, update_bytes
+from hecli.plan.settings import Setting
 from hecli.plan.settings import beside as beside_others
 from hecli.rounds.apply import plan_in
 from hecli.rounds.basis import make_basis
 from hecli.rounds.choosing import Chosen, choose, means_as_tensors
-from hecli.rounds.describe import describe_plan, scheme_lines
+from hecli.rounds.describe import describe_plan
 from hecli.rounds.next_plan import name_after, next_plan, open_example
 from hecli.rounds.sensitivity import plain_by_sensitivity
 from hecli.schemes.interface import Scheme
@@ -48,7 +47,6 @@ from hecli.schemes.paillier.keys import RANDOMNESS
 from hecli.schemes.paillier.scheme import Paillier
 from hecli.schemes.round import PublicKey
 
-SHOWN = 6
 DEFAULT_BITS, DEFAULT_NAME = 16, "round"
 
 IN_PLAN = (
@@ -78,45 +76,6 @@ IN_PLAN = (
     "key",
 )
 """Options that say what stands in the last plan."""
-
-
-class Size(click.ParamType[int]):
-    """A number of bytes, with k, M or G."""
-
-    name = "size"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The bytes."""
-        if isinstance(value, int):
-            return value
-        number, unit = (value[:-1], value[-1]) if value[-1:] in _UNITS else (value, "")
-        try:
-            return int(float(number) * _UNITS[unit])
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no size, such as 100k or 2.5M", param, ctx)
-
-
-_UNITS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
-
-
-class Range(click.ParamType[tuple[str, float | None]]):
-    """A positive number or the word auto, of the tensors that a pattern before it means, or of all."""
-
-    name = "range"
-
-    def convert(
-        self, value: str | tuple[str, float | None], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, float | None]:
-        """The pattern, and None for auto."""
-        if isinstance(value, tuple):
-            return value
-        pattern, equals, number = value.rpartition("=")
-        if number == "auto":
-            return (pattern if equals else "*"), None
-        try:
-            return (pattern if equals else "*"), float(number)
-        except ValueError:
-            self.fail(f"{number!r} is neither a number nor auto", param, ctx)
 
 
 @click.command(cls=FilesCommand)
@@ -470,20 +429,12 @@ def _say(made: Plan, target: str, console: Console, picked: Chosen | None = None
     others = list(beside_others(made))
     summary = {"file": target} | describe_plan(made) | {"costs": vars(foreseen)}
     summary["others"] = {str(setting): size for setting, size in others}
-    text = _text(target, made, foreseen)
-    text += "".join(f"\n{line}" for line in _other_lines(others))
+    text = plan_text(target, made, foreseen, others)
     if picked is not None:
         summary["picked"] = {"setting": str(picked.setting), "bytes": picked.bytes, "lost": picked.lost}
         text += f"\npicked       {picked.setting}: of all that fits, it loses least of such tensors"
         text += f"\n             ({percent(picked.lost)} of their norm a round, which --residual sends later)"
     console.summary(summary, text, to_stdout=target != STANDARD)
-
-
-def _other_lines(others: Sequence[tuple[Setting, int]]) -> list[str]:
-    """An update in other settings, a few to a line."""
-    shown = [f"{setting}: {count_bytes(size)}" for setting, size in others]
-    lines = [" · ".join(shown[at : at + 2]) for at in range(0, len(shown), 2)]
-    return [f"{'beside' if not at else '':<12} {line}" for at, line in enumerate(lines)]
 
 
 def _after(last: str) -> str:
@@ -509,79 +460,3 @@ def _scheme(name: str, key: str | None, randomness: str, masking: Masking | None
         return Masks(masking)
     with open_input(options.key_path(key, ".pub")) as stream:
         return Paillier.of(read_public_key(open_reader(stream)), randomness, masking)
-
-
-def _text(target: str, plan: Plan, foreseen: Costs) -> str:
-    tensors = range(len(plan.tensors))
-    quantise, sizes = plan.codec.quantise, plan.geometry
-    bound = max(error_bound(plan, at) for at in tensors)
-    ranges = [step * quantise.qmax for step in quantise.steps]
-    shown = (
-        f"±{min(ranges):.3g}" if min(ranges) == max(ranges) else f"±{min(ranges):.3g} to ±{max(ranges):.3g}"
-    )
-    values, size = sum(spec.size for spec in plan.tensors), foreseen.file_bytes
-    as_float = count_bytes(4 * values)
-    share = f"ciphertexts {size / values:.3g} bytes a value, {size / (4 * values):.2g} times float32"
-    coded = [step.describe() for step in plan.codec.steps]
-    largest = plan.codec.largest * plan.capacity
-    lanes = lane_text(sizes.packing.width, sizes.packing.digits)
-    lines = [
-        f"{label(target)}: {plan.name!r}, digest {plan.digest.hex()[:16]}",
-        *(f"{title:<12} {text}" for title, text in scheme_lines(plan)),
-        f"tensors      {count(len(plan.tensors), 'tensor')}, {count(values, 'value')}, {as_float} as float32",
-        f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
-        *([f"skipped      {_some(plan.skipped)}"] if plan.skipped else []),
-        *(f"{title:<12} {text}" for title, text in part_lines(describe_plan(plan)["plan"])),
-        *_roster_lines(plan.roster),
-        *([f"compression  {', '.join(coded)}"] if coded else []),
-        f"values       {quantise.bits} bits, range {shown}, rounded {quantise.rounding}",
-        f"lanes        {lanes}; at capacity the largest sum is {largest:,}, which fits",
-        f"ciphertexts  {sizes.blocks:,}, {sizes.packing.values} values in each",
-        f"file         {count_bytes(update_bytes(plan))}; {share}",
-        *_seconds(plan, foreseen),
-        *_error(plan, bound),
-    ]
-    if plan.max_weight > 1:
-        # Nobody knows what parties will weigh: half of the largest is a fair guess.
-        mean = plan.max_weight / 2
-        likely = max(error_bound(plan, at, mean) for at in tensors)
-        lines += [
-            f"             if all weigh 1, and by at most {likely:.3g} if the mean weight is {mean:,.10g}",
-            f"weights      each halving of the mean weight below {plan.max_weight:,} costs one bit"
-            + (f"; --bits {quantise.bits + 1} makes up for one" if quantise.bits < MAX_BITS else ""),
-        ]
-    return "\n".join(lines)
-
-
-def _error(plan: Plan, bound: float) -> list[str]:
-    """What the plan promises of the mean, and of what is coded what that means for tensors."""
-    if not plan.codec.steps:
-        return [f"error        unless values are clipped, the mean is off by at most {bound:.3g}"]
-    norms = (
-        error_bound(plan, at) * math.sqrt(plan.codec.coded(spec)) for at, spec in enumerate(plan.tensors)
-    )
-    rest = ", besides what is left out" if any(step.leaves_out for step in plan.codec.steps) else ""
-    return [
-        f"error        unless values are clipped, the mean of what is coded is off by at most {bound:.3g}",
-        f"             and so that of a tensor by at most {max(norms):.3g} in its norm{rest}",
-    ]
-
-
-def _seconds(plan: Plan, foreseen: Costs) -> list[str]:
-    steps = [
-        f"{step} {count(plan.capacity, 'update')} {duration(seconds)}"
-        if step == "aggregate"
-        else f"{step} {duration(seconds)}"
-        for step, seconds in foreseen.seconds.items()
-    ]
-    return [f"time         {', '.join(steps)}"] if steps else []
-
-
-def _roster_lines(roster: Roster | None) -> list[str]:
-    if roster is None:
-        return []
-    return [f"roster       {_some(roster.parties)}; signed by {roster.coordinator}"]
-
-
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")

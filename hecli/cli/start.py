@@ -11,6 +11,7 @@ from hecli.cli import compression, options
 from hecli.cli.console import Console
 from hecli.cli.files import open_input, open_output
 from hecli.cli.options import FilesCommand
+from hecli.cli.types import Duration, MetricType
 from hecli.codec.quantise import MAX_BITS
 from hecli.codec.sample import Sample
 from hecli.errors import HecliError, RefusedError
@@ -35,41 +36,6 @@ from hecli.training.describe import describe_training, training_lines
 from hecli.training.starting import Started
 from hecli.training.starting import start as begin
 from hecli.training.terms import Goal, Metric
-
-
-class MetricType(click.ParamType[Metric]):
-    """NAME=RANGE."""
-
-    name = "metric"
-
-    def convert(
-        self, value: str | Metric, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Metric:
-        """The metric."""
-        if isinstance(value, Metric):
-            return value
-        name, _, size = value.partition("=")
-        try:
-            return Metric(name, float(size))
-        except ValueError:
-            self.fail(f"{value!r} is not NAME=RANGE, such as loss=10", param, ctx)
-
-
-class Duration(click.ParamType[int]):
-    """Seconds, or a number with s, m, h or d."""
-
-    name = "duration"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The seconds."""
-        if isinstance(value, int):
-            return value
-        units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-        number, unit = (value[:-1], value[-1]) if value[-1:] in units else (value, "s")
-        try:
-            return max(1, round(float(number) * units[unit]))
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time, such as 90s, 10m, 2h or 1d", param, ctx)
 
 
 @click.command(cls=FilesCommand)

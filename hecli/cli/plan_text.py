@@ -1,0 +1,111 @@
+"""What there is to say of a plan, and of what a round by it will cost."""
+
+import math
+from collections.abc import Sequence
+
+from hecli.cli.files import label
+from hecli.cli.inspect import lane_text
+from hecli.cli.parts import part_lines
+from hecli.codec.quantise import MAX_BITS
+from hecli.formats.text import count, count_bytes, duration
+from hecli.identity.roster import Roster
+from hecli.plan.costs import Costs, error_bound
+from hecli.plan.data import Plan
+from hecli.plan.settings import Setting, update_bytes
+from hecli.rounds.describe import describe_plan, scheme_lines
+
+SHOWN = 6
+
+
+def plan_text(target: str, plan: Plan, foreseen: Costs, others: Sequence[tuple[Setting, int]]) -> str:
+    """Say what a plan is, and what a round by it costs.
+
+    Args:
+        target: Where it was written.
+        plan: The plan.
+        foreseen: What a round costs.
+        others: The bytes of an update in other settings.
+
+    Returns:
+        Lines, each with its title.
+    """
+    tensors = range(len(plan.tensors))
+    quantise, sizes = plan.codec.quantise, plan.geometry
+    bound = max(error_bound(plan, at) for at in tensors)
+    ranges = [step * quantise.qmax for step in quantise.steps]
+    shown = (
+        f"±{min(ranges):.3g}" if min(ranges) == max(ranges) else f"±{min(ranges):.3g} to ±{max(ranges):.3g}"
+    )
+    values, size = sum(spec.size for spec in plan.tensors), foreseen.file_bytes
+    as_float = count_bytes(4 * values)
+    share = f"ciphertexts {size / values:.3g} bytes a value, {size / (4 * values):.2g} times float32"
+    coded = [step.describe() for step in plan.codec.steps]
+    largest = plan.codec.largest * plan.capacity
+    lanes = lane_text(sizes.packing.width, sizes.packing.digits)
+    lines = [
+        f"{label(target)}: {plan.name!r}, digest {plan.digest.hex()[:16]}",
+        *(f"{title:<12} {text}" for title, text in scheme_lines(plan)),
+        f"tensors      {count(len(plan.tensors), 'tensor')}, {count(values, 'value')}, {as_float} as float32",
+        f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
+        *([f"skipped      {_some(plan.skipped)}"] if plan.skipped else []),
+        *(f"{title:<12} {text}" for title, text in part_lines(describe_plan(plan)["plan"])),
+        *_roster_lines(plan.roster),
+        *([f"compression  {', '.join(coded)}"] if coded else []),
+        f"values       {quantise.bits} bits, range {shown}, rounded {quantise.rounding}",
+        f"lanes        {lanes}; at capacity the largest sum is {largest:,}, which fits",
+        f"ciphertexts  {sizes.blocks:,}, {sizes.packing.values} values in each",
+        f"file         {count_bytes(update_bytes(plan))}; {share}",
+        *_seconds(plan, foreseen),
+        *_error(plan, bound),
+    ]
+    if plan.max_weight > 1:
+        # Nobody knows what parties will weigh: half of the largest is a fair guess.
+        mean = plan.max_weight / 2
+        likely = max(error_bound(plan, at, mean) for at in tensors)
+        lines += [
+            f"             if all weigh 1, and by at most {likely:.3g} if the mean weight is {mean:,.10g}",
+            f"weights      each halving of the mean weight below {plan.max_weight:,} costs one bit"
+            + (f"; --bits {quantise.bits + 1} makes up for one" if quantise.bits < MAX_BITS else ""),
+        ]
+    return "\n".join([*lines, *_other_lines(others)])
+
+
+def _error(plan: Plan, bound: float) -> list[str]:
+    """What the plan promises of the mean, and of what is coded what that means for tensors."""
+    if not plan.codec.steps:
+        return [f"error        unless values are clipped, the mean is off by at most {bound:.3g}"]
+    norms = (
+        error_bound(plan, at) * math.sqrt(plan.codec.coded(spec)) for at, spec in enumerate(plan.tensors)
+    )
+    rest = ", besides what is left out" if any(step.leaves_out for step in plan.codec.steps) else ""
+    return [
+        f"error        unless values are clipped, the mean of what is coded is off by at most {bound:.3g}",
+        f"             and so that of a tensor by at most {max(norms):.3g} in its norm{rest}",
+    ]
+
+
+def _seconds(plan: Plan, foreseen: Costs) -> list[str]:
+    steps = [
+        f"{step} {count(plan.capacity, 'update')} {duration(seconds)}"
+        if step == "aggregate"
+        else f"{step} {duration(seconds)}"
+        for step, seconds in foreseen.seconds.items()
+    ]
+    return [f"time         {', '.join(steps)}"] if steps else []
+
+
+def _roster_lines(roster: Roster | None) -> list[str]:
+    if roster is None:
+        return []
+    return [f"roster       {_some(roster.parties)}; signed by {roster.coordinator}"]
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
+
+
+def _other_lines(others: Sequence[tuple[Setting, int]]) -> list[str]:
+    """An update in other settings, a few to a line."""
+    shown = [f"{setting}: {count_bytes(size)}" for setting, size in others]
+    lines = [" · ".join(shown[at : at + 2]) for at in range(0, len(shown), 2)]
+    return [f"{'beside' if not at else '':<12} {line}" for at, line in enumerate(lines)]
