@@ -6,7 +6,7 @@ import pytest
 
 from hecli.bench import flower, trainings
 from hecli.bench.trainings import Figures, figures, measure, write_weights
-from hecli.cli.bench import part_rows
+from hecli.cli.bench import part_rows, setting_rows
 from hecli.errors import HecliError
 
 
@@ -95,3 +95,9 @@ def test_parts_are_shown_beside_the_whole():
     rows = part_rows({"parts": {"100 %": figures_, "50 %": half}})
     assert rows[0] == ["100 %", "4.00 (1.00)", "2.00 (1.00)", "8.00 (1.00)", "6.00 (1.00)"]
     assert rows[1][1] == "2.00 (0.50)"
+
+
+def test_settings_are_shown_beside_the_first():
+    settings = {"16 bits": {"encrypt": 2.0, "size": 4.0}, "2 bits": {"encrypt": 1.0, "size": 1.0}}
+    rows = setting_rows({"smaller": {"settings": settings}})
+    assert rows == [["16 bits", "2.00 (1.00)", "4.00 (1.00)"], ["2 bits", "1.00 (0.50)", "1.00 (0.25)"]]

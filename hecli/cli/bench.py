@@ -6,6 +6,7 @@ import click
 
 from hecli.bench import commands
 from hecli.bench.peers import PEERS
+from hecli.bench.smaller import smaller
 from hecli.cli import options
 from hecli.cli.console import Console, show_table
 from hecli.formats.text import count_bytes
@@ -63,6 +64,7 @@ def bench(bits: int, values: int, against: list[str], memory: bool, console: Con
     summary = commands.bench(bits, values, against, console.note)
     summary |= commands.threshold(bits, values, console.note)
     summary |= commands.parts(bits, values, console.note)
+    summary |= smaller(bits, values, console.note)
     if memory:
         summary |= commands.memory(bits, console.note)
     if console.json:
@@ -90,6 +92,8 @@ def _show(summary: dict[str, Any]) -> None:
     show_table(columns, rows)
     click.echo()
     show_table(["under the key", "encrypt, s", "add, s", "decrypt, s", "bytes a value"], part_rows(summary))
+    click.echo()
+    show_table(["an update", "encrypt, s", "bytes a value"], setting_rows(summary))
     _lines(summary)
 
 
@@ -109,10 +113,29 @@ def part_rows(summary: dict[str, Any]) -> list[list[str]]:
     ]
 
 
+def setting_rows(summary: dict[str, Any]) -> list[list[str]]:
+    """Say what encrypting takes in several settings, beside the first.
+
+    Args:
+        summary: The figures.
+
+    Returns:
+        Rows of a table: each figure, and what it is of that of the first row.
+    """
+    settings = summary["smaller"]["settings"]
+    first = next(iter(settings.values()))
+    return [
+        [name, *(f"{value:.2f} ({value / first[what]:.2f})" for what, value in found.items())]
+        for name, found in settings.items()
+    ]
+
+
 def _lines(summary: dict[str, Any]) -> None:
     for name in summary["missing"]:
         click.echo(f"{name} is not installed: pip install 'hecli[bench]'")
     click.echo(f"\nwith 8 bits and 16 parties: {summary['smallest_size']:.2f} bytes a value")
+    taken = ", ".join(f"{step} {value:.0f} ns" for step, value in summary["smaller"]["steps"].items())
+    click.echo(f"steps before rounding, a value on one core: {taken}")
     click.echo("whole commands: " + ", ".join(f"{name} {s:.2f} s" for name, s in summary["seconds"].items()))
     speedups = ", ".join(f"{name} {ratio:.2f} times" for name, ratio in summary["speedup"].items())
     click.echo(f"all cores against one: {speedups}")
