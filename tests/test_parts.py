@@ -40,6 +40,7 @@ from tests.support import (
     unrecorded,
     written,
 )
+from tests.trainings import COORDINATOR, Over, Scene
 
 NAMES = ("alice", "bob", "carol", "dora")
 PEOPLE = {name: Identity.generate(name) for name in (*NAMES, "anna")}
@@ -662,3 +663,48 @@ def test_a_part_knows_its_blocks():
     part = a_plan(plain=["conv"]).geometry.others[0]
     assert isinstance(part, Part)
     assert part.block(3) == "block 3 of its plain part"
+
+
+# In a training.
+
+
+def test_a_training_masks_some_tensors_and_leaves_some_in_the_clear(tmp_path):
+    """Under a key: each travels as the terms say, in every round, and the model is everybody's."""
+    model = {
+        "b": np.zeros(4, np.float32),
+        "clear": np.zeros(6, np.float32),
+        "large": np.zeros((5, 40), np.float32),
+    }
+    masked = Masked(("large",), hecli.Masking(1))
+    scene = Scene(tmp_path, 4, model=model, rounds=2, masked=masked, plain=("clear",))
+    ended = scene.run(scene.all())
+    assert all(isinstance(each, Over) and not each.failed for each in ended.values()), ended
+    models = [scene.model(name) for name in [COORDINATOR, *scene.parties]]
+    for each in models:
+        assert all(np.array_equal(each[name], value) for name, value in models[0].items())
+    # Each party pulls to its own number: 1, 2, 3 and 4.
+    assert all(np.allclose(value, 2.5, atol=0.01) for value in models[0].values())
+    said = hecli.inspect(scene.file("party-1", ".enc", 2))["plan"]
+    assert [each["name"] for each in said["masked"]["tensors"]] == ["large"]
+    assert [each["name"] for each in said["plain"]["tensors"]] == ["clear"]
+    lines = hecli.inspect(scene.shared / "training.hecli")["training"]["lines"]
+    assert any(line.startswith("masked ") and "large" in line for line in lines)
+    assert any(line.startswith("plain ") and "clear" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("terms", "says"),
+    [
+        ({"plain": ("none",)}, "the list of plain tensors"),
+        ({"plain": ("b",), "skipped": ("b",)}, "the list of plain tensors"),
+        ({"plain": ("b", "w")}, "nothing of the model is left"),
+        ({"masked": Masked(("none",), hecli.Masking(0))}, "none"),
+        ({"masked": Masked(("b", "w"), hecli.Masking(0))}, "nothing of the model is left"),
+        ({"masked": Masked(("w",), hecli.Masking(0)), "plain": ("w",)}, "masked, and plain"),
+        ({"masked": Masked(("w",), hecli.Masking(1))}, "."),
+    ],
+    ids=str,
+)
+def test_terms_of_parts_that_no_round_can_have_are_refused(tmp_path, terms, says):
+    with pytest.raises(HecliError, match=says):
+        Scene(tmp_path, 3, **terms)

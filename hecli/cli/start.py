@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,6 +24,7 @@ from hecli.identity.files import write_card, write_identity
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
 from hecli.plan.making import rounding_of
+from hecli.plan.parts import Masked
 from hecli.plan.settings import update_bytes
 from hecli.rounds.apply import RULES
 from hecli.schemes.interface import Scheme
@@ -115,6 +117,18 @@ from hecli.training.terms import Goal, Metric
 )
 @click.option("--skip", multiple=True, metavar="PATTERN", help="Tensors that stay as they are; repeatable.")
 @click.option(
+    "--masked",
+    multiple=True,
+    metavar="PATTERN",
+    help="With a key, tensors that travel under masks alone; repeatable.",
+)
+@click.option(
+    "--plain",
+    multiple=True,
+    metavar="PATTERN",
+    help="Tensors that everybody may read, each party's own: no share of them is safe; repeatable.",
+)
+@click.option(
     "--keep",
     type=click.IntRange(0),
     default=0,
@@ -158,6 +172,8 @@ def start(
     target: float | None,
     patience: int | None,
     skip: tuple[str, ...],
+    masked: tuple[str, ...],
+    plain: tuple[str, ...],
     keep: int,
     name: str,
     make_identities: str | None,
@@ -178,21 +194,11 @@ def start(
       hecli start shared/ --model model.npz --party *.card --identity a.id
       hecli start trial/ --model model.npz --make-identities people --parties 4
     """
-    if (make_identities is None) != (parties is None):
-        raise click.UsageError("--make-identities and --parties go together")
-    if (make_identities is None) == (not party_cards):
-        raise click.UsageError("give each party's card with --party, or --make-identities for a trial")
-    if minimize is not None and maximize is not None:
-        raise click.UsageError("--minimize and --maximize exclude each other")
+    _check_usage(click.get_current_context().params)
     counting = minimize or maximize
-    if counting is not None and counting not in {each.name for each in metrics}:
-        raise click.UsageError(f"{counting!r} is no metric of --metric, such as --metric {counting}=10")
-    if counting is None and (target is not None or patience is not None):
-        raise click.UsageError("--target and --patience need --minimize or --maximize")
-    if rule == "replace":
-        options.refuse("lr", "is for the rules add and sgd: with replace the mean is the model")
     cards = options.load_cards(party_cards)
-    scheme = _scheme(key, masks=masks, dropouts=dropouts, parties=parties or len(cards))
+    allowed = _dropouts(dropouts, parties or len(cards))
+    scheme = _scheme(key, masks=masks, masked=bool(masked), allowed=allowed)
     goal = Goal(counting, maximize is not None, target, patience or 0) if counting else None
     with ExitStack() as stack:
         stack.enter_context(_folder(folder))
@@ -205,10 +211,16 @@ def start(
             signer = given
         else:
             raise RefusedError("a training is signed by its coordinator", "pass --identity, your .id file")
+        names = [spec.name for spec in opened.specs]
+        skipped = _skipped(skip, names)
+        left = [name for name in names if name not in skipped]
+        under_masks = _matching(masked, left)
         terms = {
             "name": name,
             "roster": _roster(cards, aggregator, keyholder, signer),
-            "skipped": _skipped(skip, [spec.name for spec in opened.specs]),
+            "skipped": skipped,
+            "masked": Masked(under_masks, Masking(allowed)) if under_masks else None,
+            "plain": _matching(plain, left),
             "rule": rule,
             "lr": lr,
             "rounds": rounds,
@@ -231,6 +243,35 @@ def start(
         who = f"{count(len(cards), 'party', 'parties')}{'' if identity else ' and a coordinator'}"
         console.note(f"{make_identities}: {who}, each with an .id and a .card; for trials")
     _say(begun, folder, console)
+
+
+def _check_usage(given: dict[str, Any]) -> None:
+    """Refuse options that do not go together."""
+    makes, minimize, maximize = given["make_identities"], given["minimize"], given["maximize"]
+    counting = minimize or maximize
+    names = {each.name for each in given["metrics"]}
+    for wrong, why in (
+        ((makes is None) != (given["parties"] is None), "--make-identities and --parties go together"),
+        (
+            (makes is None) == (not given["party_cards"]),
+            "give each party's card with --party, or --make-identities for a trial",
+        ),
+        (minimize is not None and maximize is not None, "--minimize and --maximize exclude each other"),
+        (
+            counting is not None and counting not in names,
+            f"{counting!r} is no metric of --metric, such as --metric {counting}=10",
+        ),
+        (
+            counting is None and (given["target"] is not None or given["patience"] is not None),
+            "--target and --patience need --minimize or --maximize",
+        ),
+    ):
+        if wrong:
+            raise click.UsageError(why)
+    if given["rule"] == "replace":
+        options.refuse("lr", "is for the rules add and sgd: with replace the mean is the model")
+    if given["key"] is None:
+        options.refuse("masked", "is for trainings under a key: without one all is masked")
 
 
 @contextmanager
@@ -298,24 +339,33 @@ def _roster(
     )
 
 
-def _scheme(key: str | None, *, masks: bool, dropouts: int | None, parties: int) -> Scheme:
+def _dropouts(given: int | None, parties: int) -> int:
+    """How many parties of a training with masks may be missing in a round: one, where that is safe."""
+    return min(1, max(0, parties - 2) // 2) if given is None else given
+
+
+def _scheme(key: str | None, *, masks: bool, masked: bool, allowed: int) -> Scheme:
     """The scheme that the options ask for; without a key masks alone, from which some may drop out."""
-    if key is not None and not masks:
+    if key is not None and not (masks or masked):
         options.refuse("dropouts", "is for masks: add --masks, or leave out --key")
-    allowed = min(1, max(0, parties - 2) // 2) if dropouts is None else dropouts
     if key is None:
         return Masks(Masking(allowed))
     with open_input(key) as stream:
         return Paillier.of(read_public_key(open_reader(stream)), masking=Masking(allowed) if masks else None)
 
 
-def _skipped(patterns: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
+def _matching(patterns: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
+    """The names that patterns match, sorted; raises HecliError where one matches none."""
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise HecliError(
                 f"no tensor of the model matches {pattern}", "check the names with hecli inspect"
             )
-    skipped = tuple(sorted(name for name in names if any(fnmatchcase(name, each) for each in patterns)))
+    return tuple(sorted(name for name in names if any(fnmatchcase(name, each) for each in patterns)))
+
+
+def _skipped(patterns: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
+    skipped = _matching(patterns, names)
     if len(skipped) == len(names):
         raise HecliError("all tensors of the model would be skipped", "leave some to be trained")
     return skipped

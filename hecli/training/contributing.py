@@ -154,6 +154,7 @@ def _encrypt(
 
 def _feedback(session: Session, plan: Plan, stack: ExitStack) -> Feedback | None:
     """Where what does not get through is kept, in a round that compresses."""
-    if not plan.codec.steps or not plan.codec.feeds_back:
+    # What is plain would show what is left of the rest.
+    if not plan.codec.steps or not plan.codec.feeds_back or plan.plain:
         return None
     return stack.enter_context(kept_in(session.own.store, str(session.own.root / RESIDUAL)))

@@ -14,6 +14,7 @@ from hecli.formats.tensors.specs import TensorSpec, by_name
 from hecli.plan.checks import check_plan
 from hecli.plan.data import ID_SIZE, Plan
 from hecli.plan.making import codec_of
+from hecli.plan.parts import Published
 from hecli.plan.position import Position
 from hecli.training.metrics import specs_of
 from hecli.training.terms import Training
@@ -114,6 +115,8 @@ def derive_plan(training: Training, position: Position, after: After | None, id:
         skipped=training.skipped,
         position=position,
         metrics=tuple(sorted(of_metrics)),
+        masked=training.masked,
+        plain=tuple(Published(spec.name, ((0, spec.size),)) for spec in specs if spec.name in training.plain),
     )
     check_plan(plan)
     return plan

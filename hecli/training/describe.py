@@ -44,6 +44,8 @@ def describe_training(training: Training) -> dict[str, Any]:
             "rounding": training.rounding,
             "range": training.range,
             "compression": _compression(training),
+            "masked": None if training.masked is None else list(training.masked.tensors),
+            "plain": list(training.plain),
             "max_weight": training.max_weight,
             "min_parties": training.min_parties,
             "deadline": training.deadline,
@@ -81,6 +83,13 @@ def training_lines(training: Training) -> list[str]:
     ]
     if training.compresses:
         lines.append(("compression", f"{', '.join(_compression(training))}, from round 2 on"))
+    if training.masked is not None:
+        names = ", ".join(training.masked.tensors)
+        lines.append(("masked", f"under masks alone: {names}"))
+        if training.scheme.masking is None:
+            lines += training.masked.masking.lines(parties)
+    if training.plain:
+        lines.append(("plain", f"in the clear, each party's own: {', '.join(training.plain)}"))
     if training.skipped:
         lines.append(("skipped", ", ".join(training.skipped)))
     if training.max_weight > 1:
@@ -111,7 +120,7 @@ def _compression(training: Training) -> list[str]:
 
 
 def _deadline(training: Training) -> str:
-    masking, parties = training.scheme.masking, len(training.roster.parties)
+    masking, parties = training.masking, len(training.roster.parties)
     needed = max(training.min_parties, masking.needed(parties) if masking else 0)
     if needed == parties:
         return "none: every round waits for all parties"

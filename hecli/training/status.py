@@ -163,7 +163,7 @@ def _awaited(
         return _wait("the plan", [roster.coordinator], found.opened[0], found.number + 1, now)
     if found.abandoned:
         return _wait("the plan", [roster.coordinator], found.abandoned, found.number, now)
-    masking, last = training.scheme.masking, found.plan
+    masking, last = training.masking, found.plan
     there = set(shared.list(found.folder))
     if not found.closed:
         expected, suffix, what = list(roster.parties), ".enc", "updates"

@@ -15,9 +15,11 @@ from hecli.formats.text import check_name
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import FORGED, Identity, signer, signer_of
 from hecli.plan.data import ID_SIZE
+from hecli.plan.parts import Masked
 from hecli.plan.position import LAST_ROUND
 from hecli.rounds.apply import RULES
 from hecli.schemes.interface import Scheme
+from hecli.schemes.masks.masking import Masking
 from hecli.schemes.registry import parse_scheme
 
 KIND = "training"
@@ -104,6 +106,8 @@ class Training:
         rotate: Whether values are rotated from round 2 on.
         rank: The rank of matrices from round 2 on; None where they go whole.
         sample: How many values of Sample's blocks go from round 2 on; None for all.
+        masked: Which tensors travel under masks alone, beside what the scheme hides; None where none do.
+        plain: The names of tensors that everybody may read, each party's own.
     """
 
     name: str
@@ -128,6 +132,13 @@ class Training:
     rotate: bool = False
     rank: int | None = None
     sample: int | None = None
+    masked: Masked | None = None
+    plain: tuple[str, ...] = ()
+
+    @property
+    def masking(self) -> Masking | None:
+        """The masks of whatever is masked."""
+        return self.scheme.masking if self.masked is None else self.masked.masking
 
     @property
     def compresses(self) -> bool:
@@ -178,6 +189,10 @@ class Training:
             value["rank"] = self.rank
         if self.sample is not None:
             value["sample"] = self.sample
+        if self.masked is not None:
+            value["masked"] = self.masked.to_map()
+        if self.plain:
+            value["plain"] = list(self.plain)
         if self.goal is not None:
             goal = self.goal._asdict()
             value["goal"] = (
@@ -216,6 +231,8 @@ class Training:
             (self.goal is not None and self.goal.metric not in names, "a goal that is none of its metrics"),
             (list(self.skipped) != sorted(set(self.skipped)), "the list of skipped tensors"),
             (not set(self.skipped) < specs, "the list of skipped tensors"),
+            (list(self.plain) != sorted(set(self.plain)), "the list of plain tensors"),
+            (not {*self.plain} <= specs - {*self.skipped}, "the list of plain tensors"),
             (not _finite_target(self.goal), "a target that is no finite number"),
             (self.keep < 0 or (self.goal is not None and self.goal.patience < 0), "a number below 0"),
             (self.compresses and self.rule == "replace", "compression where the mean replaces the model"),
@@ -242,6 +259,9 @@ class Training:
             raise FormatError(f"{file}: its header is malformed: rotate is left out where it is false")
         if not all(isinstance(name, str) for name in value["skipped"]):
             raise FormatError(f"{file}: its list of skipped tensors is malformed")
+        plain = tuple(value.get("plain", ()))
+        if ("plain" in value and not plain) or not all(isinstance(name, str) for name in plain):
+            raise FormatError(f"{file}: its list of plain tensors is malformed")
         try:
             found = cls(
                 **{
@@ -253,6 +273,8 @@ class Training:
                     "skipped": tuple(value["skipped"]),
                     "metrics": tuple(_metric(item, file) for item in value["metrics"]),
                     "goal": _goal(value["goal"], file) if "goal" in value else None,
+                    "masked": Masked.parse(value["masked"], file) if "masked" in value else None,
+                    "plain": plain,
                 }
             )
         except DataError as error:
@@ -264,7 +286,15 @@ class Training:
         return found
 
 
-_OPTIONAL: Types = {"range": float, "goal": dict, "rotate": bool, "rank": int, "sample": int}
+_OPTIONAL: Types = {
+    "range": float,
+    "goal": dict,
+    "rotate": bool,
+    "rank": int,
+    "sample": int,
+    "masked": dict,
+    "plain": list,
+}
 
 _FIELDS: Types = {
     "name": str,

@@ -1830,6 +1830,15 @@ def smaller_training_faults() -> Group:
     group.add("terms-sample-two-bits", terms(sample=2000, bits=2), "would never get through")
     for name, change in {"rotate": True, "sample": 100}.items():
         group.add(f"terms-replace-{name}", terms(rule="replace", **{name: change}), "cannot have compression")
+    group.add("terms-plain-nothing", terms(plain=[]), "list of plain tensors is malformed")
+    group.add("terms-plain-number", terms(plain=[1]), "list of plain tensors is malformed")
+    for name, plain in {"unknown": ["nothing"], "skipped": ["frozen"], "unsorted": ["count", "bias"]}.items():
+        group.add(f"terms-plain-{name}", terms(plain=plain), "list of plain tensors")
+    masked = {"tensors": ["weight"], "dropouts": 0}
+    group.add("terms-masked-unknown", terms(masked={**masked, "tensors": ["nothing"]}), "has no values of it")
+    group.add("terms-masked-dropouts", terms(masked={**masked, "dropouts": 1}), "drop")
+    group.add("terms-masked-and-plain", terms(masked=masked, plain=["weight"]), "masked, and plain")
+    group.add("terms-plain-low-rank", terms(masked=masked, plain=["count"], sample=2000), "may be in the clear")
     return group
 
 

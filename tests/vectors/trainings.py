@@ -75,6 +75,9 @@ RANGED: Map = {
     "range": 3.0,
     "rounding": "stochastic",
     "metrics": [],
+    "rotate": True,
+    "masked": {"tensors": ["weight"], "dropouts": 0},
+    "plain": ["count"],
 }
 
 
@@ -124,6 +127,11 @@ def plan_of(training: Map, id_: bytes, place: Map, steps: list[float] | None = N
     }
     if training["skipped"]:
         plan["skipped"] = training["skipped"]
+    if "masked" in training:
+        plan["masked"] = training["masked"]
+    if "plain" in training:
+        sizes = {name: math.prod(shape) for name, _, shape in items}
+        plan["plain"] = [[name, 0, sizes[name]] for name in training["plain"]]
     if ranges:
         plan["metrics"] = sorted(ranges)
     return plan
