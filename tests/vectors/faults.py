@@ -1838,7 +1838,9 @@ def smaller_training_faults() -> Group:
     group.add("terms-masked-unknown", terms(masked={**masked, "tensors": ["nothing"]}), "has no values of it")
     group.add("terms-masked-dropouts", terms(masked={**masked, "dropouts": 1}), "drop")
     group.add("terms-masked-and-plain", terms(masked=masked, plain=["weight"]), "masked, and plain")
-    group.add("terms-plain-low-rank", terms(masked=masked, plain=["count"], sample=2000), "may be in the clear")
+    group.add(
+        "terms-plain-low-rank", terms(masked=masked, plain=["count"], sample=2000), "may be in the clear"
+    )
     return group
 
 

@@ -356,7 +356,9 @@ def training() -> dict[str, Good]:
         "spring-0002.plan": Good(plan_file(t.SECOND_PLAN), "10", "the plan of round 2"),
         "spring-0002-2.plan": Good(plan_file(t.THIRD_PLAN), "10", "the plan of attempt 2 at it"),
         "ranged.training": Good(
-            t.training_file(t.RANGED), "3 training", "another training: a range, rotated, one tensor masked, one plain"
+            t.training_file(t.RANGED),
+            "3 training",
+            "another training: a range, rotated, one tensor masked, one plain",
         ),
         "ranged-0001-2.plan": Good(
             plan_file(t.RANGED_PLAN), "10", "the plan of attempt 2 at its round 1, for the same model"
