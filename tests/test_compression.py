@@ -6,6 +6,7 @@ import os
 import stat
 import time
 import tracemalloc
+from datetime import UTC, datetime
 from fractions import Fraction
 
 import numpy as np
@@ -31,6 +32,8 @@ from hecli.formats.tensors.arrays import PIECE
 from hecli.formats.tensors.specs import TensorSpec
 from hecli.rounds.residual import read_residual
 from hecli.training import stepping
+from hecli.training.joining import read_terms
+from hecli.training.status import read_status
 from hecli.training.terms import Metric
 from tests.support import PUBLIC, aggregated, decrypted
 from tests.trainings import COORDINATOR, Fate, Killed, Over, Scene, stepped
@@ -500,7 +503,7 @@ def test_a_round_that_lists_another_update_or_none_loses_nothing(tmp_path):
     left = residual_in(path)
     for name, value in UPDATES[0].items():
         assert np.array_equal(left[name], value)
-    with pytest.raises(MismatchError, match="waits for no sum"):
+    with pytest.raises(MismatchError, match="waits for no sum: that of 'round', or a later one, was applied"):
         hecli.settle(path, without)
 
 
@@ -508,7 +511,10 @@ def test_a_round_that_nobody_opened_loses_nothing(tmp_path):
     path = tmp_path / "my.residual"
     for times in (1, 2, 3):
         plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=8, rotate=True, norm=1000.0)
-        hecli.encrypt(UPDATES[0], io.BytesIO(), PUBLIC, plan=plan, feedback=path)
+        made = hecli.encrypt(UPDATES[0], io.BytesIO(), PUBLIC, plan=plan, feedback=path)
+        # Whoever only forgot to apply a sum is told.
+        assert (made.repeats is None) == (times == 1)
+        assert times == 1 or "goes again" in made.repeats
         whole = residual_in(path, "whole")
         for name, value in UPDATES[0].items():
             assert np.allclose(whole[name], times * value, rtol=1e-6)
@@ -518,7 +524,8 @@ def test_the_same_round_again_starts_from_where_it_did(tmp_path):
     path = tmp_path / "my.residual"
     plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=4, rotate=True)
     hecli.encrypt(UPDATES[0], io.BytesIO(), PUBLIC, plan=plan, feedback=path)
-    hecli.encrypt(UPDATES[1], io.BytesIO(), PUBLIC, plan=plan, feedback=path)
+    again = hecli.encrypt(UPDATES[1], io.BytesIO(), PUBLIC, plan=plan, feedback=path)
+    assert "send this update, and not the one before" in again.repeats
     whole = residual_in(path, "whole")
     for name, value in UPDATES[1].items():
         assert np.array_equal(whole[name], value)
@@ -632,6 +639,12 @@ def test_a_compressed_training_comes_to_where_plain_averaging_does(tmp_path, kin
     start = math.sqrt(sum(np.square(value).sum() for value in target.values()))
     off = math.sqrt(sum(np.square(models[0][name] - value).sum() for name, value in target.items()))
     assert off < most * start
+    # What `status` shows of a round goes by what was coded in it.
+    session = scene.session(COORDINATOR)
+    shown = read_status(session.shared, read_terms(session.shared), session.ledger, datetime.now(UTC))
+    for each in shown["rounds"]:
+        coded = hecli.inspect(scene.folder(each["round"]) / "round.plan")["plan"]["values"]
+        assert each["clipped_share"] == each["clipped"] / (3 * coded)
     sizes = [scene.file("party-1", ".enc", number).stat().st_size for number in (1, rounds)]
     assert sizes[1] < sizes[0]
 

@@ -1101,3 +1101,10 @@ def test_terms_are_signed_by_their_coordinator(tmp_path):
     with pytest.raises(FormatError):
         read_terms(session.shared)
     assert dataclasses.replace(terms.training, rounds=3) != terms.training
+
+
+def test_terms_of_which_only_a_later_round_cannot_be_leave_nothing(tmp_path):
+    """As with two bits and a rank: the next try finds the folder as it was."""
+    with pytest.raises(HecliError, match="would never get through"):
+        Scene(tmp_path, bits=2, sample=100, rounding="stochastic", **QUICK)
+    assert not list((tmp_path / "shared").iterdir())

@@ -11,7 +11,7 @@ from hecli.cli import options as shared
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, open_input
 from hecli.codec.low_rank import MAX_RANK, LowRank
-from hecli.errors import RefusedError
+from hecli.errors import HecliError, RefusedError
 from hecli.formats.reader import open_reader
 from hecli.plan.data import Plan
 from hecli.rounds.basis import read_basis
@@ -54,7 +54,7 @@ basis = click.option(
     "--basis",
     type=shared.FILE,
     metavar="FILE",
-    help="The bases, for plans with --rank. [default: PLAN.basis, or SUM.basis]",
+    help="The bases, for plans with --rank. [default: those of the plan, beside it or beside the sum]",
 )
 
 
@@ -72,17 +72,31 @@ def load_basis(path: str | None, plan: Plan | None, beside: str | None) -> "Basi
     Raises:
         RefusedError: They are not there.
     """
-    if plan is None or plan.codec.step(LowRank) is None:
+    step = None if plan is None else plan.codec.step(LowRank)
+    if plan is None or step is None:
         shared.refuse("basis", "is for plans with --rank")
         return None
-    found = path or (str(Path(beside).with_suffix(BASIS)) if beside not in (None, STANDARD) else None)
-    if found is None or (path is None and not Path(found).exists()):
+    found = path or (None if beside in (None, STANDARD) else _basis_beside(str(beside), step.basis))
+    if found is None:
         raise RefusedError(
-            f"the plan {plan.name!r} is of low rank, and {found or 'its basis'} is not here",
+            f"the basis of the plan {plan.name!r} (digest {step.basis.hex()[:16]}) is not here",
             "pass --basis, the .basis file that was made with the plan",
         )
     with open_input(found) as stream:
         return read_basis(open_reader(stream))
+
+
+def _basis_beside(file: str, digest: bytes) -> str | None:
+    """The bases with this digest in a file's folder, whatever they are called."""
+    for path in sorted(Path(file).parent.glob(f"*{BASIS}")):
+        try:
+            with open_input(str(path)) as stream:
+                if open_reader(stream).digest == digest:
+                    return str(path)
+        except HecliError:
+            # Another file's fault is not this command's.
+            continue
+    return None
 
 
 def plan_path() -> str | None:

@@ -124,6 +124,8 @@ def encrypt(
     seconds = time.perf_counter() - start
     update, sizes = result.update, made.geometry
     say_clipped(update, console)
+    if result.repeats:
+        console.warn(f"{residual} {result.repeats}")
     summary = {"file": target, "party": result.party, "seconds": round(seconds, 3)} | describe_update(update)
     encrypted = "" if not sizes.others else f"{sizes.main.values:,} of "
     text = (

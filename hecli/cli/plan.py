@@ -240,7 +240,7 @@ def plan(
     will cost, with the time of each step if this machine does it. Every party
     encrypts with the same plan. A tensor of zeros in TENSORS gets the widest
     range among the others. With --next, all is as in the last plan but its id,
-    its name and the ranges.
+    its name and the ranges, and the bits where they are given.
 
     \b
       hecli plan --like grads.npz --parties 5
@@ -337,7 +337,7 @@ def _make(
     if setting.rank is not None:
         if total is None:
             raise RefusedError(
-                "bases are made from the sum of an earlier round, and --like is none",
+                "bases are made from the sum of an earlier round, and --like names tensors",
                 "make a round without --rank first, and pass its sum with --basis-from",
             )
         low_rank, basis = make_basis(total, bases or io.BytesIO(), setting.rank)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from hecli.cli.files import label
 from hecli.cli.inspect import lane_text
 from hecli.cli.parts import part_lines
+from hecli.codec.low_rank import LowRank, factored
 from hecli.codec.quantise import MAX_BITS
 from hecli.formats.text import count, count_bytes, duration
 from hecli.identity.roster import Roster
@@ -38,7 +39,8 @@ def plan_text(target: str, plan: Plan, foreseen: Costs, others: Sequence[tuple[S
     )
     values, size = sum(spec.size for spec in plan.tensors), foreseen.file_bytes
     as_float = count_bytes(4 * values)
-    share = f"ciphertexts {size / values:.3g} bytes a value, {size / (4 * values):.2g} times float32"
+    whole = update_bytes(plan)
+    share = f"{whole / (4 * values):.2g} times float32; ciphertexts {size / values:.3g} bytes a value"
     coded = [step.describe() for step in plan.codec.steps]
     largest = plan.codec.largest * plan.capacity
     lanes = lane_text(sizes.packing.width, sizes.packing.digits)
@@ -51,10 +53,11 @@ def plan_text(target: str, plan: Plan, foreseen: Costs, others: Sequence[tuple[S
         *(f"{title:<12} {text}" for title, text in part_lines(describe_plan(plan)["plan"])),
         *_roster_lines(plan.roster),
         *([f"compression  {', '.join(coded)}"] if coded else []),
+        *_factors(plan),
         f"values       {quantise.bits} bits, range {shown}, rounded {quantise.rounding}",
         f"lanes        {lanes}; at capacity the largest sum is {largest:,}, which fits",
         f"ciphertexts  {sizes.blocks:,}, {sizes.packing.values} values in each",
-        f"file         {count_bytes(update_bytes(plan))}; {share}",
+        f"file         {count_bytes(whole)}, {share}",
         *_seconds(plan, foreseen),
         *_error(plan, bound),
     ]
@@ -68,6 +71,15 @@ def plan_text(target: str, plan: Plan, foreseen: Costs, others: Sequence[tuple[S
             + (f"; --bits {quantise.bits + 1} makes up for one" if quantise.bits < MAX_BITS else ""),
         ]
     return "\n".join([*lines, *_other_lines(others)])
+
+
+def _factors(plan: Plan) -> list[str]:
+    """Which matrices go as factors, and with what."""
+    step = plan.codec.step(LowRank)
+    if step is None:
+        return []
+    names = tuple(spec.name for spec in plan.tensors if factored(spec, step.rank))
+    return [f"bases        digest {step.basis.hex()[:16]}, beside the plan, of {_some(names)}"]
 
 
 def _error(plan: Plan, bound: float) -> list[str]:

@@ -41,11 +41,13 @@ class Encrypted:
         update: What it was made of.
         party: Whose it is.
         digest: The file's digest.
+        repeats: What to know where a residual says that an update was made before.
     """
 
     update: Update
     party: str | None
     digest: bytes
+    repeats: str | None = None
 
 
 def encrypt(
@@ -143,7 +145,7 @@ def encrypt(
         )
         if fed is not None and feedback is not None:
             fed.write(feedback.out, digest, spool, update.weight / plan.max_weight, basis)
-    return Encrypted(update, party, digest)
+    return Encrypted(update, party, digest, None if fed is None else fed.repeats)
 
 
 def _party(party: str | None, identity: Identity | None) -> str | None:

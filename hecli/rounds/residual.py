@@ -187,6 +187,18 @@ class Fed(NamedTuple):
         return cls(update, residual, plan)
 
     @property
+    def repeats(self) -> str | None:
+        """What somebody should know who forgot something: an earlier update that may be sent twice."""
+        if self.residual is None or not self.residual.pending:
+            return None
+        if self.residual.subject == self.plan.subject:
+            return "was encrypted for this round before: send this update, and not the one before"
+        return (
+            "waits for the sum of an earlier round: all of that update goes again; "
+            "if it was opened, apply its sum with --residual first"
+        )
+
+    @property
     def both(self) -> TensorFile:
         """The tensors of both together."""
         kept = {spec.name for spec in specs_kept(self.plan)}
@@ -265,9 +277,13 @@ def settle(residual: Residual, total: Sum, out: BinaryIO) -> bool:
     """
     reader = residual.reader
     if residual.subject != total.plan.subject:
+        if not residual.pending:
+            raise MismatchError(
+                f"{reader.name} waits for no sum: that of {total.plan.name!r}, or a later one, was applied",
+                "leave out --residual to apply a sum again",
+            )
         raise MismatchError(
-            f"{reader.name} waits for {'the sum of another round' if residual.pending else 'no sum'}, "
-            f"not for that of {total.plan.name!r}",
+            f"{reader.name} waits for the sum of another round, not for that of {total.plan.name!r}",
             "apply each sum with --residual, before the next update is encrypted",
         )
     counted = residual.update in {each.digest for each in total.contributors}

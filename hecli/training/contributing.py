@@ -147,7 +147,7 @@ def _encrypt(
             work=session.settings.work,
         )
     for name, count in made.update.clipped_in.items():
-        share = count / next(spec.size for spec in plan.tensors if spec.name == name)
+        share = count / next(plan.codec.coded(spec) for spec in plan.tensors if spec.name == name)
         if share >= 0.01:
             session.say(f"round {round_.number}: {percent(share)} of {name} was clipped here")
 

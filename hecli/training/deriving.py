@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from hecli.codec.chain import Coding, compressing
-from hecli.codec.low_rank import RIGHT, LowRank
+from hecli.codec.low_rank import LEFT, RIGHT, LowRank
 from hecli.codec.quantise import Quantise, step_of
 from hecli.codec.sample import Sample
 from hecli.errors import FormatError, HecliError, MismatchError
@@ -168,11 +168,12 @@ def first_plan(training: Training) -> Plan:
     return derive_plan(training, position, None, bytes(ID_SIZE))
 
 
-def later_plan(training: Training) -> Plan:
-    """Derive a plan like those of all rounds but the first.
+def later_plan(training: Training, number: int = 2) -> Plan:
+    """Derive a plan like that of a round behind the first.
 
     Args:
         training: The terms.
+        number: The number of the round: with low rank, factors take turns.
 
     Returns:
         The plan, of another training than this, and without an id.
@@ -181,9 +182,11 @@ def later_plan(training: Training) -> Plan:
         HecliError: No such plan can be kept.
     """
     nothing = bytes(DIGEST_SIZE)
-    low_rank = None if training.rank is None else LowRank(training.rank, RIGHT, nothing)
+    low_rank = (
+        None if training.rank is None else LowRank(training.rank, LEFT if number % 2 else RIGHT, nothing)
+    )
     after = After((1.0,) * len(update_specs(training)), low_rank)
-    return derive_plan(training, Position(nothing, 2, 1, nothing, nothing), after, bytes(ID_SIZE))
+    return derive_plan(training, Position(nothing, number, 1, nothing, nothing), after, bytes(ID_SIZE))
 
 
 def check_terms(training: Training, file: str) -> None:

@@ -15,7 +15,7 @@ from hecli.plan.data import ID_SIZE, Plan
 from hecli.plan.making import check_new
 from hecli.schemes.interface import Scheme
 from hecli.storage.store import Store
-from hecli.training.deriving import first_plan
+from hecli.training.deriving import first_plan, later_plan
 from hecli.training.metrics import PREFIX
 from hecli.training.models import model_digest, write_model
 from hecli.training.session import KEY_FILE, LEDGER, MODEL_FILE, TERMS_FILE
@@ -88,7 +88,8 @@ def start(
     )
     training.check()
     plan = first_plan(training)
-    check_new(plan)
+    for each in (plan, later_plan(training)):
+        check_new(each)
     written = io.BytesIO()
     digest = write_training(training, written, identity)
     with shared.create(MODEL_FILE) as out:

@@ -10,7 +10,7 @@ from hecli.ledger.chain import Ledger, Link
 from hecli.ledger.entry import TIME
 from hecli.storage.store import Store
 from hecli.training.applying import MODEL, stop_reason
-from hecli.training.deriving import update_specs
+from hecli.training.deriving import first_plan, later_plan
 from hecli.training.history import History, Round, read_history, said_in
 from hecli.training.joining import Terms
 from hecli.training.session import AGGREGATE_FILE
@@ -94,7 +94,8 @@ def _round(shared: Store, training: Training, found: Round) -> dict[str, Any]:
     said = said_in(opened) if opened else {}
     contributors = _names(training, closed, ".enc")
     missing = [name for name in training.roster.parties if name not in contributors] if closed else []
-    values = sum(spec.size for spec in update_specs(training)) * max(1, len(contributors))
+    plan = first_plan(training) if found.number == 1 else later_plan(training, found.number)
+    values = plan.geometry.values * max(1, len(contributors))
     clipped = said.get("clipped")
     models = {name: dict(link.entry.files).get(MODEL) for name, link in found.applied.items()}
     mine = _model_after(found, training)
