@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import hecli
+from hecli.codec import basis as of_basis
 from hecli.codec import hadamard
 from hecli.codec.basis import Basis, Columns, orthonormal
 from hecli.codec.chain import Codec
 from hecli.codec.interface import Common, Decoding, Encoding
-from hecli.codec.low_rank import LEFT, RIGHT, LowRank, factored, shape_of
+from hecli.codec.low_rank import LEFT, LONGEST, RIGHT, LowRank, factored, shape_of
 from hecli.codec.pack import MixedRadix, Pack
 from hecli.codec.quantise import Quantise
 from hecli.codec.randomness import Stream
@@ -164,6 +165,63 @@ def test_a_basis_is_orthonormal(rank, more, seed):
     if seed % 3 and seed % 5:
         unit = np.linalg.qr(vectors)[0]
         assert np.abs(unit @ (unit.T @ matrix) - matrix).max() < 1e-2
+
+
+@pytest.mark.parametrize("kind", ["normal", "alike", "a spike", "steep"])
+def test_a_basis_is_exact_however_sums_are_ordered(kind):
+    """What everybody has to come to: here with integers alone, but for what the specification rounds."""
+    rank, count = 5, 1500
+    vectors = np.random.default_rng(7).normal(size=(count, rank))
+    if kind == "alike":
+        vectors[:, 1:] = vectors[:, :1] + 1e-4 * vectors[:, 1:]
+    if kind == "a spike":
+        vectors[0] = 1e3
+    if kind == "steep":
+        vectors = np.exp(3 * vectors)
+
+    def whole(vector):
+        scale = 2.0 ** (20 - math.frexp(max(map(abs, vector)))[1])
+        return [round(each * scale) for each in vector]
+
+    def product(one, other):
+        return sum(each * also for each, also in zip(one, other, strict=True))
+
+    done = []
+    for column in vectors.T.tolist():
+        left = whole(column)
+        for _ in range(2):
+            for each in done:
+                share = product(each, left) / 2**44
+                left = [round(value - part * share) for value, part in zip(left, each, strict=True)]
+            left = whole(left)
+        length = 2.0**22 / math.sqrt(product(left, left))
+        done.append([round(value * length) for value in left])
+    shift = 15 - max(abs(value) for each in done for value in each).bit_length()
+    expected = [[round(value * 2.0**shift) for value in each] for each in done]
+    basis = orthonormal(vectors, Stream("basis", SEED, 0))
+    assert basis.numbers.T.tolist() == expected
+    assert basis.exponent == 22 + shift
+
+
+def test_products_for_a_basis_are_exact_where_they_are_largest(monkeypatch):
+    """A column that is much longer in one value than it was in any, behind one that is taken out of it."""
+    count = LONGEST
+    one = np.full(count, 1 / math.sqrt(2 * count))
+    one[0] = math.sqrt(0.5)
+    vectors = np.stack([one, np.where(np.arange(count) % 2, 1.0, -1.0), np.ones(count)], axis=1)
+    product, largest = of_basis._product, []
+
+    def checked(left, right):
+        found = product(left, right)
+        whole = [each.astype(np.int64).astype(object) for each in (left, right)]
+        assert all((each == kept).all() for each, kept in zip(whole, (left, right), strict=True))
+        assert found == (whole[0] * whole[1]).sum()
+        largest.append(np.abs(right).max())
+        return found
+
+    monkeypatch.setattr(of_basis, "_product", checked)
+    orthonormal(vectors, Stream("basis", SEED, 0))
+    assert max(largest) > 1 << 27
 
 
 def a_basis(shape, rank, side, seed=0):
