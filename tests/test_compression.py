@@ -499,6 +499,26 @@ def test_compression_that_cannot_be_is_refused(options, says):
         hecli.make_plan(UPDATES[0], PUBLIC, parties, **options)
 
 
+def test_values_of_several_lanes_are_exact_behind_other_steps_or_refused():
+    """Eighteen digits of 3, of 16,384 parties and in 4,096 values, take 54 bits together."""
+    specs = (TensorSpec("t", "float64", (4096,)), TensorSpec("u", "float64", (3,)))
+    pack, parties = Pack(), 1 << 14
+    with pytest.raises(HecliError, match="would not be exact"):
+        Codec(Quantise(2, "nearest", (1.0, 1.0), (18, 1)), pack, (Rotate(),)).check(specs, parties)
+    # Few values, such as metrics, are not added up.
+    Codec(Quantise(2, "nearest", (1.0, 1.0), (1, 20)), pack, (Rotate(),)).check(specs, parties)
+    # The most that is let through: sums of all parties at their largest come out as in integers.
+    quantise = Quantise(2, "nearest", (1.0, 1.0), (17, 1))
+    codec = Codec(quantise, pack, (Rotate(),))
+    codec.check(specs, parties)
+    signs = np.random.default_rng(5).integers(0, 2, 4096) * 2 - 1
+    sums = signs * quantise.largest(0) * parties - np.arange(4096)
+    found = hadamard.turn(sums.astype(np.float64))
+    rows = [[(-1) ** (i & k).bit_count() for k in range(4096)] for i in (0, 1, 2047, 4095)]
+    for at, row in zip((0, 1, 2047, 4095), rows, strict=True):
+        assert Fraction(float(found[at])) * 64 == sum(a * b for a, b in zip(row, sums.tolist(), strict=True))
+
+
 def test_a_norm_is_what_the_range_follows_from():
     plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=8, rotate=True, norm={"w": 6.0, "b": None})
     steps = plan.codec.quantise.steps
