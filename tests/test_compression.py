@@ -519,6 +519,19 @@ def test_values_of_several_lanes_are_exact_behind_other_steps_or_refused():
         assert Fraction(float(found[at])) * 64 == sum(a * b for a, b in zip(row, sums.tolist(), strict=True))
 
 
+def test_values_that_would_not_stay_numbers_are_refused():
+    """Sums of them are infinite, and the difference of two such is no number, nor a lane."""
+    signs = np.where(np.arange(4096) % 3, 1.0, -1.0)
+    for size, fits in ((1e308, False), (2.0**900, False), (2.0**899, True)):
+        update = {"w": size * signs}
+        plan = hecli.make_plan(update, PUBLIC, 2, bits=8, rotate=True, norm=1.0)
+        if not fits:
+            with pytest.raises(DataError, match=r"tensor w holds -.*too large to be compressed"):
+                hecli.encrypt(update, io.BytesIO(), PUBLIC, plan=plan)
+            continue
+        assert hecli.encrypt(update, io.BytesIO(), PUBLIC, plan=plan).update.clipped > 1000
+
+
 def test_a_norm_is_what_the_range_follows_from():
     plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=8, rotate=True, norm={"w": 6.0, "b": None})
     steps = plan.codec.quantise.steps

@@ -267,6 +267,11 @@ class Codec:
         Raises:
             DataError: A value cannot be encoded, which shows while they are read.
         """
+        if self.steps:
+            # Imported here: whoever only looks at a plan needs no arrays.
+            from hecli.codec.values import checked_to_add  # noqa: PLC0415
+
+            values = checked_to_add(encoding.name, encoding.common.specs[tensor], values)
         for step in self.steps:
             values = step.encode(tensor, values, encoding)
         return self.quantise.encode(tensor, values, encoding)
