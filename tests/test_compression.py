@@ -488,6 +488,8 @@ def test_a_sum_of_zeros_gives_a_basis_too():
         ({"sample": 0.0}, "a sample of 0.0 is none"),
         ({"sample": 1.0}, "a sample of 1.0 is none"),
         ({"rotate": True, "norm": -1.0}, "holds nothing"),
+        ({"rotate": True, "norm": math.nan}, "holds nothing"),
+        ({"rotate": True, "norm": 1e300}, r"tensor b: a norm of 1e\+300 is too large"),
         ({"rotate": True, "bits": 32, "parties": 16384}, "would not be exact"),
         ({"rotate": True, "norm": {"x*": 1.0}}, "no tensor matches 'x"),
         ({"sample": 0.5, "bits": 2}, "would never get through"),
@@ -530,6 +532,12 @@ def test_values_that_would_not_stay_numbers_are_refused():
                 hecli.encrypt(update, io.BytesIO(), PUBLIC, plan=plan)
             continue
         assert hecli.encrypt(update, io.BytesIO(), PUBLIC, plan=plan).update.clipped > 1000
+
+
+@pytest.mark.parametrize("size", [1e200, 1.7e308])
+def test_tensors_whose_norm_is_beyond_float64_are_refused(size):
+    with pytest.raises(HecliError, match="tensor w: a norm of inf is too large"):
+        hecli.make_plan({"w": np.full(100, size)}, PUBLIC, 2, bits=8, rotate=True)
 
 
 def test_a_norm_is_what_the_range_follows_from():
