@@ -642,6 +642,55 @@ def test_weights_are_taken_out_of_what_is_left(tmp_path):
     assert max(np.abs(each).max() for each in rest.values()) < 0.01
 
 
+def test_what_is_left_stays_within_what_a_residual_can_hold(tmp_path):
+    """Else it would be no number, which the next update would be blamed for."""
+    path, update = tmp_path / "my.residual", {"w": np.full(64, 3e38, np.float32)}
+    plans = [hecli.make_plan(update, PUBLIC, 2, bits=8, rotate=True, norm=1.0) for _ in range(2)]
+    hecli.encrypt(update, tmp_path / "1.enc", PUBLIC, plan=plans[0], feedback=path)
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="of tensor w more is left than float32 can hold"):
+        hecli.encrypt(update, tmp_path / "2.enc", PUBLIC, plan=plans[1], feedback=path)
+    assert path.read_bytes() == before
+    assert not (tmp_path / "2.enc").exists()
+
+
+def test_a_link_to_a_residual_stays_one(tmp_path):
+    there, link = tmp_path / "there", tmp_path / "my.residual"
+    link.symlink_to(there)
+    plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=4, rotate=True)
+    for _ in range(2):
+        hecli.encrypt(UPDATES[0], io.BytesIO(), PUBLIC, plan=plan, feedback=link)
+    without = a_round(plan, UPDATES[1:])
+    assert not hecli.settle(link, without)
+    assert link.is_symlink()
+    assert residual_in(there).keys() == {"b", "w"}
+
+
+def test_a_residual_is_not_written_over_and_an_update_that_may_count_twice_is_said(place, ok, fails):
+    np.savez("a.npz", **UPDATES[0])
+    for name in ("one", "two"):
+        hecli.write_plan(hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=4, rotate=True), f"{name}.plan")
+    made = ("encrypt", "a.npz", "--residual", "my.residual", "--force", "--plan")
+    assert "no sum was applied" not in ok(*made, "one.plan")
+    assert "no sum was applied" not in ok(*made, "one.plan")
+    before = (place / "my.residual").read_bytes()
+    fails(*made, "one.plan", "-o", "my.residual", says="is a secret")
+    assert (place / "my.residual").read_bytes() == before
+    assert "no sum was applied for your last update; all of it goes" in ok(*made, "two.plan")
+    (place / "round.sum").write_bytes(a_round(hecli.read_plan("two.plan"), UPDATES[1:]).getvalue())
+    applied = ("apply", "round.sum", "--residual", "my.residual", "--force", "-o")
+    fails(*applied, "my.residual", says="is a secret")
+    ok(*applied, "mean.npz")
+    fails(*applied, "mean.npz", says="waits for no sum", hint="where it was applied before, leave out")
+
+
+def test_a_plan_and_its_bases_do_not_go_into_one_file(place, fails):
+    np.savez("a.npz", **UPDATES[0])
+    (place / "round.sum").write_bytes(a_round(hecli.make_plan(UPDATES[0], PUBLIC, 3), UPDATES[1:]).getvalue())
+    made = ("plan", "--like", "round.sum", "--parties", 3, "--rank", 1, "--force")
+    fails(*made, "-o", "x.basis", says="x.basis is where the bases of the plan go", hint="round.plan")
+
+
 def test_a_residual_that_does_not_fit_is_refused(tmp_path):
     path = tmp_path / "my.residual"
     plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=4, rotate=True)

@@ -16,8 +16,8 @@ from hecli.formats.reader import open_reader
 from hecli.plan.data import Plan
 from hecli.rounds.basis import read_basis
 from hecli.rounds.headers import Sum
-from hecli.rounds.residual import Feedback, kept_in, read_residual, settle
-from hecli.storage.local import LOCAL
+from hecli.rounds.residual import WHOLE, Feedback, kept_in, read_residual, settle
+from hecli.storage.local import LOCAL, at_the_end
 
 if TYPE_CHECKING:
     from hecli.codec.basis import Basis
@@ -91,22 +91,32 @@ def plan_path() -> str | None:
     return path
 
 
-def feedback(path: str | None, stack: ExitStack) -> Feedback | None:
+def feedback(path: str | None, plan: Plan | None, console: Console, stack: ExitStack) -> Feedback | None:
     """Keep what does not get through in a file.
 
     Args:
         path: The file, if one is named.
+        plan: The plan of the update that is made.
+        console: Says what goes with it of an update that may have been counted.
         stack: When it ends well, the file has what did not get through.
 
     Returns:
         Where to keep it.
 
     Raises:
+        FormatError: The file is not sound.
         RefusedError: There can be no such file.
     """
     if path == STANDARD:
         raise RefusedError("a residual is kept from round to round", "name a file with --residual")
-    return None if path is None else stack.enter_context(kept_in(LOCAL, path))
+    if path is None:
+        return None
+    # Where a link leads: to an encrypted disk, say, where it is to stay.
+    found = stack.enter_context(kept_in(LOCAL, at_the_end(path)))
+    before = None if found.before is None else read_residual(open_reader(found.before))
+    if before is not None and plan is not None and before.before(plan) == WHOLE:
+        console.note(f"{path}: no sum was applied for your last update; all of it goes with this one")
+    return found
 
 
 def settled(path: str | None, total: Sum, console: Console, stack: ExitStack) -> None:
@@ -125,7 +135,7 @@ def settled(path: str | None, total: Sum, console: Console, stack: ExitStack) ->
     if path is None:
         return
     residual = read_residual(open_reader(stack.enter_context(LOCAL.open(path))))
-    out = stack.enter_context(LOCAL.create(path, replace=True, secret=True))
+    out = stack.enter_context(LOCAL.create(at_the_end(path), replace=True, secret=True))
     if settle(residual, total, out):
         console.note(f"{path}: your update is in the sum; what did not get through goes with the next one")
     else:

@@ -81,6 +81,8 @@ def encrypt(
     check_output(target, force=force)
     if identity is not None:
         keep_apart(target, identity, f"{identity}.masked")
+    if residual is not None:
+        keep_apart(target, residual)
     _check_usage(plan)
     if plan is not None and KEY not in plan.to_encrypt:
         # From the environment, where it was: it is for other rounds.
@@ -101,7 +103,7 @@ def encrypt(
             say_published(followed, console)
         out = stack.enter_context(open_output(target, force=force))
         # Published before the update: of an update that is lost on the way, nothing is.
-        feedback = compression.feedback(residual, stack)
+        feedback = compression.feedback(residual, followed, console, stack)
         progress = stack.enter_context(console.progress("encrypting"))
         result = encrypt_update(
             source,
