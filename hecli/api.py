@@ -57,7 +57,7 @@ from hecli.schemes.paillier.key_files import read_share as _read_share
 from hecli.schemes.paillier.key_files import write_private_key as _write_private_key
 from hecli.schemes.paillier.key_files import write_public_key as _write_public_key
 from hecli.schemes.paillier.key_files import write_share as _write_share
-from hecli.storage.local import LOCAL
+from hecli.storage.local import LOCAL, at_the_end
 from hecli.storage.spool import spooled
 from hecli.storage.use_record import remember
 
@@ -132,7 +132,7 @@ def _bases(stack: ExitStack, name: str, value: Any) -> Any:
 def _feedback(stack: ExitStack, name: str, value: Any) -> Any:
     """The path of a residual, which is made where it is not there."""
     if isinstance(value, str | os.PathLike):
-        return stack.enter_context(kept_in(LOCAL, os.fspath(value)))
+        return stack.enter_context(kept_in(LOCAL, at_the_end(os.fspath(value))))
     if not isinstance(value, Feedback):
         raise TypeError(f"{name} takes a path, not {type(value).__name__}")
     return value
@@ -293,7 +293,7 @@ def settle(residual: str | os.PathLike[str], total: Any, *, plan: Any = None) ->
     with ExitStack() as stack:
         found = _open_sum(_reader(stack, "total", total), plan)
         left = _read_residual(_reader(stack, "residual", residual))
-        out = stack.enter_context(LOCAL.create(os.fspath(residual), replace=True, secret=True))
+        out = stack.enter_context(LOCAL.create(at_the_end(os.fspath(residual)), replace=True, secret=True))
         return _settle(left, found, out)
 
 

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import hecli
+from hecli.codec import basis as of_basis
 from hecli.codec import hadamard
 from hecli.codec.basis import Basis, Columns, orthonormal
 from hecli.codec.chain import Codec
 from hecli.codec.interface import Common, Decoding, Encoding
-from hecli.codec.low_rank import LEFT, RIGHT, LowRank, factored, shape_of
+from hecli.codec.low_rank import LEFT, LONGEST, RIGHT, LowRank, factored, shape_of
 from hecli.codec.pack import MixedRadix, Pack
 from hecli.codec.quantise import Quantise
 from hecli.codec.randomness import Stream
@@ -167,6 +168,63 @@ def test_a_basis_is_orthonormal(rank, more, seed):
     if seed % 3 and seed % 5:
         unit = np.linalg.qr(vectors)[0]
         assert np.abs(unit @ (unit.T @ matrix) - matrix).max() < 1e-2
+
+
+@pytest.mark.parametrize("kind", ["normal", "alike", "a spike", "steep"])
+def test_a_basis_is_exact_however_sums_are_ordered(kind):
+    """What everybody has to come to: here with integers alone, but for what the specification rounds."""
+    rank, count = 5, 1500
+    vectors = np.random.default_rng(7).normal(size=(count, rank))
+    if kind == "alike":
+        vectors[:, 1:] = vectors[:, :1] + 1e-4 * vectors[:, 1:]
+    if kind == "a spike":
+        vectors[0] = 1e3
+    if kind == "steep":
+        vectors = np.exp(3 * vectors)
+
+    def whole(vector):
+        scale = 2.0 ** (20 - math.frexp(max(map(abs, vector)))[1])
+        return [round(each * scale) for each in vector]
+
+    def product(one, other):
+        return sum(each * also for each, also in zip(one, other, strict=True))
+
+    done = []
+    for column in vectors.T.tolist():
+        left = whole(column)
+        for _ in range(2):
+            for each in done:
+                share = product(each, left) / 2**44
+                left = [round(value - part * share) for value, part in zip(left, each, strict=True)]
+            left = whole(left)
+        length = 2.0**22 / math.sqrt(product(left, left))
+        done.append([round(value * length) for value in left])
+    shift = 15 - max(abs(value) for each in done for value in each).bit_length()
+    expected = [[round(value * 2.0**shift) for value in each] for each in done]
+    basis = orthonormal(vectors, Stream("basis", SEED, 0))
+    assert basis.numbers.T.tolist() == expected
+    assert basis.exponent == 22 + shift
+
+
+def test_products_for_a_basis_are_exact_where_they_are_largest(monkeypatch):
+    """A column that is much longer in one value than it was in any, behind one that is taken out of it."""
+    count = LONGEST
+    one = np.full(count, 1 / math.sqrt(2 * count))
+    one[0] = math.sqrt(0.5)
+    vectors = np.stack([one, np.where(np.arange(count) % 2, 1.0, -1.0), np.ones(count)], axis=1)
+    product, largest = of_basis._product, []
+
+    def checked(left, right):
+        found = product(left, right)
+        whole = [each.astype(np.int64).astype(object) for each in (left, right)]
+        assert all((each == kept).all() for each, kept in zip(whole, (left, right), strict=True))
+        assert found == (whole[0] * whole[1]).sum()
+        largest.append(np.abs(right).max())
+        return found
+
+    monkeypatch.setattr(of_basis, "_product", checked)
+    orthonormal(vectors, Stream("basis", SEED, 0))
+    assert max(largest) > 1 << 27
 
 
 def a_basis(shape, rank, side, seed=0):
@@ -433,6 +491,8 @@ def test_a_sum_of_zeros_gives_a_basis_too():
         ({"sample": 0.0}, "a sample of 0.0 is none"),
         ({"sample": 1.0}, "a sample of 1.0 is none"),
         ({"rotate": True, "norm": -1.0}, "holds nothing"),
+        ({"rotate": True, "norm": math.nan}, "holds nothing"),
+        ({"rotate": True, "norm": 1e300}, r"tensor b: a norm of 1e\+300 is too large"),
         ({"rotate": True, "bits": 32, "parties": 16384}, "would not be exact"),
         ({"rotate": True, "norm": {"x*": 1.0}}, "no tensor matches 'x"),
         ({"sample": 0.5, "bits": 2}, "would never get through"),
@@ -442,6 +502,45 @@ def test_compression_that_cannot_be_is_refused(options, says):
     parties = options.pop("parties", 3)
     with pytest.raises(HecliError, match=says):
         hecli.make_plan(UPDATES[0], PUBLIC, parties, **options)
+
+
+def test_values_of_several_lanes_are_exact_behind_other_steps_or_refused():
+    """Eighteen digits of 3, of 16,384 parties and in 4,096 values, take 54 bits together."""
+    specs = (TensorSpec("t", "float64", (4096,)), TensorSpec("u", "float64", (3,)))
+    pack, parties = Pack(), 1 << 14
+    with pytest.raises(HecliError, match="would not be exact"):
+        Codec(Quantise(2, "nearest", (1.0, 1.0), (18, 1)), pack, (Rotate(),)).check(specs, parties)
+    # Few values, such as metrics, are not added up.
+    Codec(Quantise(2, "nearest", (1.0, 1.0), (1, 20)), pack, (Rotate(),)).check(specs, parties)
+    # The most that is let through: sums of all parties at their largest come out as in integers.
+    quantise = Quantise(2, "nearest", (1.0, 1.0), (17, 1))
+    codec = Codec(quantise, pack, (Rotate(),))
+    codec.check(specs, parties)
+    signs = np.random.default_rng(5).integers(0, 2, 4096) * 2 - 1
+    sums = signs * quantise.largest(0) * parties - np.arange(4096)
+    found = hadamard.turn(sums.astype(np.float64))
+    rows = [[(-1) ** (i & k).bit_count() for k in range(4096)] for i in (0, 1, 2047, 4095)]
+    for at, row in zip((0, 1, 2047, 4095), rows, strict=True):
+        assert Fraction(float(found[at])) * 64 == sum(a * b for a, b in zip(row, sums.tolist(), strict=True))
+
+
+def test_values_that_would_not_stay_numbers_are_refused():
+    """Sums of them are infinite, and the difference of two such is no number, nor a lane."""
+    signs = np.where(np.arange(4096) % 3, 1.0, -1.0)
+    for size, fits in ((1e308, False), (2.0**900, False), (2.0**899, True)):
+        update = {"w": size * signs}
+        plan = hecli.make_plan(update, PUBLIC, 2, bits=8, rotate=True, norm=1.0)
+        if not fits:
+            with pytest.raises(DataError, match=r"tensor w holds -.*too large to be compressed"):
+                hecli.encrypt(update, io.BytesIO(), PUBLIC, plan=plan)
+            continue
+        assert hecli.encrypt(update, io.BytesIO(), PUBLIC, plan=plan).update.clipped > 1000
+
+
+@pytest.mark.parametrize("size", [1e200, 1.7e308])
+def test_tensors_whose_norm_is_beyond_float64_are_refused(size):
+    with pytest.raises(HecliError, match="tensor w: a norm of inf is too large"):
+        hecli.make_plan({"w": np.full(100, size)}, PUBLIC, 2, bits=8, rotate=True)
 
 
 def test_a_norm_is_what_the_range_follows_from():
@@ -548,6 +647,55 @@ def test_weights_are_taken_out_of_what_is_left(tmp_path):
     rest = residual_in(path, "rest")
     # Of 16 bits little is lost, unless a scaled update were taken for the whole.
     assert max(np.abs(each).max() for each in rest.values()) < 0.01
+
+
+def test_what_is_left_stays_within_what_a_residual_can_hold(tmp_path):
+    """Else it would be no number, which the next update would be blamed for."""
+    path, update = tmp_path / "my.residual", {"w": np.full(64, 3e38, np.float32)}
+    plans = [hecli.make_plan(update, PUBLIC, 2, bits=8, rotate=True, norm=1.0) for _ in range(2)]
+    hecli.encrypt(update, tmp_path / "1.enc", PUBLIC, plan=plans[0], feedback=path)
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="of tensor w more is left than float32 can hold"):
+        hecli.encrypt(update, tmp_path / "2.enc", PUBLIC, plan=plans[1], feedback=path)
+    assert path.read_bytes() == before
+    assert not (tmp_path / "2.enc").exists()
+
+
+def test_a_link_to_a_residual_stays_one(tmp_path):
+    there, link = tmp_path / "there", tmp_path / "my.residual"
+    link.symlink_to(there)
+    plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=4, rotate=True)
+    for _ in range(2):
+        hecli.encrypt(UPDATES[0], io.BytesIO(), PUBLIC, plan=plan, feedback=link)
+    without = a_round(plan, UPDATES[1:])
+    assert not hecli.settle(link, without)
+    assert link.is_symlink()
+    assert residual_in(there).keys() == {"b", "w"}
+
+
+def test_a_residual_is_not_written_over_and_an_update_that_may_count_twice_is_said(place, ok, fails):
+    np.savez("a.npz", **UPDATES[0])
+    for name in ("one", "two"):
+        hecli.write_plan(hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=4, rotate=True), f"{name}.plan")
+    made = ("encrypt", "a.npz", "--residual", "my.residual", "--force", "--plan")
+    assert "warning" not in ok(*made, "one.plan")
+    assert "send this update, and not the one before" in ok(*made, "one.plan")
+    before = (place / "my.residual").read_bytes()
+    fails(*made, "one.plan", "-o", "my.residual", says="is a secret")
+    assert (place / "my.residual").read_bytes() == before
+    assert "all of that update goes again" in ok(*made, "two.plan")
+    (place / "round.sum").write_bytes(a_round(hecli.read_plan("two.plan"), UPDATES[1:]).getvalue())
+    applied = ("apply", "round.sum", "--residual", "my.residual", "--force", "-o")
+    fails(*applied, "my.residual", says="is a secret")
+    ok(*applied, "mean.npz")
+    fails(*applied, "mean.npz", says="waits for no sum", hint="leave out --residual to apply a sum again")
+
+
+def test_a_plan_and_its_bases_do_not_go_into_one_file(place, fails):
+    np.savez("a.npz", **UPDATES[0])
+    (place / "round.sum").write_bytes(a_round(hecli.make_plan(UPDATES[0], PUBLIC, 3), UPDATES[1:]).getvalue())
+    made = ("plan", "--like", "round.sum", "--parties", 3, "--rank", 1, "--force")
+    fails(*made, "-o", "x.basis", says="x.basis is where the bases of the plan go", hint="round.plan")
 
 
 def test_a_residual_that_does_not_fit_is_refused(tmp_path):

@@ -130,6 +130,16 @@ def test_steps_stay_within_what_a_plan_can_hold():
     assert steps_after(a_sum(fine, 4, [1]), Coding(32)) == (2.0**-512,)
 
 
+def test_ranges_of_rotated_values_stay_within_what_a_plan_can_hold():
+    """Their squares are beyond float64."""
+    wide = a_plan(bits=32, steps=(2.0**511,), sizes=(1,))
+    assert steps_after(a_sum(wide, 4, [4 * (2**31 - 1)]), Coding(2, ROTATED)) == (
+        math.nextafter(2.0**512, 0),
+    )
+    fine = a_plan(bits=2, steps=(2.0**-512,), sizes=(1,))
+    assert steps_after(a_sum(fine, 4, [1]), Coding(16, ROTATED)) == (2.0**-512,)
+
+
 def test_a_next_round_fits_what_the_last_one_had():
     """Through real files."""
     arrays = [np.array([[0.5, -0.25]]), np.array([[0.0, 0.125]])]

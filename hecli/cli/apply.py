@@ -8,7 +8,7 @@ import click
 from hecli.cli import compression, options
 from hecli.cli.clipping import say_clipped_in_sum
 from hecli.cli.console import Console
-from hecli.cli.files import STANDARD, beside, check_output, label, open_input, open_output
+from hecli.cli.files import STANDARD, beside, check_output, keep_apart, label, open_input, open_output
 from hecli.errors import HecliError
 from hecli.formats.digests import file_digest
 from hecli.formats.tensors.files import SUFFIXES
@@ -75,6 +75,8 @@ def apply(
     options.check_standard(sum, *([model] if model else []))
     target = output or _default(sum, model)
     check_output(target, force=force)
+    if residual is not None:
+        keep_apart(target, residual)
     # What is named here has the model's suffix and format.
     kind = _format(target if model is None else output)
     signer = options.load_identity(identity, console) if ledger else None

@@ -17,7 +17,7 @@ from hecli.plan.data import Plan
 from hecli.rounds.basis import read_basis
 from hecli.rounds.headers import Sum
 from hecli.rounds.residual import Feedback, kept_in, read_residual, settle
-from hecli.storage.local import LOCAL
+from hecli.storage.local import LOCAL, at_the_end
 
 if TYPE_CHECKING:
     from hecli.codec.basis import Basis
@@ -120,7 +120,8 @@ def feedback(path: str | None, stack: ExitStack) -> Feedback | None:
     """
     if path == STANDARD:
         raise RefusedError("a residual is kept from round to round", "name a file with --residual")
-    return None if path is None else stack.enter_context(kept_in(LOCAL, path))
+    # Where a link leads: to an encrypted disk, say, where it is to stay.
+    return None if path is None else stack.enter_context(kept_in(LOCAL, at_the_end(path)))
 
 
 def settled(path: str | None, total: Sum, console: Console, stack: ExitStack) -> None:
@@ -139,7 +140,7 @@ def settled(path: str | None, total: Sum, console: Console, stack: ExitStack) ->
     if path is None:
         return
     residual = read_residual(open_reader(stack.enter_context(LOCAL.open(path))))
-    out = stack.enter_context(LOCAL.create(path, replace=True, secret=True))
+    out = stack.enter_context(LOCAL.create(at_the_end(path), replace=True, secret=True))
     if settle(residual, total, out):
         console.note(f"{path}: your update is in the sum; what did not get through goes with the next one")
     else:

@@ -81,6 +81,8 @@ def encrypt(
     check_output(target, force=force)
     if identity is not None:
         keep_apart(target, identity, f"{identity}.masked")
+    if residual is not None:
+        keep_apart(target, residual)
     _check_usage(plan)
     if plan is not None and KEY not in plan.to_encrypt:
         # From the environment, where it was: it is for other rounds.

@@ -413,7 +413,10 @@ def _bases(target: str, *, force: bool) -> AbstractContextManager[BinaryIO]:
     """Open the file of the plan's bases, which is published before the plan."""
     if target == STANDARD:
         raise RefusedError("the bases of a plan go beside it", "name the plan with -o")
-    return open_output(str(Path(target).with_suffix(compression.BASIS)), force=force)
+    found = str(Path(target).with_suffix(compression.BASIS))
+    if found == str(Path(target)):
+        raise RefusedError(f"{target} is where the bases of the plan go", "name the plan round.plan, say")
+    return open_output(found, force=force)
 
 
 def _write(made: Plan, target: str, out: BinaryIO, signer: Identity | None, entry: Recorder) -> None:

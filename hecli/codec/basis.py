@@ -20,7 +20,12 @@ COLUMN_BITS = 15
 """Bits of a number in a basis, without its sign."""
 
 _VALUE_BITS, _UNIT_BITS = 20, 22
-"""Bits of a column on its way, and of the length 1 in those that are done: products have 42."""
+"""Bits of a column on its way, and of the length 1 in those that are done.
+
+A column of 2^20 values is at most 2^30 long, and stays so when others are taken
+out of it, but for rounding: with one that is done, all products together have
+52 bits. With itself it is multiplied when none of its values has more than 20.
+"""
 
 _EXACT = 1 << 10
 """So many products of 42 bits are added up exactly."""
@@ -100,7 +105,8 @@ def _apart(vector: Floats, done: list[Floats]) -> Floats:
         for each in done:
             # Two steps, each rounded: one that does both at once would differ between machines.
             along = each * (_product(each, left) / (1 << 2 * _UNIT_BITS))
-            left = left - along
+            # Whole at once: of what is not, products would be rounded, and depend on the order of additions.
+            left = np.rint(left - along)
         left = _whole(left)
     return left
 

@@ -30,6 +30,8 @@ FEEDBACK_BITS = 3
 EXACT = 53
 """Bits of a whole number that float64 holds exactly."""
 
+FEW = 4
+"""A tensor with fewer values is no matrix of low rank, and its rotation only changes signs."""
 
 Chosen = TypeVar("Chosen")
 
@@ -190,7 +192,10 @@ class Codec:
                 f"with {self.quantise.bits} bits, what is left out of an update would never get through",
                 f"use {FEEDBACK_BITS} bits or more with a rank or a sample",
             )
-        bits = (self.quantise.qmax * parties).bit_length() + sum(step.exact_bits for step in self.steps)
+        # Values of several lanes are larger. Where there are few, such as in metrics, nothing is added up.
+        wide = (self.quantise.largest(at) for at, spec in enumerate(specs) if spec.size >= FEW)
+        largest = max(self.quantise.qmax, *wide, 0)
+        bits = (largest * parties).bit_length() + sum(step.exact_bits for step in self.steps)
         if self.steps and bits > EXACT:
             raise HecliError(
                 f"sums of {parties:,} parties with {self.quantise.bits} bits would not be exact behind "
@@ -262,6 +267,11 @@ class Codec:
         Raises:
             DataError: A value cannot be encoded, which shows while they are read.
         """
+        if self.steps:
+            # Imported here: whoever only looks at a plan needs no arrays.
+            from hecli.codec.values import checked_to_add  # noqa: PLC0415
+
+            values = checked_to_add(encoding.name, encoding.common.specs[tensor], values)
         for step in self.steps:
             values = step.encode(tensor, values, encoding)
         return self.quantise.encode(tensor, values, encoding)

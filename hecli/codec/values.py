@@ -1,6 +1,6 @@
 """Values as they come from files: checked before anything is made of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,9 @@ from hecli.formats.tensors.arrays import Array, TensorFile
 from hecli.formats.tensors.specs import TensorSpec
 
 EXACT_INTEGERS = 1 << 53
+
+LARGEST_ADDED = 2.0**900
+"""Values below this in size can be multiplied with bases, and rotated, without going beyond float64."""
 
 
 def inexact(integers: Array) -> npt.NDArray[np.bool_]:
@@ -56,3 +59,27 @@ def checked_values(file: TensorFile, spec: TensorSpec) -> Iterator[Array]:
             )
         yield piece
         start += piece.size
+
+
+def checked_to_add(name: str, spec: TensorSpec, values: Iterable[Array]) -> Iterator[Array]:
+    """Refuse values that are too large to be added to one another.
+
+    Args:
+        name: The file, for errors.
+        spec: The tensor.
+        values: Its values, in pieces.
+
+    Yields:
+        The same.
+
+    Raises:
+        DataError: One is.
+    """
+    for piece in values:
+        large = np.abs(piece.astype(np.float64)) >= LARGEST_ADDED
+        if large.any():
+            raise DataError(
+                f"{name}: tensor {spec.name} holds {piece[large][0]:.6g}, too large to be compressed",
+                "look at the step it came from before you send it",
+            )
+        yield piece

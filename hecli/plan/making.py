@@ -38,6 +38,9 @@ HEADROOM = 4.0
 NORM_HEADROOM = 2.0
 """The same of norms, which differ less between parties."""
 
+LARGEST_NORM = 2.0**500
+"""Norms are below this, so that their squares are float64."""
+
 STOCHASTIC_BITS = 10
 """Up to so many bits rounding is stochastic unless told otherwise: few bits make nearest biased."""
 
@@ -275,6 +278,10 @@ def _range(coding: Coding, spec: TensorSpec, bound: float) -> float:
     """The range that follows from the largest size of a value, or norm."""
     if not coding.rotates:
         return bound
+    if not bound < LARGEST_NORM:
+        raise HecliError(
+            f"tensor {spec.name}: a norm of {bound:.6g} is too large", "look at the tensors, or give --norm"
+        )
     return math.sqrt(range_of(Fraction(bound) ** 2, max(1, coding.rotated(spec))))
 
 
@@ -335,7 +342,9 @@ def _example(like: TensorFile) -> Example:
 
 
 def _norm(like: TensorFile, spec: TensorSpec) -> float:
-    squares = (float(np.square(piece.astype(np.float64)).sum()) for piece in checked_values(like, spec))
+    # What overflows is refused behind this, by name.
+    with np.errstate(over="ignore"):
+        squares = [float(np.square(piece.astype(np.float64)).sum()) for piece in checked_values(like, spec)]
     return math.sqrt(sum(squares))
 
 

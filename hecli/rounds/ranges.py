@@ -1,6 +1,7 @@
 """The ranges of the next plan, from the sum of the last round."""
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import BinaryIO
@@ -48,6 +49,8 @@ Parties that have nothing in common have that root times the norm of their mean.
 
 _HALF = 23
 """Bits of half a number: 65,536 squares of such are added without overflow."""
+
+_LARGEST = Fraction(sys.float_info.max)
 
 _WIDEST_STEP = math.nextafter(STEP_LIMIT, 0.0)
 
@@ -188,8 +191,8 @@ def _filled(ranges: Sequence[Fraction], old: Sequence[Fraction], measures: Seque
 
 
 def _root(square: Fraction) -> Fraction:
-    """The square root, from float64 and to float64, both rounded to the nearest."""
-    return Fraction(math.sqrt(square))
+    """The square root, from float64 and to float64, both rounded to the nearest and no more than it has."""
+    return Fraction(math.sqrt(min(square, _LARGEST)))
 
 
 def _rounded(step: Fraction) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import accumulate
-from typing import BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from hecli.codec.arrays import Floats
 from hecli.codec.basis import Basis
 from hecli.codec.interface import Decoding
 from hecli.codec.values import checked_values
-from hecli.errors import FormatError, MismatchError, RefusedError
+from hecli.errors import DataError, FormatError, MismatchError, RefusedError
 from hecli.formats import envelope
 from hecli.formats.canonical import fields
 from hecli.formats.envelope import DIGEST_SIZE, Section
@@ -242,7 +242,7 @@ class Fed(NamedTuple):
             for part in (self._left, both.read, rest):
                 for spec in kept:
                     dtype = stored_dtype(spec.dtype)
-                    yield from little_endian(piece.astype(dtype) for piece in part(spec))
+                    yield from little_endian(_stored(piece, dtype, spec) for piece in part(spec))
 
         _write(out, kept, plan.subject, digest, blocks())
 
@@ -258,6 +258,18 @@ class Fed(NamedTuple):
             section.rewind()
         for piece in pieces(section.read, own, stored_dtype(own.dtype), reader.name):
             yield piece.astype(np.float64)
+
+
+def _stored(values: Array, dtype: np.dtype[Any], spec: TensorSpec) -> Array:
+    """Values as a residual holds them; raises DataError where it cannot: no update could be made of it."""
+    with np.errstate(over="ignore"):
+        found: Array = values.astype(dtype)
+    if not np.isfinite(found).all():
+        raise DataError(
+            f"of tensor {spec.name} more is left than {spec.dtype} can hold",
+            "look at what was trained, and at the plan: with bases that are none, what is left grows",
+        )
+    return found
 
 
 def settle(residual: Residual, total: Sum, out: BinaryIO) -> bool:

@@ -134,6 +134,18 @@ def open_unspooled(path: str) -> io.BufferedReader:
         raise cannot("read", path, error) from error
 
 
+def at_the_end(path: str) -> str:
+    """Say where a link leads, so that what replaces the file does not take the place of the link.
+
+    Args:
+        path: A path.
+
+    Returns:
+        The path of the file itself.
+    """
+    return os.path.realpath(path) if Path(path).is_symlink() else path
+
+
 def check_output(path: str, *, force: bool, secret: bool = False, hint: str | None = None) -> None:
     """Refuse early, before any work, what could not be written at the end.
 

@@ -121,7 +121,7 @@ def orthonormal(columns: Matrix, stream: Stream) -> tuple[list[list[int]], int]:
             for each in done:
                 share = product_of(each, left) / (1 << 44)
                 along = [x * share for x in each]
-                left = [x - y for x, y in zip(left, along, strict=True)]
+                left = [float(round(x - y)) for x, y in zip(left, along, strict=True)]
             left = whole(left)
         return left
 
