@@ -1,5 +1,6 @@
 """Smaller updates: each step with its inverse, bases, residuals, and whole rounds and trainings of them."""
 
+import errno
 import io
 import math
 import os
@@ -689,6 +690,33 @@ def test_a_residual_is_not_written_over_and_an_update_that_may_count_twice_is_sa
     fails(*applied, "my.residual", says="is a secret")
     ok(*applied, "mean.npz")
     fails(*applied, "mean.npz", says="waits for no sum", hint="leave out --residual to apply a sum again")
+
+
+def test_a_setting_is_chosen_among_those_that_go(place, ok, fails):
+    """Ranges are for values as they are, norms for rotated ones; and behind low rank all are rotated."""
+    np.savez("a.npz", **UPDATES[0])
+    made = ("plan", "--parties", 3, "--force", "--target-bytes")
+    assert " bits: of all" in ok(*made, "1M", "--like", "a.npz", "--range", 5)
+    fails(*made, "4k", "--like", "a.npz", "--range", 5, says="rotated values have no range", hint="--norm")
+    assert "rotated: of all" in ok(*made, "1M", "--like", "a.npz", "--norm", 100)
+    first = a_round(hecli.make_plan(UPDATES[0], PUBLIC, 3), UPDATES)
+    low_rank = hecli.make_basis(first, "low.basis", 2)
+    plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=8, low_rank=low_rank.step)
+    (place / "low.sum").write_bytes(a_round(plan, UPDATES, basis=[low_rank.basis] * 3).getvalue())
+    assert "rotated: of all" in ok(*made, "1M", "--like", "low.sum")
+
+
+def test_an_update_that_cannot_be_kept_aside_is_refused(tmp_path, monkeypatch):
+    class Full(io.BytesIO):
+        def flush(self):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    plan = hecli.make_plan(UPDATES[0], PUBLIC, 3, bits=4, rotate=True)
+    monkeypatch.setattr("tempfile.TemporaryFile", Full)
+    with pytest.raises(HecliError, match="cannot keep an update aside: no space left") as caught:
+        hecli.encrypt(UPDATES[0], tmp_path / "x.enc", PUBLIC, plan=plan, feedback=tmp_path / "my.residual")
+    assert "TMPDIR" in caught.value.hint
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_plan_and_its_bases_do_not_go_into_one_file(place, fails):

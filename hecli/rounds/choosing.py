@@ -56,8 +56,8 @@ def choose(example: TensorFile, make: Make, most: int, *, ranks: bool) -> Chosen
     Raises:
         HecliError: None is small enough.
     """
-    plan, _ = make(FAMILIES[0][0])
-    found, smallest = [], math.inf
+    plan, found, smallest = _any_plan(make), [], math.inf
+    refused: HecliError | None = None
     for family in FAMILIES:
         for setting in family:
             if setting.rank is not None and not ranks:
@@ -68,9 +68,16 @@ def choose(example: TensorFile, make: Make, most: int, *, ranks: bool) -> Chosen
             size = update_bytes(sized)
             smallest = min(smallest, size)
             if size <= most:
-                made, basis = make(setting)
+                try:
+                    made, basis = make(setting)
+                except HecliError as error:
+                    # Others may go, such as those that do not rotate, where ranges were given.
+                    refused = refused or error
+                    break
                 found.append(Chosen(setting, size, lost(example, made, basis)))
                 break
+    if not found and refused is not None:
+        raise refused
     if not found:
         raise HecliError(
             f"no setting makes an update of at most {count_bytes(most)}: the smallest takes "
@@ -78,6 +85,17 @@ def choose(example: TensorFile, make: Make, most: int, *, ranks: bool) -> Chosen
             "give more bytes" + ("" if ranks else ", or a sum with --basis-from, for low rank"),
         )
     return min(found, key=lambda each: each.lost)
+
+
+def _any_plan(make: Make) -> Plan:
+    """A plan to measure others by: behind a round of low rank, or with --norm, only those that rotate."""
+    try:
+        return make(FAMILIES[0][0])[0]
+    except HecliError as first:
+        try:
+            return make(FAMILIES[1][0])[0]
+        except HecliError:
+            raise first from None
 
 
 def lost(example: TensorFile, plan: Plan, basis: Basis | None) -> float:
