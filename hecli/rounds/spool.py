@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from hecli.codec.arrays import Lanes
+from hecli.errors import HecliError
 from hecli.formats.tensors.arrays import PIECE
 
 
@@ -25,6 +26,13 @@ class Spool:
         try:
             for piece in lanes:
                 self._file.write(piece.astype(self._word).tobytes())
+            self._file.flush()
+        except OSError as error:
+            self.close()
+            raise HecliError(
+                f"cannot keep an update aside: {(error.strerror or str(error)).lower()}",
+                "set TMPDIR to a folder with room",
+            ) from error
         except BaseException:
             self.close()
             raise
