@@ -683,6 +683,7 @@ def test_a_residual_is_not_written_over_and_an_update_that_may_count_twice_is_sa
     assert "send this update, and not the one before" in ok(*made, "one.plan")
     before = (place / "my.residual").read_bytes()
     fails(*made, "one.plan", "-o", "my.residual", says="is a secret")
+    fails(*made, "one.plan", "-o", "-", says="goes into a file")
     assert (place / "my.residual").read_bytes() == before
     assert "all of that update goes again" in ok(*made, "two.plan")
     (place / "round.sum").write_bytes(a_round(hecli.read_plan("two.plan"), UPDATES[1:]).getvalue())

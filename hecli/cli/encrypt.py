@@ -12,6 +12,7 @@ from hecli.cli.encode import describe_update, open_update
 from hecli.cli.files import STANDARD, check_output, default_output, keep_apart, label, open_output, size_of
 from hecli.cli.options import FilesCommand
 from hecli.cli.parts import say_published
+from hecli.errors import RefusedError
 from hecli.executors.processes import processes
 from hecli.formats.text import count, count_bytes, duration
 from hecli.plan.data import Plan
@@ -83,6 +84,12 @@ def encrypt(
         keep_apart(target, identity, f"{identity}.masked")
     if residual is not None:
         keep_apart(target, residual)
+        if target == STANDARD:
+            # It would have gone out before the residual knows of it.
+            raise RefusedError(
+                "an update that leaves a residual goes into a file",
+                "name one with -o",
+            )
     _check_usage(plan)
     if plan is not None and KEY not in plan.to_encrypt:
         # From the environment, where it was: it is for other rounds.

@@ -285,7 +285,7 @@ def settle(residual: Residual, total: Sum, out: BinaryIO) -> bool:
 
     Raises:
         FormatError: The residual was damaged.
-        MismatchError: It is about another round, or another update of this party was opened.
+        MismatchError: It waits for the sum of another round, or for none.
     """
     reader = residual.reader
     if residual.subject != total.plan.subject:
