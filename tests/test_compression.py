@@ -44,7 +44,11 @@ SEED = bytes(range(32))
 
 
 def common_of(*shapes, seed=SEED, basis=None):
-    return Common(tuple(TensorSpec(f"t{at}", "float64", each) for at, each in enumerate(shapes)), seed, basis)
+    return Common(
+        tuple(TensorSpec(f"t{at}", "float64", each) for at, each in enumerate(shapes)),
+        seed,
+        basis.columns if basis else {},
+    )
 
 
 def pieces_of(values):

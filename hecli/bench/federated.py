@@ -36,7 +36,7 @@ from hecli.rounds.encode import encode
 from hecli.rounds.headers import Sum, open_encoded
 from hecli.rounds.lanes import read_lanes
 from hecli.rounds.ranges import steps_after
-from hecli.rounds.residual import Fed, read_residual, settle
+from hecli.rounds.residual import Compensated, read_residual, settle
 from hecli.rounds.spool import spooled
 from hecli.schemes.interface import Scheme
 from hecli.training.deriving import After, coding_of, derive_plan
@@ -173,7 +173,7 @@ class Federation:
         update = update_of(of_arrays(made), of_arrays(self.model), specs, {}, difference=True)
         fed = None
         if plan.codec.steps and plan.codec.feeds_back:
-            fed = Fed.of(update, None if party.residual is None else io.BytesIO(party.residual), plan)
+            fed = Compensated.of(update, None if party.residual is None else io.BytesIO(party.residual), plan)
         file = io.BytesIO()
         encode(fed.both if fed else update, file, plan=plan, basis=self.basis)
         reader, sizes = open_reader(file), plan.geometry

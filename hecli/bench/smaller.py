@@ -9,7 +9,7 @@ import numpy as np
 
 from hecli.bench.commands import Report, Run, Workplace
 from hecli.bench.peers import sample_values
-from hecli.codec.basis import Basis, orthonormal
+from hecli.codec.basis import orthonormal
 from hecli.codec.interface import Common, Encoding
 from hecli.codec.low_rank import RIGHT, LowRank
 from hecli.codec.randomness import Stream
@@ -77,8 +77,7 @@ def steps(count: int) -> dict[str, float]:
     values = np.resize(sample_values(count), spec.size).astype(np.float32)
     pieces = [values[at : at + PIECE] for at in range(0, spec.size, PIECE)]
     vectors = values[: side * RANK].astype(np.float64).reshape(side, RANK)
-    basis = Basis(b"", {"w": orthonormal(vectors, Stream("basis", b"", 0))})
-    common = Common((spec,), bytes(32), basis)
+    common = Common((spec,), bytes(32), {"w": orthonormal(vectors, Stream("basis", b"", 0))})
     found = {}
     for step in (Rotate(), Sample.of_share(0.1), LowRank(RANK, RIGHT, b"")):
         taken = []

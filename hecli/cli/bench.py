@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from hecli.bench import commands
+from hecli.bench.parts import parts
 from hecli.bench.peers import PEERS
 from hecli.bench.smaller import smaller
 from hecli.cli import options
@@ -63,7 +64,7 @@ def bench(bits: int, values: int, against: list[str], memory: bool, console: Con
     """
     summary = commands.bench(bits, values, against, console.note)
     summary |= commands.threshold(bits, values, console.note)
-    summary |= commands.parts(bits, values, console.note)
+    summary |= parts(bits, values, console.note)
     summary |= smaller(bits, values, console.note)
     if memory:
         summary |= commands.memory(bits, console.note)

@@ -1,8 +1,9 @@
 """What a step of the codec is."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self
 
 from hecli.formats.canonical import Map
@@ -11,7 +12,7 @@ from hecli.formats.tensors.specs import TensorSpec
 if TYPE_CHECKING:
     # Only to name types: whoever looks at a plan, or adds ciphertexts, needs no arrays.
     from hecli.codec.arrays import Values
-    from hecli.codec.basis import Basis
+    from hecli.codec.basis import Columns
 
 
 class Common(NamedTuple):
@@ -20,12 +21,12 @@ class Common(NamedTuple):
     Args:
         specs: The plan's tensors.
         seed: What random signs and places follow from: the digest of the plan.
-        basis: The bases of matrices, where the codec has low rank.
+        columns: The bases of matrices that go as factors, by the tensors' names.
     """
 
     specs: tuple[TensorSpec, ...]
     seed: bytes = b""
-    basis: "Basis | None" = None
+    columns: "Mapping[str, Columns]" = MappingProxyType({})
 
 
 @dataclass

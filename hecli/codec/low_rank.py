@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from hecli.codec.interface import Common, Decoding, Encoding
+from hecli.codec.interface import Decoding, Encoding
 from hecli.errors import HecliError, MismatchError, RefusedError
 from hecli.formats.canonical import Map, fields
 from hecli.formats.envelope import DIGEST_SIZE
@@ -18,7 +18,7 @@ from hecli.formats.tensors.specs import TensorSpec
 
 if TYPE_CHECKING:
     from hecli.codec.arrays import Values
-    from hecli.codec.basis import Basis, Columns
+    from hecli.codec.basis import Basis
 
 RIGHT, LEFT = "right", "left"
 SIDES = (RIGHT, LEFT)
@@ -125,35 +125,29 @@ class LowRank:
 
     def encode(self, tensor: int, values: Iterable["Values"], encoding: Encoding) -> Iterator["Values"]:
         """Project a matrix on its basis."""
-        basis = self._columns(tensor, encoding.common)
+        spec = encoding.common.specs[tensor]
+        basis = encoding.common.columns.get(spec.name)
         if basis is None:
             return iter(values)
         # Imported here: whoever only looks at a plan needs no arrays.
         from hecli.codec import projection  # noqa: PLC0415
 
         project = projection.rows_onto if self.side == RIGHT else projection.columns_onto
-        return project(values, shape_of(encoding.common.specs[tensor])[1], basis)
+        return project(values, shape_of(spec)[1], basis)
 
     def decode(
         self, tensor: int, values: Iterable["Values"], decoding: Decoding, size: int
     ) -> Iterator["Values"]:
         """Make a matrix of the factor and the basis."""
         del size
-        basis = self._columns(tensor, decoding.common)
+        spec = decoding.common.specs[tensor]
+        basis = decoding.common.columns.get(spec.name)
         if basis is None:
             return iter(values)
         from hecli.codec import projection  # noqa: PLC0415 - as in encode
 
         unproject = projection.from_rows if self.side == RIGHT else projection.from_columns
-        return unproject(values, shape_of(decoding.common.specs[tensor])[1], basis)
-
-    def _columns(self, tensor: int, common: Common) -> "Columns | None":
-        """The basis of a tensor; None where it goes whole."""
-        spec = common.specs[tensor]
-        if not factored(spec, self.rank):
-            return None
-        assert common.basis is not None
-        return common.basis.columns[spec.name]
+        return unproject(values, shape_of(spec)[1], basis)
 
 
 def shape_of(spec: TensorSpec) -> tuple[int, int]:

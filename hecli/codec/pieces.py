@@ -20,6 +20,10 @@ def regrouped(arrays: Iterable[npt.NDArray[Any]], size: int) -> Iterator[npt.NDA
     held: list[npt.NDArray[Any]] = []
     length = 0
     for array in arrays:
+        if not length and len(array) == size:
+            # As most are: nothing is copied.
+            yield array
+            continue
         held.append(array)
         length += len(array)
         if length >= size:

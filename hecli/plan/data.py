@@ -109,7 +109,7 @@ class Plan:
         step = self.codec.step(LowRank)
         if step is not None:
             step.check_basis(basis, self.tensors)
-        return Common(self.tensors, self.digest, basis)
+        return Common(self.tensors, self.digest, {} if basis is None else basis.columns)
 
     @property
     def round(self) -> Round:

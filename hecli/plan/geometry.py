@@ -97,6 +97,11 @@ class Geometry:
         """Blocks of the main part: those that hold lanes, and the control block, which is the last."""
         return self.lane_blocks + 1
 
+    @property
+    def all_blocks(self) -> int:
+        """Blocks of an update in all its parts."""
+        return sum(self.blocks_of(part) for part in self.parts)
+
     def blocks_of(self, part: Part) -> int:
         """Count the blocks of a part, with the control block where it is the main one.
 

@@ -217,7 +217,7 @@ def _added(
     runs: Sequence[Run], readers: Sequence[Reader], sizes: Geometry, progress: Progress
 ) -> Iterator[bytes]:
     """The blocks of the aggregate, part by part."""
-    total, done = sum(sizes.blocks_of(part) for part in sizes.parts), 0
+    total, done = sizes.all_blocks, 0
     for part, run in zip(sizes.parts, runs, strict=True):
         blocks = _named(run(_side_by_side(readers, part.sections, part.batch(len(readers)))), readers, part)
         yield from counted(blocks, part.carrier.block_size, total, progress, done)

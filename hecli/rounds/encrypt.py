@@ -24,7 +24,7 @@ from hecli.rounds.enrollments import open_enrollments
 from hecli.rounds.headers import SALT_SIZE, update_header
 from hecli.rounds.progress import Progress, counted, no_progress
 from hecli.rounds.proofs import statement
-from hecli.rounds.residual import Fed, Feedback
+from hecli.rounds.residual import Compensated, Feedback
 from hecli.rounds.signing import check_identity
 from hecli.rounds.spool import Spool, spooled
 from hecli.rounds.update import Update, open_update
@@ -104,7 +104,7 @@ def encrypt(
         key.check()
     if plan is not None:
         plan.scheme.check_key(key, "the plan")
-    fed = None if feedback is None else Fed.of(source, feedback.before, plan)
+    fed = None if feedback is None else Compensated.of(source, feedback.before, plan)
     scheme = None if key is None else scheme_of(key)
     update = open_update(fed.both if fed else source, plan, scheme, weight, basis=basis, strict=strict)
     if plan is None:
@@ -172,7 +172,7 @@ def _blocks(
 ) -> Iterator[bytes]:
     """What an update holds, section by section."""
     plan, sizes = update.plan, update.plan.geometry
-    total, done = sum(sizes.blocks_of(part) for part in sizes.parts), 0
+    total, done = sizes.all_blocks, 0
     for part, run, of_part in zip(sizes.others, runs, lanes, strict=False):
         blocks = run(_packed(of_part, part.packing, part.batch()))
         yield from counted(blocks, part.carrier.block_size, total, progress, done)

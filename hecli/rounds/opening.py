@@ -268,7 +268,7 @@ def open_lanes(
     of_control, of_lanes = opened([control], sizes.lane_blocks), opened(lanes, 0)
     first = b"".join(_named(of_control, reader, sizes.main, sizes.lane_blocks))
     totals = _control(first, reader, plan, len(opening.contributors))
-    total, done = sum(sizes.blocks_of(part) for part in sizes.parts), 1
+    total, done = sizes.all_blocks, 1
 
     def told(part: Part, plaintexts: Iterable[bytes]) -> Iterator[bytes]:
         nonlocal done

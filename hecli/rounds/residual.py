@@ -128,7 +128,7 @@ def read_residual(reader: Reader) -> Residual:
     return found
 
 
-class Fed(NamedTuple):
+class Compensated(NamedTuple):
     """An update with what is left of those before it.
 
     Args:

@@ -41,7 +41,13 @@ def read_status(shared: Store, terms: Terms, ledger: Ledger, now: datetime) -> d
     """
     training = terms.training
     history = read_history(ledger, training)
-    rounds = [_round(shared, training, each) for each in history.rounds]
+    # Factors take turns, so that there are at most three kinds of rounds.
+    kinds = {min(each.number, 2 + each.number % 2) for each in history.rounds}
+    values = {kind: _values(training, kind) for kind in kinds}
+    rounds = [
+        _round(shared, training, each, values[min(each.number, 2 + each.number % 2)])
+        for each in history.rounds
+    ]
     ended = history.ended
     done = [each for each in rounds if each["opened"]]
     over, awaited = None, None
@@ -86,16 +92,20 @@ def curves(status: dict[str, Any]) -> dict[str, list[tuple[int, float]]]:
     return found
 
 
-def _round(shared: Store, training: Training, found: Round) -> dict[str, Any]:
-    """What happened in an attempt at a round."""
+def _values(training: Training, number: int) -> int:
+    """The coded values of an update in a round."""
+    plan = first_plan(training) if number == 1 else later_plan(training, number)
+    return plan.geometry.values
+
+
+def _round(shared: Store, training: Training, found: Round, values: int) -> dict[str, Any]:
+    """What happened in an attempt at a round, whose updates have so many coded values."""
     closed = found.closed[0] if found.closed else None
     opened = found.opened[0] if found.opened else None
     aggregated = found.aggregated[0] if found.aggregated else None
     said = said_in(opened) if opened else {}
     contributors = _names(training, closed, ".enc")
     missing = [name for name in training.roster.parties if name not in contributors] if closed else []
-    plan = first_plan(training) if found.number == 1 else later_plan(training, found.number)
-    values = plan.geometry.values * max(1, len(contributors))
     clipped = said.get("clipped")
     models = {name: dict(link.entry.files).get(MODEL) for name, link in found.applied.items()}
     mine = _model_after(found, training)
@@ -117,7 +127,7 @@ def _round(shared: Store, training: Training, found: Round) -> dict[str, Any]:
         "bytes": _said_size(closed) | _sizes(shared, found),
         "weight": said.get("weight"),
         "clipped": clipped,
-        "clipped_share": clipped / values if isinstance(clipped, int) else None,
+        "clipped_share": clipped / (values * max(1, len(contributors))) if isinstance(clipped, int) else None,
         "metrics": _metrics(training, said),
         "applied": sorted(name for name in models if models[name] == mine),
         "differing": sorted(name for name in models if models[name] != mine),
