@@ -1,6 +1,9 @@
 """How commands say what of a round travels otherwise than encrypted."""
 
+from collections.abc import Callable
 from typing import Any
+
+import click
 
 from hecli.cli.console import Console
 from hecli.formats.text import count, count_bytes, percent
@@ -8,6 +11,28 @@ from hecli.plan.data import Plan
 from hecli.rounds.describe import describe_plan
 
 SHOWN = 6
+
+Command = Callable[..., Any]
+
+
+def options(command: Command) -> Command:
+    """Add --masked and --plain."""
+    for each in (
+        click.option(
+            "--plain",
+            multiple=True,
+            metavar="PATTERN",
+            help="Leave tensors whose names match in the clear, for everybody to read; repeatable.",
+        ),
+        click.option(
+            "--masked",
+            multiple=True,
+            metavar="PATTERN",
+            help="Hide tensors whose names match by masks alone, which are cheap; repeatable.",
+        ),
+    ):
+        command = each(command)
+    return command
 
 
 def part_lines(plan: dict[str, Any], most: int = SHOWN) -> list[tuple[str, str]]:

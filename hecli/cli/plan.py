@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 
 import click
 
-from hecli.cli import compression, options
+from hecli.cli import compression, options, parts
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, beside, check_output, open_input, open_output
 from hecli.cli.options import FilesCommand, FilesOption
@@ -146,18 +146,7 @@ IN_PLAN = (
     metavar="PATTERN",
     help="Leave out tensors whose names match, which stay as each model has them; repeatable.",
 )
-@click.option(
-    "--masked",
-    multiple=True,
-    metavar="PATTERN",
-    help="Hide tensors whose names match by masks alone, which are cheap; repeatable.",
-)
-@click.option(
-    "--plain",
-    multiple=True,
-    metavar="PATTERN",
-    help="Leave tensors whose names match in the clear, for everybody to read; repeatable.",
-)
+@parts.options
 @click.option(
     "--sensitivity",
     type=options.FILE,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hecli.cli import compression, options
+from hecli.cli import compression, options, parts
 from hecli.cli.console import Console
 from hecli.cli.files import open_input, open_output
 from hecli.cli.options import FilesCommand
@@ -116,18 +116,7 @@ from hecli.training.terms import Goal, Metric
     "--patience", type=click.IntRange(1), metavar="N", help="End when it did not get better in N rounds."
 )
 @click.option("--skip", multiple=True, metavar="PATTERN", help="Tensors that stay as they are; repeatable.")
-@click.option(
-    "--masked",
-    multiple=True,
-    metavar="PATTERN",
-    help="With a key, tensors that travel under masks alone; repeatable.",
-)
-@click.option(
-    "--plain",
-    multiple=True,
-    metavar="PATTERN",
-    help="Tensors that everybody may read, each party's own: no share of them is safe; repeatable.",
-)
+@parts.options
 @click.option(
     "--keep",
     type=click.IntRange(0),
