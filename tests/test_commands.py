@@ -11,7 +11,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from hecli.bench import commands
+from hecli.bench import parts
 from tests.support import KEY, KEYS, command, encrypted, npz, small_plan
 
 
@@ -414,8 +414,8 @@ def test_recomputing_imports_no_numpy(grads):
 
 
 def test_bench_measures(place, run, monkeypatch):
-    monkeypatch.setattr(commands, "PARTIES", 2)
-    monkeypatch.setattr(commands, "WAYS", commands.WAYS[:2])
+    monkeypatch.setattr(parts, "PARTIES", 2)
+    monkeypatch.setattr(parts, "WAYS", parts.WAYS[:2])
     status, output, errors = run("bench", "--bits", 2048, "--values", 2000, "--json")
     assert status == 0, errors
     facts = json.loads(output)
