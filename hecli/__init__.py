@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         read_public_key,
         read_share,
         settle,
+        spending,
         verify,
         verify_aggregate,
         verify_sum,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from hecli.identity.roster import Roster
     from hecli.identity.signatures import Identity
     from hecli.plan.data import Plan
+    from hecli.privacy.choosing import Asked
     from hecli.schemes.masks.masking import Masking
     from hecli.schemes.masks.scheme import Masks
     from hecli.schemes.paillier.dealing import deal
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Asked",
     "Card",
     "HecliError",
     "Identity",
@@ -115,6 +118,7 @@ __all__ = [
     "read_public_key",
     "read_share",
     "settle",
+    "spending",
     "verify",
     "verify_aggregate",
     "verify_sum",
@@ -128,6 +132,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Asked": "privacy.choosing",
     "Card": "identity.cards",
     "HecliError": "errors",
     "Identity": "identity.signatures",

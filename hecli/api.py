@@ -28,6 +28,7 @@ from hecli.inspection.verify import verify as _verify
 from hecli.plan.files import read_plan as _read_plan
 from hecli.plan.files import write_plan as _write_plan
 from hecli.plan.making import make_plan as _make_plan
+from hecli.privacy.account import SUFFIX
 from hecli.rounds.aggregate import aggregate as _aggregate
 from hecli.rounds.answer import answer as _answer
 from hecli.rounds.apply import apply as _apply
@@ -37,6 +38,7 @@ from hecli.rounds.basis import read_basis as _read_basis
 from hecli.rounds.combine import combine as _combine
 from hecli.rounds.decrypt import decrypt as _decrypt
 from hecli.rounds.encode import encode as _encode
+from hecli.rounds.encrypt import Spend
 from hecli.rounds.encrypt import encrypt as _encrypt
 from hecli.rounds.enroll import enroll as _enroll
 from hecli.rounds.headers import open_sum as _open_sum
@@ -47,6 +49,7 @@ from hecli.rounds.residual import Feedback, kept_in
 from hecli.rounds.residual import read_residual as _read_residual
 from hecli.rounds.residual import settle as _settle
 from hecli.rounds.sensitivity import plain_by_sensitivity as _plain_by_sensitivity
+from hecli.rounds.spending import spending as _spending
 from hecli.rounds.verify_aggregate import verify_aggregate as _verify_aggregate
 from hecli.rounds.verify_sum import verify_sum as _verify_sum
 from hecli.schemes.paillier.jwk import read_jwk as _read_jwk
@@ -273,6 +276,21 @@ write_private_key = _public(_write_private_key, out=_secret_output)
 write_share = _public(_write_share, out=_secret_output)
 read_jwk = _public(_read_jwk, source=_file)
 write_jwk = _public(_write_jwk, out=_secret_output)
+
+
+def spending(identity: str | os.PathLike[str], signer: Any, *, budget: float | None = None) -> Spend:
+    """Keep the account of updates with noise beside an identity, for `spend` of `encrypt`.
+
+    Args:
+        identity: The path of the .id file.
+        signer: The identity in it.
+        budget: The largest epsilon that updates may cost, for the plan's unit and delta; None for any.
+
+    Returns:
+        What writes down that an update is sent. It raises RefusedError where it would cost too much.
+    """
+    path = os.fspath(identity)
+    return _spending(LOCAL, f"{at_the_end(path)}.{SUFFIX}", signer, path, budget)
 
 
 def settle(residual: str | os.PathLike[str], total: Any, *, plan: Any = None) -> bool:

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from hecli.codec.chain import Coding
 from hecli.codec.rotate import Rotate
 from hecli.codec.sample import Sample
+from hecli.codec.squares import sum_of_squares
 from hecli.errors import FormatError, MismatchError
 from hecli.formats import envelope
 from hecli.formats.contributors import Contributor, sorted_contributors
 from hecli.formats.tensors.specs import TensorSpec
 from hecli.rounds.headers import Sum
-from hecli.rounds.ranges import _square, steps_after
+from hecli.rounds.ranges import steps_after
 from tests.support import aggregated, decrypted, encrypted, npz, quantised_with, reader, small_plan, steps_of
 
 SIZES = (3, 1, 5)
@@ -227,4 +228,4 @@ def test_what_was_not_in_a_sample_counts_as_much():
 
 def test_squares_of_the_largest_sums_are_exact():
     values = np.array([2.0**45, -(2.0**45) + 1, 3.0])
-    assert _square(values) == sum(int(each) ** 2 for each in values)
+    assert sum_of_squares(values) == sum(int(each) ** 2 for each in values)

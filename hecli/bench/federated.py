@@ -175,14 +175,14 @@ class Federation:
         if plan.codec.steps and plan.codec.feeds_back:
             fed = Compensated.of(update, None if party.residual is None else io.BytesIO(party.residual), plan)
         file = io.BytesIO()
-        encode(fed.both if fed else update, file, plan=plan, basis=self.basis)
+        coded = encode(fed.both if fed else update, file, plan=plan, basis=self.basis)
         reader, sizes = open_reader(file), plan.geometry
         control = open_encoded(reader, plan).control
         lanes = np.concatenate([*read_lanes(reader, sizes.values, plan.codec.largest)])
         if fed is not None:
             out = io.BytesIO()
             with spooled([lanes], sizes.lane_size) as spool:
-                fed.write(out, reader.digest, spool, 1.0, self.basis)
+                fed.write(out, reader.digest, spool, coded, self.basis)
             party.residual = out.getvalue()
         sign = signer(party.identity, "update", plan.digest)
         assert sign is not None

@@ -10,6 +10,7 @@ from hecli.cli import compression, options
 from hecli.cli.clipping import say_clipped
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, check_output, default_output, label, open_output, open_stream
+from hecli.cli.noise import say_shrunk
 from hecli.formats.tensors.files import START_SIZE, streams
 from hecli.formats.text import count
 from hecli.plan.data import Plan
@@ -53,9 +54,10 @@ def encode(
     if plan is None or key is not None:
         public = options.load_public_key(key, plan.scheme if plan else None)
     bases = compression.load_basis(basis, plan, compression.plan_path())
-    with open_update(tensors) as source, open_output(target, force=force, secret=True) as out:
+    with open_update(tensors, plan) as source, open_output(target, force=force, secret=True) as out:
         update = encode_tensors(source, out, public, plan=plan, weight=weight, basis=bases, strict=strict)
     say_clipped(update, console)
+    say_shrunk(update, console)
     summary = {"file": target} | describe_update(update)
     made = update.plan
     text = (
@@ -66,11 +68,12 @@ def encode(
 
 
 @contextmanager
-def open_update(path: str) -> Iterator[BinaryIO]:
+def open_update(path: str, plan: Plan | None = None) -> Iterator[BinaryIO]:
     """Open tensors, or an encoded file.
 
     Args:
         path: What the command line names.
+        plan: The plan, if one is given: where it has noise, the file is read more than once.
 
     Yields:
         A seekable stream; or, for a .npy file from a pipe, one that is read as it comes.
@@ -79,7 +82,8 @@ def open_update(path: str) -> Iterator[BinaryIO]:
         HecliError: It cannot be read.
     """
     with open_stream(path) as stream:
-        if stream.seekable() or streams(stream.peek(START_SIZE)[:START_SIZE]):
+        once = plan is None or plan.privacy is None
+        if stream.seekable() or (once and streams(stream.peek(START_SIZE)[:START_SIZE])):
             yield stream
             return
         with spooled(stream) as kept:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import click
 
-from hecli.cli import compression, options
+from hecli.cli import compression, noise, options
 from hecli.cli.clipping import say_clipped
 from hecli.cli.console import Console
 from hecli.cli.encode import describe_update, open_update
@@ -16,6 +16,7 @@ from hecli.errors import RefusedError
 from hecli.executors.processes import processes
 from hecli.formats.text import count, count_bytes, duration
 from hecli.plan.data import Plan
+from hecli.privacy.account import SUFFIX
 from hecli.rounds.encrypt import encrypt as encrypt_update
 from hecli.rounds.update import plan_in
 from hecli.schemes.interface import ENROLLMENTS, KEY
@@ -42,6 +43,9 @@ from hecli.storage.use_record import remember
     metavar="FILE",
     help="Add what did not get through before, and keep here what does not now; made where it is not there.",
 )
+@click.option(
+    "--budget", type=float, metavar="E", help="Send nothing that brings epsilon above this; for noise."
+)
 @options.strict
 @options.jobs
 @options.output("INPUT.enc")
@@ -58,6 +62,7 @@ def encrypt(
     weight: int | None,
     basis: str | None,
     residual: str | None,
+    budget: float | None,
     strict: bool,
     jobs: int | None,
     output: str | None,
@@ -76,12 +81,13 @@ def encrypt(
       hecli encrypt grads.npz --plan round.plan --identity hospital-2.id
       hecli encrypt grads.npz --plan round.plan --weight 1200
       hecli encrypt grads.npz --plan round.plan --residual my.residual
+      hecli encrypt grads.npz --plan round.plan --identity a.id --budget 4
       cat grads.npy | hecli encrypt - > grads.enc
     """
     target = output or default_output(input, ".enc")
     check_output(target, force=force)
     if identity is not None:
-        keep_apart(target, identity, f"{identity}.masked")
+        keep_apart(target, identity, f"{identity}.masked", f"{identity}.{SUFFIX}")
     if residual is not None:
         keep_apart(target, residual)
         if target == STANDARD:
@@ -104,7 +110,7 @@ def encrypt(
     start = time.perf_counter()
     with ExitStack() as stack:
         enrolled = options.open_files(stack, enrollments)
-        source = stack.enter_context(open_update(input))
+        source = stack.enter_context(open_update(input, plan))
         followed = plan or plan_in(source)
         if followed is not None:
             say_published(followed, console)
@@ -124,6 +130,7 @@ def encrypt(
             weight=weight,
             basis=bases,
             feedback=feedback,
+            spend=noise.spend_of(identity, signer, budget),
             strict=strict,
             work=processes(jobs),
             progress=progress,
@@ -133,6 +140,8 @@ def encrypt(
     seconds = time.perf_counter() - start
     update, sizes = result.update, made.geometry
     say_clipped(update, console)
+    noise.say_shrunk(update, console)
+    noise.say_spent(identity, signer, made, console)
     if result.repeats:
         console.warn(f"{residual} {result.repeats}")
     summary = {"file": target, "party": result.party, "seconds": round(seconds, 3)} | describe_update(update)
@@ -157,5 +166,7 @@ def _check_usage(plan: Plan | None) -> None:
     """Refuse options that do nothing in a round by this plan."""
     if plan is not None and KEY not in plan.to_encrypt:
         options.refuse("key", "is for plans under a key, and this plan has none")
+    if plan is not None and plan.privacy is None:
+        options.refuse("budget", "is for plans with noise, and this plan has none")
     if plan is None or ENROLLMENTS not in plan.to_encrypt:
         options.refuse("enrollments", "is for plans that allow for dropouts")

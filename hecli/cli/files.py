@@ -13,7 +13,7 @@ from hecli.cli.console import shown
 from hecli.errors import HecliError, PipelineError, RefusedError
 from hecli.storage import local
 from hecli.storage.confined import Confined
-from hecli.storage.local import LOCAL, Sink, open_unspooled
+from hecli.storage.local import LOCAL, Sink, cannot, open_unspooled
 from hecli.storage.spool import spooled
 
 STANDARD = "-"
@@ -227,3 +227,29 @@ def _standard_input() -> io.BufferedReader:
     if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode) and not stream.peek(1):
         raise PipelineError("nothing came through the pipe")
     return stream
+
+
+def paths_in(folder: str, without: str | None = None) -> Iterator[Path]:
+    """Find all files in a folder and those in it, but for what is hidden, and links.
+
+    Args:
+        folder: The folder.
+        without: A folder that is left out.
+
+    Yields:
+        Their paths.
+
+    Raises:
+        HecliError: A folder cannot be read.
+    """
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise cannot("read", folder, error) from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_file(follow_symlinks=False):
+            yield Path(entry.path)
+        elif entry.is_dir(follow_symlinks=False) and not (without and Path(entry.path).samefile(without)):
+            yield from paths_in(entry.path, without)

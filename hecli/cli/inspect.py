@@ -13,6 +13,7 @@ from hecli.cli.parts import part_lines
 from hecli.errors import HecliError
 from hecli.formats.text import count_bytes
 from hecli.inspection.inspect import inspect as inspect_file
+from hecli.privacy.describe import privacy_lines
 from hecli.rounds.describe import Description
 from hecli.schemes.paillier.sharing import holds_against
 
@@ -78,6 +79,7 @@ def _plan_lines(plan: dict[str, Any]) -> list[str]:
         f"  ciphertexts  {plan['ciphertexts']:,}, {plan['values_per_ciphertext']} values in each",
         f"  lanes        {lane_text(plan['lane_bits'], plan['lanes_in_a_word'])}",
         *(f"  {title:<12} {text}" for title, text in part_lines(plan, SHOWN)),
+        *(f"  {title:<12} {text}" for title, text in privacy_lines(plan["privacy"] or {})),
         *_roster_lines(plan["roster"]),
     ]
 
@@ -169,6 +171,9 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "update": lambda digest: [f"  update       {digest[:16]}"] if digest else [],
     "uses": lambda uses: _listed(
         "uses", [f"plan {each['plan'][:16]} file {each['file'][:16]}" for each in uses]
+    ),
+    "spent": lambda spent: _listed(
+        "spent", [f"{each['name']}, plan {each['plan'][:16]}, rho {each['rho']:.3g}" for each in spent]
     ),
     "ledgers": lambda ledgers: _listed(
         "ledgers", [f"{each['first'][:16]} seen up to {each['head'][:25]}" for each in ledgers]

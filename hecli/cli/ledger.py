@@ -1,7 +1,6 @@
 """hecli ledger."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, say, show_error, show_list, shown
-from hecli.cli.files import open_input
+from hecli.cli.files import open_input, paths_in
 from hecli.cli.main import SuggestingGroup
 from hecli.errors import HecliError
 from hecli.formats.digests import file_digest
@@ -20,7 +19,7 @@ from hecli.ledger import chain as book
 from hecli.ledger.checkpoint import keep, read_checked
 from hecli.plan.files import carried_plan
 from hecli.rounds.describe import describe_entry
-from hecli.storage.local import LOCAL, cannot
+from hecli.storage.local import LOCAL
 
 
 @click.group(cls=SuggestingGroup)
@@ -200,7 +199,7 @@ def _found(folder: str, ledger: str, links: Iterable[book.Link]) -> tuple[list[b
     recorded = [file for link in links for file in link.entry.files]
     names, digests = {name for name, _ in recorded}, {digest for _, digest in recorded}
     found, damaged = [], []
-    for path in _paths(folder, ledger):
+    for path in paths_in(folder, ledger):
         named = path.name in names
         try:
             with open_input(str(path)) as stream:
@@ -214,21 +213,6 @@ def _found(folder: str, ledger: str, links: Iterable[book.Link]) -> tuple[list[b
         except HecliError as error:
             damaged += [error.message] if named else []
     return found, damaged
-
-
-def _paths(folder: str, ledger: str) -> Iterator[Path]:
-    """All files in a folder and those in it, but for the ledger's, what is hidden, and links."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise cannot("read", folder, error) from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_file(follow_symlinks=False):
-            yield Path(entry.path)
-        elif entry.is_dir(follow_symlinks=False) and not Path(entry.path).samefile(ledger):
-            yield from _paths(entry.path, ledger)
 
 
 def _say(link: book.Link, folder: str, console: Console) -> None:

@@ -39,6 +39,7 @@ GROUPS = {
     "To look and to choose": {
         "inspect": "Say what a file is, without any key.",
         "verify": "Check files: digests, signatures, plan, proofs, aggregates and sums.",
+        "privacy": "Show what privacy was spent on rounds with noise.",
         "ledger": "Keep a record of a training that cannot be rewritten unnoticed.",
         "bench": "Measure this machine, beside other libraries.",
     },

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 
 import click
 
-from hecli.cli import compression, options, parts
+from hecli.cli import compression, noise, options, parts
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD, beside, check_output, open_input, open_output
 from hecli.cli.options import FilesCommand, FilesOption
@@ -59,6 +59,13 @@ IN_PLAN = (
     "rotate",
     "rank",
     "sample",
+    "clip",
+    "epsilon",
+    "delta",
+    "unit",
+    "colluders",
+    "noise_ratio",
+    "rounds",
     "target_bytes",
     "basis_from",
     "skip",
@@ -120,6 +127,21 @@ IN_PLAN = (
     "auto is per tensor, four times the largest in the tensors, or by the sum. [default: auto]",
 )
 @compression.options
+@noise.options
+@click.option(
+    "--noise",
+    "noise_ratio",
+    type=float,
+    metavar="Z",
+    help="In place of --epsilon: the honest contributors' noise together, in clip norms.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
+    help="Rounds that --epsilon is for. [default: 1]",
+)
 @click.option(
     "--target-bytes",
     type=Size(),
@@ -164,7 +186,9 @@ IN_PLAN = (
     type=click.Choice(ROUNDINGS),
     help="How values are rounded. [default: stochastic up to 10 bits, else nearest]",
 )
-@click.option("--min-parties", type=int, default=2, metavar="M", help="Open no fewer. [default: 2]")
+@click.option(
+    "--min-parties", type=int, default=2, metavar="M", help="Open no fewer. [default: 2; with --clip all]"
+)
 @click.option("--max-weight", type=int, default=1, metavar="W", help="The largest --weight. [default: 1]")
 @click.option(
     "--randomness",
@@ -200,6 +224,13 @@ def plan(
     rotate: bool,
     rank: int | None,
     sample: float | None,
+    clip: float | None,
+    epsilon: float | None,
+    delta: float,
+    unit: str,
+    colluders: int,
+    noise_ratio: float | None,
+    rounds: int,
     target_bytes: int | None,
     norm: tuple[tuple[str, float | None], ...],
     basis_from: str | None,
@@ -248,25 +279,13 @@ def plan(
         --masks --dropouts 2
       hecli plan --like grads.npz --parties 5 --bits 2 --rotate
       hecli plan --like round.sum --parties 5 --bits 8 --rank 4
+      hecli plan --like grads.npz --party cards/*.card --identity a.id \\
+        --clip 0.5 --unit record --epsilon 4 --rounds 60
       hecli plan --next round.plan --like round.sum
     """
     if last is not None:
         options.refuse(IN_PLAN, "stands in the last plan already: leave out --next to choose it anew")
-        target = output or (STANDARD if STANDARD in (last, like) else _after(last))
-        check_output(target, force=force)
-        signer = options.load_identity(identity, console)
-        entry = options.recorder(ledger, signer)
-        options.check_standard(last, like)
-        with open_input(last) as stream:
-            before = read_plan(open_reader(stream))
-        with ExitStack() as stack:
-            stream = stack.enter_context(open_input(like))
-            out = stack.enter_context(open_output(target, force=force))
-            goes_on = before.codec.step(LowRank) is not None
-            bases = stack.enter_context(_bases(target, force=force)) if goes_on else None
-            made = next_plan(before, stream, bits=bits, name=name, bases=bases)
-            _write(made, target, out, signer, entry)
-        _say(made, target, console)
+        _go_on(last, like, output, bits, name, identity, ledger, console, force=force)
         return
     _check_usage(click.get_current_context().params)
     target = output or (STANDARD if like == STANDARD else "round.plan")
@@ -278,7 +297,11 @@ def plan(
     if party_cards and signer is None:
         raise RefusedError("a plan with a roster is signed", "pass --identity, the coordinator's .id file")
     roster = _roster(party_cards, aggregator, keyholder, signer) if party_cards and signer else None
-    terms = {
+    asked = noise.asked(clip, noise_ratio, epsilon, delta, unit, colluders, rounds)
+    if asked is not None and not options.typed("min_parties"):
+        # Fewer have less noise, and what is promised goes by the fewest.
+        min_parties = len(roster.parties) if roster is not None else parties or min_parties
+    terms: dict[str, Any] = {
         "value_range": dict(value_range) or None,
         "norm": dict(norm) or None,
         "rounding": rounding,
@@ -291,6 +314,8 @@ def plan(
         "plain": plain,
         "dropouts": dropouts or 0,
     }
+    if asked is not None:
+        terms |= {"privacy": asked, "bits": bits}
     with ExitStack() as stack:
         stream = stack.enter_context(open_input(like))
         example = open_example(stream)
@@ -309,7 +334,37 @@ def plan(
             maps = stack.enter_context(open_input(sensitivity))
             made = plain_by_sensitivity(made, maps, encrypt_share)
         _write(made, target, out, signer, entry)
-    _say(made, target, console, picked)
+    _say(made, target, console, picked, rounds)
+
+
+def _go_on(
+    last: str,
+    like: str,
+    output: str | None,
+    bits: int | None,
+    name: str | None,
+    identity: str | None,
+    ledger: str | None,
+    console: Console,
+    *,
+    force: bool,
+) -> None:
+    """Make the plan after another."""
+    target = output or (STANDARD if STANDARD in (last, like) else _after(last))
+    check_output(target, force=force)
+    signer = options.load_identity(identity, console)
+    entry = options.recorder(ledger, signer)
+    options.check_standard(last, like)
+    with open_input(last) as stream:
+        before = read_plan(open_reader(stream))
+    with ExitStack() as stack:
+        stream = stack.enter_context(open_input(like))
+        out = stack.enter_context(open_output(target, force=force))
+        goes_on = before.codec.step(LowRank) is not None
+        bases = stack.enter_context(_bases(target, force=force)) if goes_on else None
+        made = next_plan(before, stream, bits=bits, name=name, bases=bases)
+        _write(made, target, out, signer, entry)
+    _say(made, target, console)
 
 
 def _make(
@@ -331,7 +386,8 @@ def _make(
             )
         low_rank, basis = make_basis(total, bases or io.BytesIO(), setting.rank)
     coding: dict[str, Any] = {"bits": setting.bits, "rotate": setting.rotate, "sample": setting.sample}
-    return make_plan(example, scheme, parties, low_rank=low_rank, **coding, **terms), basis
+    # Noise chooses bits for itself, unless they are given.
+    return make_plan(example, scheme, parties, low_rank=low_rank, **(coding | terms)), basis
 
 
 def _pick(
@@ -385,6 +441,14 @@ def _check_usage(given: dict[str, Any]) -> None:
             "--target-bytes may rotate, and --sensitivity goes value by value: give --bits",
         ),
         (
+            given["clip"] is not None and given["target_bytes"] is not None,
+            "--clip chooses bits by the noise: leave out --target-bytes",
+        ),
+        (
+            given["clip"] is not None and (given["sensitivity"] is not None or given["plain"]),
+            "noise does not protect what is in the clear: leave out --plain and --sensitivity",
+        ),
+        (
             given["plain"] and given["sensitivity"] is not None,
             "--plain and --sensitivity both say what is in the clear: give one",
         ),
@@ -415,13 +479,13 @@ def _write(made: Plan, target: str, out: BinaryIO, signer: Identity | None, entr
     entry("plan", plan=made.digest, files=[(target, digest)], cards=members, text=made.name)
 
 
-def _say(made: Plan, target: str, console: Console, picked: Chosen | None = None) -> None:
+def _say(made: Plan, target: str, console: Console, picked: Chosen | None = None, rounds: int = 1) -> None:
     """Say what a round by a plan will cost."""
     foreseen = costs(made, default_jobs())
     others = list(beside_others(made))
     summary = {"file": target} | describe_plan(made) | {"costs": vars(foreseen)}
     summary["others"] = {str(setting): size for setting, size in others}
-    text = plan_text(target, made, foreseen, others)
+    text = plan_text(target, made, foreseen, others, rounds)
     if picked is not None:
         summary["picked"] = {"setting": str(picked.setting), "bytes": picked.bytes, "lost": picked.lost}
         text += f"\npicked       {picked.setting}: of all that fits, it loses least of such tensors"

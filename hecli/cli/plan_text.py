@@ -13,12 +13,16 @@ from hecli.identity.roster import Roster
 from hecli.plan.costs import Costs, error_bound
 from hecli.plan.data import Plan
 from hecli.plan.settings import Setting, update_bytes
+from hecli.privacy.describe import privacy_lines, shown
+from hecli.privacy.guarantee import PARTY
 from hecli.rounds.describe import describe_plan, scheme_lines
 
 SHOWN = 6
 
 
-def plan_text(target: str, plan: Plan, foreseen: Costs, others: Sequence[tuple[Setting, int]]) -> str:
+def plan_text(
+    target: str, plan: Plan, foreseen: Costs, others: Sequence[tuple[Setting, int]], rounds: int = 1
+) -> str:
     """Say what a plan is, and what a round by it costs.
 
     Args:
@@ -26,14 +30,15 @@ def plan_text(target: str, plan: Plan, foreseen: Costs, others: Sequence[tuple[S
         plan: The plan.
         foreseen: What a round costs.
         others: The bytes of an update in other settings.
+        rounds: For how many rounds there is to be privacy, where there is noise.
 
     Returns:
         Lines, each with its title.
     """
-    tensors = range(len(plan.tensors))
+    tensors, described = range(len(plan.tensors)), describe_plan(plan)["plan"]
     quantise, sizes = plan.codec.quantise, plan.geometry
     bound = max(error_bound(plan, at) for at in tensors)
-    ranges = [step * quantise.qmax for step in quantise.steps]
+    ranges = [step * (quantise.qmax - quantise.tail) for step in quantise.steps]
     shown = (
         f"±{min(ranges):.3g}" if min(ranges) == max(ranges) else f"±{min(ranges):.3g} to ±{max(ranges):.3g}"
     )
@@ -50,7 +55,9 @@ def plan_text(target: str, plan: Plan, foreseen: Costs, others: Sequence[tuple[S
         f"tensors      {count(len(plan.tensors), 'tensor')}, {count(values, 'value')}, {as_float} as float32",
         f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
         *([f"skipped      {_some(plan.skipped)}"] if plan.skipped else []),
-        *(f"{title:<12} {text}" for title, text in part_lines(describe_plan(plan)["plan"])),
+        *(f"{title:<12} {text}" for title, text in part_lines(described)),
+        *(f"{title:<12} {text}" for title, text in privacy_lines(described["privacy"] or {})),
+        *_rounds(plan, rounds),
         *_roster_lines(plan.roster),
         *([f"compression  {', '.join(coded)}"] if coded else []),
         *_factors(plan),
@@ -73,6 +80,28 @@ def plan_text(target: str, plan: Plan, foreseen: Costs, others: Sequence[tuple[S
     return "\n".join([*lines, *_other_lines(others)])
 
 
+def _rounds(plan: Plan, rounds: int) -> list[str]:
+    """What noise comes to in all rounds, and in the mean."""
+    privacy, spending = plan.privacy, plan.spending
+    if privacy is None or spending is None:
+        return []
+    lines = []
+    if rounds > 1:
+        one, alone = spending.cost.times(rounds), spending.cost_alone.times(rounds)
+        lines.append(
+            f"             {shown(one.epsilon(privacy.delta))} in {rounds:,} rounds; "
+            f"{shown(alone.epsilon(privacy.delta))} by the single updates"
+        )
+    noise = math.sqrt(privacy.variance / plan.capacity) * plan.codec.quantise.steps[0]
+    # The root of the mean square over its values, of what is as long as the clip norm.
+    typical = privacy.clip / math.sqrt(max(1, plan.geometry.values))
+    whose = "an update" if privacy.unit == PARTY else "one record"
+    lines.append(
+        f"mean         noise of {noise:.3g} a value if all take part; {whose} has {typical:.3g} a value"
+    )
+    return lines
+
+
 def _factors(plan: Plan) -> list[str]:
     """Which matrices go as factors, and with what."""
     step = plan.codec.step(LowRank)
@@ -84,6 +113,8 @@ def _factors(plan: Plan) -> list[str]:
 
 def _error(plan: Plan, bound: float) -> list[str]:
     """What the plan promises of the mean, and of what is coded what that means for tensors."""
+    if plan.privacy is not None:
+        return []
     if not plan.codec.steps:
         return [f"error        unless values are clipped, the mean is off by at most {bound:.3g}"]
     norms = (

@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from hecli.cli import options
+from hecli.cli import noise, options
 from hecli.cli.console import Console, say, shown
 from hecli.cli.files import allow_open_files, open_input, shared_folder
 from hecli.errors import HecliError, RefusedError
@@ -16,12 +16,14 @@ from hecli.formats.reader import open_reader
 from hecli.formats.tensors.files import FORMATS
 from hecli.formats.text import count, duration
 from hecli.identity.signatures import Identity
+from hecli.rounds.spending import spent_in
 from hecli.schemes.interface import Scheme
 from hecli.schemes.round import PrivateKey, Share
 from hecli.storage.local import LOCAL
 from hecli.storage.use_record import remember, was_used
 from hecli.training import running
 from hecli.training.commands import words_of
+from hecli.training.contributing import check_account
 from hecli.training.describe import training_lines
 from hecli.training.joining import join, open_ledger, own_folder, read_terms, take_model
 from hecli.training.own import Own
@@ -68,6 +70,9 @@ SHOWN = 4
     "--again", is_flag=True, help="Send a second update about a model; the first must have gone nowhere."
 )
 @click.option(
+    "--budget", type=float, metavar="E", help="Send nothing that brings epsilon above this; for noise."
+)
+@click.option(
     "--abandon", metavar="REASON", help="As coordinator, give up a round that was not closed, and end."
 )
 @click.option("--end", metavar="REASON", help="As coordinator, end the training.")
@@ -85,6 +90,7 @@ def run(
     max_step: float | None,
     check: str | None,
     again: bool,
+    budget: float | None,
     abandon: str | None,
     end: str | None,
     jobs: int | None,
@@ -99,7 +105,8 @@ def run(
     here), with HECLI_MODEL, the current model; HECLI_UPDATE, where to write new
     weights (or a gradient, where the rule is sgd); HECLI_WEIGHT and
     HECLI_METRICS, where to write the number of samples and a JSON map of names
-    to numbers; HECLI_ROUND, HECLI_SEED, and HECLI_STATE, a folder that lasts.
+    to numbers; HECLI_ROUND, HECLI_SEED, and HECLI_STATE, a folder that lasts;
+    and where there is noise HECLI_CLIP, the clip norm.
 
     \b
       hecli run shared/ --identity hospital-2.id --train './train.sh'
@@ -123,7 +130,9 @@ def run(
     join(terms, own, signer, partial(_accept, accept is not None))
     # Whoever opens a round has each party's update, enrollment, answer and partial open at once.
     allow_open_files(4 * len(terms.training.roster.parties))
-    secrets = _secrets(identity, key, terms.training, signer, console, again=again)
+    if terms.training.privacy is None:
+        options.refuse("budget", "is for trainings with noise, and this one has none")
+    secrets = _secrets(identity, key, terms.training, signer, console, budget, again=again)
     settings = Settings(training_words, time_limit, check_words, max_step, format, again, processes(jobs))
     with own.locked():
         ledger = open_ledger(shared, terms, own)
@@ -138,6 +147,7 @@ def run(
         note(done)
         return 0
     _check_roles(session)
+    check_account(session, spent_in(LOCAL, noise.account_of(identity), signer))
     with console.live() as live:
         outcome = running.run(session, once=once, waiting=partial(_waiting, live))
     return _ended(session, outcome, console)
@@ -170,7 +180,14 @@ def _accept(compared: bool, training: Training, digest: bytes) -> bool:
 
 
 def _secrets(
-    identity: str, key: str | None, training: Training, signer: Identity, console: Console, *, again: bool
+    identity: str,
+    key: str | None,
+    training: Training,
+    signer: Identity,
+    console: Console,
+    budget: float | None,
+    *,
+    again: bool,
 ) -> Secrets:
     """What opens sums, and the records of what secrets were used for."""
     private, share, opened = None, None, None
@@ -185,6 +202,7 @@ def _secrets(
         sent=remember(identity, "sent", again=again),
         was_sent=partial(was_used, identity, "sent"),
         answered=remember(identity, "answered"),
+        spend=noise.spend_of(identity, signer, budget),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hecli.cli import compression, options, parts
+from hecli.cli import compression, noise, options, parts
 from hecli.cli.console import Console
 from hecli.cli.files import open_input, open_output
 from hecli.cli.options import FilesCommand
@@ -71,6 +71,7 @@ from hecli.training.terms import Goal, Metric
     help="Largest size of a value in round 1. [default: 128, at 32 bits; later rounds follow from sums]",
 )
 @compression.options
+@noise.options
 @click.option(
     "--rule",
     type=click.Choice(list(RULES)),
@@ -148,6 +149,11 @@ def start(
     rotate: bool,
     rank: int | None,
     sample: float | None,
+    clip: float | None,
+    epsilon: float | None,
+    delta: float,
+    unit: str,
+    colluders: int,
     rule: str,
     lr: float,
     max_weight: int,
@@ -188,6 +194,7 @@ def start(
     cards = options.load_cards(party_cards)
     allowed = _dropouts(dropouts, parties or len(cards))
     scheme = _scheme(key, masks=masks, masked=bool(masked), allowed=allowed)
+    promise = noise.promise(clip, epsilon, delta, unit, colluders, rounds)
     goal = Goal(counting, maximize is not None, target, patience or 0) if counting else None
     with ExitStack() as stack:
         stack.enter_context(_folder(folder))
@@ -210,11 +217,13 @@ def start(
             "skipped": skipped,
             "masked": Masked(under_masks, Masking(allowed)) if under_masks else None,
             "plain": _matching(plain, left),
+            "privacy": promise,
             "rule": rule,
             "lr": lr,
             "rounds": rounds,
-            "bits": bits,
-            "rounding": rounding_of(bits),
+            # Noise chooses them for itself, unless they are given.
+            "bits": None if promise is not None and not options.typed("bits") else bits,
+            "rounding": "nearest" if promise is not None else rounding_of(bits),
             "range": value_range,
             "rotate": rotate,
             "rank": rank,

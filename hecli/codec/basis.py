@@ -7,6 +7,7 @@ library adds them, and all else is done value by value.
 
 import math
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -84,6 +85,24 @@ def orthonormal(vectors: Floats, stream: Stream) -> Columns:
     shift = COLUMN_BITS - int(np.abs(numbers).max()).bit_length()
     most = (1 << COLUMN_BITS) - 1
     return Columns(np.clip(np.rint(numbers * 2.0**shift), -most, most).astype(np.int16), _UNIT_BITS + shift)
+
+
+def within(columns: Columns, stretch: Fraction) -> bool:
+    """Tell whether projecting on a basis makes no vector longer than so many times itself.
+
+    By the Gershgorin bound on the largest eigenvalue of N'N, which is exact: its
+    whole numbers have at most 50 bits.
+
+    Args:
+        columns: The basis N.
+        stretch: How many times.
+
+    Returns:
+        Whether that holds.
+    """
+    matrix = columns.numbers.astype(np.float64)
+    largest = int(np.abs(matrix.T @ matrix).astype(np.int64).sum(axis=1).max())
+    return largest <= stretch**2 * Fraction(4) ** columns.exponent
 
 
 def exponent_of(value: float) -> int:

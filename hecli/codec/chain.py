@@ -1,7 +1,9 @@
 """The codec of a plan: its steps in their order, and the registry of all steps."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
@@ -51,6 +53,11 @@ class Coding(NamedTuple):
     def rotates(self) -> bool:
         """Whether what is quantised are rotated values, whose range follows from a norm."""
         return any(isinstance(step, Rotate) for step in self.steps)
+
+    @property
+    def stretch(self) -> Fraction:
+        """How many times longer a vector can be behind the steps."""
+        return math.prod((step.stretch for step in self.steps), start=Fraction(1))
 
     def rotated(self, spec: TensorSpec) -> int:
         """Count the values that are rotated of a tensor, or would be.
@@ -267,6 +274,22 @@ class Codec:
         Raises:
             DataError: A value cannot be encoded, which shows while they are read.
         """
+        return self.quantise.encode(tensor, self.stepped(tensor, values, encoding), encoding)
+
+    def stepped(self, tensor: int, values: Iterable["Values"], encoding: Encoding) -> Iterable["Values"]:
+        """Do the steps before lanes to one tensor of a party.
+
+        Args:
+            tensor: The number of the tensor.
+            values: Its values in pieces.
+            encoding: What the steps are told.
+
+        Returns:
+            What is quantised, in pieces.
+
+        Raises:
+            DataError: A value cannot be encoded, which shows while they are read.
+        """
         if self.steps:
             # Imported here: whoever only looks at a plan needs no arrays.
             from hecli.codec.values import checked_to_add  # noqa: PLC0415
@@ -274,7 +297,7 @@ class Codec:
             values = checked_to_add(encoding.name, encoding.common.specs[tensor], values)
         for step in self.steps:
             values = step.encode(tensor, values, encoding)
-        return self.quantise.encode(tensor, values, encoding)
+        return values
 
     def decode(self, tensor: int, sums: Iterable["Values"], decoding: Decoding) -> Iterator["Values"]:
         """Turn one tensor of a sum into means.

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self
 
@@ -36,7 +37,8 @@ class Encoding:
     Args:
         name: The party's file, for errors.
         common: What all parties know.
-        fraction: The party's weight over the largest.
+        fraction: What values are multiplied with before they are rounded: the party's weight over the
+            largest, or what brings its update to the norm that it is clipped to.
         strict: Whether a value out of range is refused.
         clipped: How many values were out of range, by the number of the tensor.
     """
@@ -67,14 +69,28 @@ class Step(Protocol):
 
     `name` is what the plan calls it. It is linear. Undoing it is exact, and so
     the same on every machine: it is done to whole numbers, and may make them
-    longer by `exact_bits` bits. Whether it `leaves_out` a part of the values.
+    longer by `exact_bits` bits. Whether it `leaves_out` a part of the values. It
+    makes no vector more than `stretch` times longer, and adds up no more than
+    `terms` values of a tensor to one.
     """
 
     name: ClassVar[str]
     leaves_out: ClassVar[bool]
+    stretch: ClassVar[Fraction]
 
     @property
     def exact_bits(self) -> int: ...  # noqa: D102 - said above
+
+    def terms(self, tensor: TensorSpec) -> int:
+        """Say how many values are added up to one, at most.
+
+        Args:
+            tensor: The tensor.
+
+        Returns:
+            How many.
+        """
+        ...
 
     def to_map(self) -> Map:
         """Write the step as it stands in a plan."""

@@ -8,6 +8,7 @@ of the first showed. With a basis that all have, that is linear.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from hecli.codec.interface import Decoding, Encoding
@@ -47,6 +48,7 @@ class LowRank:
     """
 
     leaves_out: ClassVar[bool] = True
+    stretch: ClassVar[Fraction] = Fraction(129, 128)
     name: ClassVar[str] = "low rank"
 
     rank: int
@@ -105,6 +107,15 @@ class LowRank:
             raise MismatchError(
                 "the plan and its basis do not fit together", "whoever made them has to make both anew"
             )
+        # Imported here: whoever only looks at a plan needs no arrays.
+        from hecli.codec.basis import within  # noqa: PLC0415
+
+        for name, each in basis.columns.items():
+            if not within(each, self.stretch):
+                raise MismatchError(
+                    f"the basis of tensor {name} is none: its columns are not orthonormal",
+                    "whoever made it has to make it anew; with this one updates would come out longer",
+                )
 
     def _length(self, spec: TensorSpec) -> int:
         """The rows of a matrix's basis."""
@@ -115,6 +126,10 @@ class LowRank:
     def exact_bits(self) -> int:
         """Products with numbers of 15 bits, of which `rank` are added."""
         return 15 + self.rank.bit_length()
+
+    def terms(self, tensor: TensorSpec) -> int:
+        """Add up a row or a column."""
+        return max(shape_of(tensor)) if factored(tensor, self.rank) else 1
 
     def size(self, tensor: TensorSpec, values: int) -> int:
         """Make a factor's values of a matrix."""

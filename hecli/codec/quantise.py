@@ -4,7 +4,7 @@ A value x becomes q = round(x / step), clipped to [-qmax, qmax], and the lane
 q + qmax, from 0 to 2*qmax. A sum of k lanes is therefore at most 2*qmax*k, and
 (sum - k*qmax) * step is the sum of the values. Where the bits are few, values of
 some tensors, such as metrics, take several lanes each, as digits to the base
-2*qmax + 1.
+2*qmax + 1. Where parties add noise, values are clipped to leave room for it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,6 +36,7 @@ class Quantise:
         rounding: One of ROUNDINGS.
         steps: The distance between neighbouring values, one for each tensor.
         digits: How many lanes a value takes, one for each tensor; empty where all take one.
+        tail: How much room there is for noise that is added behind this step; 0 where there is none.
     """
 
     name: ClassVar[str] = "quantise"
@@ -44,6 +45,7 @@ class Quantise:
     rounding: str
     steps: tuple[float, ...]
     digits: tuple[int, ...] = ()
+    tail: int = 0
 
     @property
     def qmax(self) -> int:
@@ -62,6 +64,17 @@ class Quantise:
         base: int = 2 * self.qmax + 1
         return int(base ** self._digits(tensor) - 1) // 2
 
+    def bound(self, tensor: int) -> int:
+        """Give the largest quantised value of a tensor that is not clipped: the largest without noise.
+
+        Args:
+            tensor: The number of the tensor.
+
+        Returns:
+            It.
+        """
+        return self.largest(tensor) - self.tail
+
     def to_map(self) -> Map:
         """Write the step as it stands in a plan."""
         value: Map = {
@@ -73,19 +86,24 @@ class Quantise:
         # What a round does without does not stand in its plan.
         if self.digits:
             value["digits"] = list(self.digits)
+        if self.tail:
+            value["tail"] = self.tail
         return value
 
     @classmethod
     def parse(cls, value: Map, file: str) -> Self:
         """Read the step from a plan; raises FormatError."""
         types: Types = {"step": str, "bits": int, "rounding": str, "steps": list}
-        fields(value, file, "its codec", types, {"digits": list})
+        fields(value, file, "its codec", types, {"digits": list, "tail": int})
         if not all(type(step) is float for step in value["steps"]):
             raise FormatError(f"{file}: the list of steps in its codec is malformed")
         digits = value.get("digits", [])
         if "digits" in value and not (all(type(each) is int for each in digits) and set(digits) - {1}):
             raise FormatError(f"{file}: the list of digits in its codec is malformed")
-        return cls(value["bits"], value["rounding"], tuple(value["steps"]), tuple(digits))
+        if value.get("tail") == 0:
+            raise FormatError(f"{file}: its codec has a tail of 0, which is left out")
+        steps = tuple(value["steps"])
+        return cls(value["bits"], value["rounding"], steps, tuple(digits), value.get("tail", 0))
 
     def check(self, specs: tuple[TensorSpec, ...]) -> None:
         """Refuse numbers of bits, roundings and steps that cannot be; raises HecliError."""
@@ -103,6 +121,11 @@ class Quantise:
         for at, digits in enumerate(self.digits):
             if not 1 <= digits <= MAX_BITS or (digits > 1 and self.largest(at) >= 1 << (MAX_BITS - 1)):
                 raise HecliError(f"tensor {specs[at].name} has the impossible number of {digits:,} digits")
+        if self.tail and (not 0 < self.tail < self.qmax or self.digits or self.rounding != "nearest"):
+            raise HecliError(
+                f"noise of up to {self.tail:,} steps cannot be added to values of {self.bits} bits",
+                "use more bits, and nearest rounding",
+            )
 
     def lanes(self, tensor: int, values: int) -> int:
         """Count the lanes of a tensor.
@@ -124,22 +147,24 @@ class Quantise:
         than one step; the randomness is the operating system's.
         """
         # Imported here: whoever only looks at a plan needs no arrays.
+        import numpy as np  # noqa: PLC0415
+
         from hecli.codec.fixed_point import to_digits, to_lanes  # noqa: PLC0415
 
-        step, largest = self.steps[tensor], self.largest(tensor)
+        step, bound = self.steps[tensor], self.bound(tensor)
         stochastic = self.rounding == "stochastic"
         for piece in values:
-            lanes, outside = to_lanes(piece, encoding.fraction, step, largest, stochastic=stochastic)
+            lanes, outside = to_lanes(piece, encoding.fraction, step, bound, stochastic=stochastic)
             if outside is not None:
                 if encoding.strict:
                     raise DataError(
                         f"{encoding.name}: tensor {encoding.common.specs[tensor].name} "
                         f"holds {piece[outside][0]}, "
-                        f"out of its range of ±{largest * step:.6g}",
+                        f"out of its range of ±{bound * step:.6g}",
                         "make a plan with a larger --range, or leave out --strict to clip it",
                     )
                 encoding.clipped[tensor] += int(outside.sum())
-            yield to_digits(lanes, 2 * self.qmax + 1, self._digits(tensor))
+            yield to_digits(lanes + np.uint64(self.tail), 2 * self.qmax + 1, self._digits(tensor))
 
     def decode(self, tensor: int, values: Iterable["Values"], decoding: Decoding) -> Iterator["Values"]:
         """Turn lane sums into sums of quantised values: whole numbers, as float64."""
@@ -187,7 +212,7 @@ class Quantise:
         """
         steps = 0.5 if self.rounding == "nearest" else 1.0
         bound = steps * (1 + 2.0**-16) * self.steps[tensor] * factor
-        largest = self.largest(tensor) * self.steps[tensor] * factor
+        largest = self.bound(tensor) * self.steps[tensor] * factor
         return bound + HALF_ULPS.get(spec.dtype, 0.0) * largest + SMALLEST.get(spec.dtype, 0.0)
 
 

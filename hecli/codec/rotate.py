@@ -33,6 +33,7 @@ class Rotate:
     """Signs from the plan, and Hadamard matrices in blocks of up to 4,096 values."""
 
     leaves_out: ClassVar[bool] = False
+    stretch: ClassVar[Fraction] = Fraction(1)
     name: ClassVar[str] = "rotate"
 
     def to_map(self) -> Map:
@@ -56,6 +57,11 @@ class Rotate:
     def exact_bits(self) -> int:
         """A block of 4,096 whole numbers is added up."""
         return 12
+
+    def terms(self, tensor: TensorSpec) -> int:
+        """Add up a block's, in two goes of 64."""
+        del tensor
+        return 2 << 6
 
     def size(self, tensor: TensorSpec, values: int) -> int:
         """Make as many."""

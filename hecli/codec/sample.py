@@ -8,6 +8,7 @@ memory does not grow with the model.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from hecli.codec.interface import Decoding, Encoding
@@ -36,6 +37,7 @@ class Sample:
     """
 
     leaves_out: ClassVar[bool] = True
+    stretch: ClassVar[Fraction] = Fraction(1)
     name: ClassVar[str] = "sample"
 
     count: int
@@ -83,6 +85,11 @@ class Sample:
     def exact_bits(self) -> int:
         """Values only change their places."""
         return 0
+
+    def terms(self, tensor: TensorSpec) -> int:
+        """Add up nothing."""
+        del tensor
+        return 1
 
     def size(self, tensor: TensorSpec, values: int) -> int:
         """Draw from each block, and at least one from the last."""

@@ -143,6 +143,12 @@ KINDS = {
         ),
         Kind("tensors", instead="encrypt it first: hecli encrypt"),
         Kind("use record", instead="it says what a secret was used for: leave it beside the secret"),
+        Kind(
+            "account",
+            signed=True,
+            missing="pass an .id file, or its .spent file",
+            instead="it says what privacy was spent: hecli privacy shows it",
+        ),
         Kind("checkpoint", instead="it says how far ledgers were checked: leave it beside the identity"),
         Kind("entry", signed=True, instead="it belongs to a ledger: hecli ledger show"),
     )

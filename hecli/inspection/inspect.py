@@ -13,6 +13,7 @@ from hecli.ledger.checkpoint import parse_checkpoints
 from hecli.ledger.entry import Entry
 from hecli.plan.data import Plan
 from hecli.plan.files import read_plan
+from hecli.privacy.account import read_account
 from hecli.rounds.attest import open_attestation
 from hecli.rounds.basis import read_basis
 from hecli.rounds.describe import (
@@ -213,6 +214,15 @@ def _use_record(reader: Reader) -> Description:
     return {"uses": [{"plan": plan.hex(), "file": file.hex()} for plan, file in sorted(parse_record(reader))]}
 
 
+def _account(reader: Reader) -> Description:
+    spent = read_account(reader)
+    described = [
+        {"name": each.name, "plan": each.plan.hex(), "unit": each.unit, "rho": float(each.cost.rho)}
+        for each in spent
+    ]
+    return {"spent": described} | describe_signature(reader)
+
+
 def _checkpoint(reader: Reader) -> Description:
     ledgers = [
         {
@@ -263,6 +273,7 @@ _DESCRIBE: dict[str, Callable[[Reader], Description]] = {
     "residual": _residual,
     "tensors": _tensors,
     "use record": _use_record,
+    "account": _account,
     "checkpoint": _checkpoint,
     "entry": _entry,
 }

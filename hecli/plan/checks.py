@@ -6,6 +6,7 @@ from hecli.formats.tensors.specs import TENSOR_LIMIT, TensorSpec, by_name, check
 from hecli.formats.text import check_name
 from hecli.plan.data import ID_SIZE, Plan
 from hecli.plan.parts import Masked, size_of
+from hecli.plan.private import check_private
 from hecli.schemes.interface import KEY, SHARES
 
 MAX_CAPACITY = 1 << 14
@@ -45,6 +46,10 @@ def check_plan(plan: Plan) -> None:
     plan.codec.check(plan.tensors, plan.capacity)
     plan.scheme.check(plan.roster, plan.capacity, plan.min_parties)
     _check_parts(plan)
+    if (plan.privacy is None) != (plan.codec.quantise.tail == 0):
+        raise HecliError("values have room for noise, and there is none, or the other way round")
+    if plan.privacy is not None:
+        check_private(plan, plan.privacy)
     for part in plan.geometry.parts:
         # The largest sum a lane can hold at capacity; the count beside it is never larger.
         largest = (plan.codec.largest * plan.capacity + 1) ** part.packing.digits - 1
@@ -139,7 +144,9 @@ def possible_totals(plan: Plan, count: int, weight: int, clipped: int) -> bool:
     Returns:
         Whether they can.
     """
-    return count <= weight <= count * plan.max_weight and 0 <= clipped <= count * plan.geometry.values
+    # Where there is noise, how many were clipped would tell of what it is to hide.
+    most = 0 if plan.privacy is not None else count * plan.geometry.values
+    return count <= weight <= count * plan.max_weight and 0 <= clipped <= most
 
 
 def _check_skipped(plan: Plan) -> None:

@@ -13,6 +13,8 @@ from hecli.identity.roster import Roster
 from hecli.plan.geometry import Geometry
 from hecli.plan.parts import Masked, Part, Published
 from hecli.plan.position import Position
+from hecli.privacy.account import Spending
+from hecli.privacy.guarantee import Privacy
 from hecli.schemes.interface import Scheme
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.round import Round
@@ -42,6 +44,7 @@ class Plan:
         skipped: The names of tensors that are left out of the round, sorted.
         masked: What travels under masks alone, beside what the scheme hides.
         plain: What travels in the clear, sorted by tensor.
+        privacy: The noise that parties add, each a part.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Plan:
     skipped: tuple[str, ...] = ()
     masked: Masked | None = None
     plain: tuple[Published, ...] = ()
+    privacy: Privacy | None = None
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -92,6 +96,13 @@ class Plan:
         whether its updates are about the model of another.
         """
         return self.digest if self.position is None else self.position.model
+
+    @property
+    def spending(self) -> Spending | None:
+        """What an update with noise costs whose data is behind it."""
+        if self.privacy is None:
+            return None
+        return Spending.of(self.digest, self.name, self.privacy, self.min_parties)
 
     def common(self, basis: "Basis | None" = None) -> Common:
         """Gather what all parties of the round know, for its codec.
@@ -161,4 +172,6 @@ class Plan:
             value["masked"] = self.masked.to_map()
         if self.plain:
             value["plain"] = [each.to_list() for each in self.plain]
+        if self.privacy is not None:
+            value["privacy"] = self.privacy.to_map()
         return value

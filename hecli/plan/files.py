@@ -15,6 +15,7 @@ from hecli.plan.checks import check_plan
 from hecli.plan.data import Plan
 from hecli.plan.parts import Masked, Published
 from hecli.plan.position import Position
+from hecli.privacy.guarantee import Privacy
 from hecli.schemes.registry import parse_scheme
 
 FIELDS: Types = {
@@ -34,6 +35,7 @@ OPTIONAL: Types = {
     "metrics": list,
     "masked": dict,
     "plain": list,
+    "privacy": dict,
 }
 
 
@@ -74,6 +76,7 @@ def parse_plan(value: Map, file: str) -> Plan:
         skipped=skipped,
         masked=Masked.parse(value["masked"], file) if "masked" in value else None,
         plain=_plain(value, file),
+        privacy=Privacy.parse(value["privacy"], file) if "privacy" in value else None,
     )
     try:
         check_plan(plan)

@@ -27,6 +27,8 @@ from hecli.plan.checks import check_plan
 from hecli.plan.data import ID_SIZE, Plan
 from hecli.plan.geometry import Geometry
 from hecli.plan.parts import Masked, Published
+from hecli.plan.private import with_noise
+from hecli.privacy.choosing import Asked
 from hecli.schemes.interface import Scheme
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.registry import scheme_of
@@ -55,7 +57,9 @@ _OTHER_BOUND = {
 SHOWN = 6
 """The most names of tensors in an error."""
 
-DEFAULT_BITS = 32
+DEFAULT_BITS = 16
+
+UNPLANNED_BITS = 32
 DEFAULT_STEP = 2.0**-24
 DEFAULT_CAPACITY = 256
 
@@ -82,7 +86,7 @@ def make_plan(
     scheme: Scheme | PublicKey,
     parties: int | None = None,
     *,
-    bits: int = 16,
+    bits: int | None = None,
     value_range: float | Mapping[str, float | None] | None = None,
     norm: float | Mapping[str, float | None] | None = None,
     rounding: str | None = None,
@@ -97,6 +101,7 @@ def make_plan(
     masked: Iterable[str] = (),
     plain: Iterable[str] = (),
     dropouts: int = 0,
+    privacy: Asked | None = None,
 ) -> Plan:
     """Make a plan for rounds of tensors like those at hand.
 
@@ -105,7 +110,8 @@ def make_plan(
             a round of such.
         scheme: How updates are hidden; a public key stands for Paillier under it.
         parties: The most parties there may be; with a roster, leave it out.
-        bits: The bits of a value, sign included, from 2 to 32.
+        bits: The bits of a value, sign included, from 2 to 32; by default 16, and with noise as few
+            as it needs.
         value_range: The largest size of a value, the same for all tensors, or
             by patterns of their names, of which the first that matches counts;
             else, or where it is None, each tensor's own: four times the
@@ -126,6 +132,7 @@ def make_plan(
             beside what the scheme hides.
         plain: Patterns of the names of tensors that everybody may read, each party's own.
         dropouts: How many parties may drop out, where `masked` alone brings masks.
+        privacy: The noise that parties are to add; then values of `like` are not looked at.
 
     Returns:
         The plan.
@@ -143,23 +150,19 @@ def make_plan(
         raise HecliError("all tensors are skipped, and nothing is left", "leave some to the round")
     drawing = None if sample is None else Sample.of_share(sample)
     steps = compressing(low_rank=low_rank, sample=drawing, rotate=rotate)
-    coding = Coding(bits, steps)
-    if (value_range if coding.rotates else norm) is not None:
-        raise HecliError(*_OTHER_BOUND[coding.rotates])
-    given = _given_ranges(specs, norm if coding.rotates else value_range)
-    rest = [spec for spec in specs if given.get(spec.name) is None]
-    if rest and example.max_weight not in (None, max_weight):
-        raise HecliError(
-            f"the sum is of weights up to {example.max_weight:,}, and so are its ranges, not {max_weight:,}",
-            f"let the largest weight be {example.max_weight:,}, or give ranges or tensors",
-        )
-    own = iter(example.steps(rest, coding) if rest else ())
-    bounds = ((spec, given.get(spec.name)) for spec in specs)
-    distances = tuple(
-        next(own) if bound is None else step_of(_range(coding, spec, bound), bits) for spec, bound in bounds
-    )
-    quantise = Quantise(bits, rounding or rounding_of(bits), distances)
     capacity = len(roster.parties) if roster is not None else parties or 0
+    noise = None
+    if privacy is None:
+        coding = Coding(bits or DEFAULT_BITS, steps)
+        quantise = _quantised(example, specs, coding, value_range, norm, rounding, max_weight)
+    else:
+        bounds = value_range if isinstance(value_range, Mapping) else {ALL: value_range}
+        if norm is not None or rounding is not None or set(bounds) != {ALL}:
+            raise HecliError(
+                "with noise, all values have one step, which follows from it",
+                "leave out --norm, --rounding, and patterns of --range",
+            )
+        quantise, noise = with_noise(privacy, specs, steps, capacity, min_parties, bits, bounds[ALL])
     scheme = scheme_of(scheme) if isinstance(scheme, PublicKey) else scheme
     sizes = {spec.name: spec.size for spec in specs}
     under_masks, clear = _with_values(sizes, masked), _with_values(sizes, plain)
@@ -176,9 +179,38 @@ def make_plan(
         skipped=tuple(sorted(skipped)),
         masked=Masked(tuple(under_masks), scheme.masking or Masking(dropouts)) if under_masks else None,
         plain=tuple(Published(name, ((0, sizes[name]),)) for name in clear),
+        privacy=noise,
     )
     check_new(plan)
     return plan
+
+
+def _quantised(
+    example: Example,
+    specs: tuple[TensorSpec, ...],
+    coding: Coding,
+    value_range: float | Mapping[str, float | None] | None,
+    norm: float | Mapping[str, float | None] | None,
+    rounding: str | None,
+    max_weight: int,
+) -> Quantise:
+    """How values are quantised: with the ranges or norms that were given, and those of the example."""
+    if (value_range if coding.rotates else norm) is not None:
+        raise HecliError(*_OTHER_BOUND[coding.rotates])
+    given = _given_ranges(specs, norm if coding.rotates else value_range)
+    rest = [spec for spec in specs if given.get(spec.name) is None]
+    if rest and example.max_weight not in (None, max_weight):
+        raise HecliError(
+            f"the sum is of weights up to {example.max_weight:,}, and so are its ranges, not {max_weight:,}",
+            f"let the largest weight be {example.max_weight:,}, or give ranges or tensors",
+        )
+    own = iter(example.steps(rest, coding) if rest else ())
+    bounds = ((spec, given.get(spec.name)) for spec in specs)
+    distances = tuple(
+        next(own) if bound is None else step_of(_range(coding, spec, bound), coding.bits)
+        for spec, bound in bounds
+    )
+    return Quantise(coding.bits, rounding or rounding_of(coding.bits), distances)
 
 
 def codec_of(
@@ -253,7 +285,7 @@ def default_plan(scheme: Scheme, specs: tuple[TensorSpec, ...]) -> Plan:
     Raises:
         HecliError: No round can be so, such as under a key in too few shares.
     """
-    quantise = Quantise(DEFAULT_BITS, "nearest", (DEFAULT_STEP,) * len(specs))
+    quantise = Quantise(UNPLANNED_BITS, "nearest", (DEFAULT_STEP,) * len(specs))
     codec = Codec(quantise)
     plan = Plan("default", bytes(ID_SIZE), specs, codec, scheme, DEFAULT_CAPACITY)
     check_plan(plan)

@@ -69,6 +69,9 @@ def with_setting(plan: Plan, setting: Setting) -> Plan | None:
     Returns:
         The other plan; None where there can be none.
     """
+    if plan.privacy is not None:
+        # Noise would be another, and its width as well.
+        return None
     sample = None if setting.sample is None else Sample.of_share(setting.sample)
     low_rank = None if setting.rank is None else LowRank(setting.rank, RIGHT, bytes(DIGEST_SIZE))
     steps = compressing(low_rank=low_rank, sample=sample, rotate=setting.rotate)

@@ -12,6 +12,7 @@ from hecli.plan.costs import error_bound
 from hecli.plan.data import Plan
 from hecli.plan.parts import MAIN, MASKED, PLAIN, by_tensor, size_of
 from hecli.plan.position import Position
+from hecli.privacy.describe import describe_privacy
 
 Description = dict[str, Any]
 
@@ -32,7 +33,7 @@ def describe_plan(plan: Plan) -> Description:
             "dtype": spec.dtype,
             "shape": list(spec.shape),
             "step": quantise.steps[at],
-            "range": quantise.largest(at) * quantise.steps[at],
+            "range": quantise.bound(at) * quantise.steps[at],
             "error_bound": error_bound(plan, at),
         }
         for at, spec in enumerate(plan.tensors)
@@ -64,8 +65,15 @@ def describe_plan(plan: Plan) -> Description:
             "plain": _part(plan, PLAIN),
             "metrics": list(plan.metrics),
             "position": None if plan.position is None else _position(plan.position),
+            "privacy": _privacy(plan),
         }
     }
+
+
+def _privacy(plan: Plan) -> Description | None:
+    if plan.privacy is None or plan.spending is None:
+        return None
+    return describe_privacy(plan.privacy, plan.spending, plan.codec.quantise.steps[0])
 
 
 def scheme_lines(plan: Plan) -> list[tuple[str, str]]:

@@ -1,10 +1,10 @@
 """One party's update to what an aggregator may see."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from hecli.codec.arrays import Lanes
 from hecli.codec.basis import Basis
@@ -20,6 +20,7 @@ from hecli.formats.text import check_name
 from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
 from hecli.plan.parts import Part
+from hecli.privacy.guarantee import Privacy, tail_of
 from hecli.rounds.enrollments import open_enrollments
 from hecli.rounds.headers import SALT_SIZE, update_header
 from hecli.rounds.progress import Progress, counted, no_progress
@@ -31,6 +32,12 @@ from hecli.rounds.update import Update, open_update
 from hecli.schemes.registry import scheme_of
 from hecli.schemes.round import PublicKey, Sender
 from hecli.storage.store import Record
+
+if TYPE_CHECKING:
+    from hecli.codec.noise import Noise
+
+Spend = Callable[[Plan], None]
+"""Writes down that an update with noise is sent; raises RefusedError where that would cost too much."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ def encrypt(
     weight: int | None = None,
     basis: Basis | None = None,
     feedback: Feedback | None = None,
+    spend: Spend | None = None,
     strict: bool = False,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
@@ -85,6 +93,8 @@ def encrypt(
         basis: The bases of matrices, where the plan is of low rank.
         feedback: Where the party keeps what does not get through, for its next
             update; then `source` is tensors.
+        spend: Told of the plan, where it has noise, before anything is written, and demanded there: what
+            is sent can be opened.
         strict: Whether to refuse values out of range instead of clipping them.
         work: Who works.
         progress: Told how many blocks are done, and of how many.
@@ -117,6 +127,11 @@ def encrypt(
     bound = statement(plan, party, listed, identity.card if identity else None, salt)
     sender = Sender(key, identity, enrolled, bound)
     sizes = plan.geometry
+    if plan.privacy is not None and spend is None:
+        raise RefusedError(
+            "an update with noise is accounted for: what is sent can be opened",
+            "pass spend=, the account of your .id file",
+        )
     if plan.masking is not None and record is None:
         raise RefusedError(
             "a masked update leaves a record, or a second one under the same masks would show both",
@@ -128,12 +143,17 @@ def encrypt(
             for part in sizes.parts
         ]
         lanes = [update.lanes]
-        if fed is not None or sizes.others:
-            # All are read now: part by part, and once more for what does not get through.
+        if fed is not None or sizes.others or plan.privacy is not None:
+            # All are read now: part by part, once more for what does not get through, and all of them
+            # before privacy is spent on what may not be sound.
             spool = stack.enter_context(spooled(update.lanes, sizes.lane_size))
             lanes = [_read(spool, part) for part in sizes.parts]
         if plan.masking is not None and record is not None:
             record(plan.subject, secrets.token_bytes(DIGEST_SIZE))
+        if plan.privacy is not None and spend is not None:
+            spend(plan)
+            noise = noise_of(plan, plan.privacy)
+            lanes = [map(noise.added, of_part) for of_part in lanes]
         blocks = _blocks(runs, lanes, update, progress)
         digest = envelope.write(
             out,
@@ -144,8 +164,26 @@ def encrypt(
             sign=signer(identity, "update", plan.digest),
         )
         if fed is not None and feedback is not None:
-            fed.write(feedback.out, digest, spool, update.weight / plan.max_weight, basis)
+            fed.write(feedback.out, digest, spool, update, basis)
     return Encrypted(update, party, digest, None if fed is None else fed.repeats)
+
+
+def noise_of(plan: Plan, privacy: Privacy) -> "Noise":
+    """Get ready to draw the noise of one update.
+
+    Args:
+        plan: The plan.
+        privacy: Its noise.
+
+    Returns:
+        What draws it.
+    """
+    # As large as the account says, however much room there is.
+    largest = tail_of(privacy.variance, plan.geometry.values * plan.capacity)
+    # Imported here because the library takes longer to import than most commands take to run.
+    from hecli.codec.noise import Noise  # noqa: PLC0415
+
+    return Noise(privacy.variance, largest)
 
 
 def _party(party: str | None, identity: Identity | None) -> str | None:

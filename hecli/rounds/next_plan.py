@@ -14,6 +14,7 @@ from hecli.formats.tensors.files import open_tensors
 from hecli.formats.tensors.specs import TensorSpec
 from hecli.plan.data import Plan
 from hecli.plan.making import Example, check_new, codec_of, new_id
+from hecli.plan.private import with_noise_again
 from hecli.rounds.basis import make_basis
 from hecli.rounds.headers import open_sum
 from hecli.rounds.ranges import steps_after
@@ -88,10 +89,17 @@ def next_plan(
             raise RefusedError("the next plan needs new bases", "pass bases=, where they are to go")
         made_bases = make_basis(total, bases, low_rank.rank, plan=plan)
         steps = tuple(made_bases.step if each is low_rank else each for each in steps)
-    coding = Coding(last.bits if bits is None else bits, steps)
-    quantise = replace(last, bits=coding.bits, steps=steps_after(total, coding, plan=plan))
+    privacy = None
+    if plan.privacy is not None:
+        # The sum only shows which matrices there are: noise and steps follow from what was asked for.
+        open_sum(open_reader(total), plan)
+        quantise, privacy = with_noise_again(plan, steps, bits)
+    else:
+        coding = Coding(last.bits if bits is None else bits, steps)
+        quantise = replace(last, bits=coding.bits, steps=steps_after(total, coding, plan=plan))
     codec = codec_of(quantise, steps, plan.tensors, plan.capacity, plan.scheme)
     made = replace(plan, name=name_after(plan.name) if name is None else name, id=new_id(), codec=codec)
+    made = replace(made, privacy=privacy)
     check_new(made)
     return made
 

@@ -8,12 +8,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from hecli.codec.arrays import Floats, Lanes
+from hecli.codec.arrays import Lanes
 from hecli.codec.chain import Coding
 from hecli.codec.interface import Common, Decoding
 from hecli.codec.low_rank import LowRank
 from hecli.codec.quantise import LEAST_STEP, STEP_LIMIT, step_of
 from hecli.codec.rotate import norm_of, range_of
+from hecli.codec.squares import sum_of_squares
 from hecli.errors import HecliError
 from hecli.formats.reader import Reader, open_reader
 from hecli.plan.data import Plan
@@ -46,9 +47,6 @@ MOST = 3
 
 Parties that have nothing in common have that root times the norm of their mean.
 """
-
-_HALF = 23
-"""Bits of half a number: 65,536 squares of such are added without overflow."""
 
 _LARGEST = Fraction(sys.float_info.max)
 
@@ -162,17 +160,7 @@ def _squares(reader: Reader, header: Sum) -> Iterator[int]:
     plan = header.plan
     decoding = Decoding(Common(plan.tensors, plan.digest), len(header.contributors), 1.0)
     for at, lanes in enumerate(_pieces(reader, header)):
-        yield sum(_square(each) for each in plan.codec.quantise.decode(at, lanes, decoding))
-
-
-def _square(values: Floats) -> int:
-    """The sum of the squares of whole numbers below 2^46, exactly."""
-    high, low = np.divmod(values.astype(np.int64), 1 << _HALF)
-    return (
-        (int((high * high).sum()) << 2 * _HALF)
-        + (int((high * low).sum()) << (_HALF + 1))
-        + int((low * low).sum())
-    )
+        yield sum(sum_of_squares(each) for each in plan.codec.quantise.decode(at, lanes, decoding))
 
 
 def _clipped(header: Sum) -> Fraction:

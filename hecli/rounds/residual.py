@@ -26,8 +26,10 @@ from hecli.formats.tensors.arrays import PIECE, Array, TensorFile, little_endian
 from hecli.formats.tensors.files import open_tensors
 from hecli.formats.tensors.specs import TensorSpec, pack_specs, parse_specs
 from hecli.plan.data import Plan
+from hecli.privacy.guarantee import PARTY
 from hecli.rounds.headers import Sum
 from hecli.rounds.spool import Spool
+from hecli.rounds.update import Update
 from hecli.storage.store import Store
 
 KIND = "residual"
@@ -167,6 +169,11 @@ class Compensated(NamedTuple):
                 f"with {plan.codec.quantise.bits} bits, rounding loses more than gets through",
                 "leave out --residual: rounding at random is right in the mean by itself",
             )
+        if plan.privacy is not None and plan.privacy.unit != PARTY:
+            raise RefusedError(
+                "what is left of an update is of many records, of which noise hides one",
+                "leave out --residual, or make a plan with --unit party",
+            )
         if plan.plain:
             raise RefusedError(
                 "the plan leaves values in the clear, and what was hidden before could be among them",
@@ -214,28 +221,31 @@ class Compensated(NamedTuple):
 
         return replace(self.update, read=read)
 
-    def write(self, out: BinaryIO, digest: bytes, spool: Spool, fraction: float, basis: Basis | None) -> None:
+    def write(self, out: BinaryIO, digest: bytes, spool: Spool, sent: Update, basis: Basis | None) -> None:
         """Keep what the update may leave.
 
         Args:
             out: Where the next residual goes.
             digest: The digest of the update's file.
-            spool: Its lanes.
-            fraction: The party's weight over the largest.
+            spool: Its lanes, without the noise that may be added to them: with it, what is left
+                would take the noise out of the next sum again.
+            sent: What it was made of.
             basis: The bases of matrices, where the plan is of low rank.
         """
         plan, both = self.plan, self.both
         kept = specs_kept(plan)
         places = {spec.name: at for at, spec in enumerate(plan.tensors)}
         starts = [0, *accumulate(plan.geometry.sizes)]
-        decoding = Decoding(plan.common(basis), 1, 1 / fraction)
+        decoding = Decoding(plan.common(basis), 1, plan.max_weight / sent.weight)
 
         def rest(spec: TensorSpec) -> Iterator[Floats]:
             at = places[spec.name]
             lanes = spool.read(starts[at], plan.geometry.sizes[at])
-            sent = plan.codec.decode(at, lanes, decoding)
+            got = plan.codec.decode(at, lanes, decoding)
+            # What was clipped off is not kept: it would be clipped again, and only grow.
             return (
-                piece.astype(np.float64) - gone for piece, gone in zip(both.read(spec), sent, strict=True)
+                piece.astype(np.float64) * sent.shrunk - gone
+                for piece, gone in zip(both.read(spec), got, strict=True)
             )
 
         def blocks() -> Iterator[bytes]:

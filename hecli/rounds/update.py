@@ -16,6 +16,7 @@ from hecli.formats.tensors.files import open_tensors
 from hecli.plan.checks import check_tensors
 from hecli.plan.data import Plan
 from hecli.plan.making import default_plan
+from hecli.rounds.clipping import clipped_lanes, within_norm
 from hecli.rounds.headers import open_encoded
 from hecli.rounds.lanes import read_lanes
 from hecli.schemes.interface import Scheme
@@ -54,8 +55,14 @@ class Update:
 
     @property
     def control(self) -> Control:
-        """What the party's control block says."""
-        return Control(1, self.weight, self.clipped)
+        """What the party's control block says: nothing of clipping where noise is to hide it."""
+        return Control(1, self.weight, 0 if self.plan.privacy is not None else self.clipped)
+
+    @property
+    def shrunk(self) -> float:
+        """What the update was multiplied with, to bring it to the clip norm of a plan with noise."""
+        protects = self.plan.privacy is not None and self.encoding is not None
+        return self.encoding.fraction if protects and self.encoding else 1.0
 
 
 def open_update(
@@ -136,6 +143,14 @@ def _from_tensors(
     check_tensors(plan, file.specs, file.name)
     weight = _weight(plan, weight)
     encoding = Encoding(file.name, plan.common(basis), weight / plan.max_weight, strict)
+    if plan.privacy is not None:
+        _check_not_strict(strict=strict)
+        if file.once:
+            raise RefusedError(
+                f"{file.name} comes through a pipe, and is read more than once where there is noise",
+                "keep the update in a file",
+            )
+        return Update(plan, weight, clipped_lanes(file, plan, plan.privacy, encoding), encoding)
 
     def lanes() -> Iterator[Lanes]:
         for at, spec in enumerate(plan.tensors):
@@ -156,7 +171,18 @@ def _from_encoded(reader: Reader, plan: Plan | None, weight: int | None, *, stri
             "encode the tensors again, or leave out --strict",
         )
     lanes = read_lanes(reader, own.geometry.values, own.codec.largest)
+    if own.privacy is not None:
+        _check_not_strict(strict=strict)
+        lanes = within_norm(lanes, own, own.privacy, reader.name)
     return Update(own, control.weight, lanes, None, control.clipped)
+
+
+def _check_not_strict(*, strict: bool) -> None:
+    if strict:
+        raise RefusedError(
+            "to refuse an update for its values would tell of them, which noise is to hide",
+            "leave out --strict: this command says what was clipped",
+        )
 
 
 def _weight(plan: Plan, weight: int | None) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from hecli.errors import HecliError, RefusedError
 from hecli.formats.reader import Reader, open_reader
 from hecli.formats.tensors.files import open_tensors
-from hecli.formats.text import percent
+from hecli.formats.text import count, percent
 from hecli.ledger.chain import Link
 from hecli.rounds.apply import apply
 from hecli.rounds.headers import open_sum
@@ -31,6 +31,11 @@ from hecli.training.terms import Training
 
 MODEL = "model.tensors"
 """What an entry calls the model after a round, of which it has the digest."""
+
+
+class CheckFailedError(RefusedError):
+    """The member's own check refuses a model; what it says may tell of the member's data."""
+
 
 BAD_SUM = "whoever opened it published something else: ask them, and the others, before you go on"
 
@@ -121,6 +126,24 @@ def stop_reason(training: Training, applied: Sequence[dict[str, Any]]) -> str | 
     if len(applied) >= training.rounds:
         return "the only round is done" if len(applied) == 1 else f"{len(applied)} rounds are done"
     return None
+
+
+def spent_reason(training: Training, attempts: int) -> str | None:
+    """Say why a training with noise is over, where it is for what was spent.
+
+    Each attempt at a round spends what a round costs, for parties may have sent
+    what they encrypted for it.
+
+    Args:
+        training: The terms.
+        attempts: How many attempts at rounds there were before.
+
+    Returns:
+        Why; None where it goes on.
+    """
+    if training.privacy is None or attempts < training.rounds:
+        return None
+    return f"the privacy of {count(training.rounds, 'round')} is spent"
 
 
 def best_round(training: Training, applied: Sequence[dict[str, Any]]) -> int | None:
@@ -227,7 +250,10 @@ def _moved(session: Session, found: Closed, kept: Path, opened: Link) -> str:
         with after.open("rb") as stream:
             digest = model_digest(open_tensors(stream, str(after)))
         low_rank = next_basis(session, number, total, found.plan)
-        steps = steps_after(total, coding_of(training, low_rank), plan=found.plan)
+        if found.plan.privacy is not None:
+            steps = found.plan.codec.quantise.steps
+        else:
+            steps = steps_after(total, coding_of(training, low_rank), plan=found.plan)
     try:
         _check_limits(session, found, after, made.largest_step)
     except RefusedError:
@@ -286,7 +312,7 @@ def _check_limits(session: Session, found: Closed, model: Path, largest_step: fl
     variables = {"HECLI_MODEL": str(model.absolute()), "HECLI_ROUND": str(number)}
     ended = run_command(settings.check, session.own.root, variables, log, settings.limit)
     if ended.status != 0:
-        raise RefusedError(
+        raise CheckFailedError(
             # Everybody reads this in the ledger; what the check printed is the member's own.
             f"the model of round {number} was refused: the check {ended.how}",
             f"its output is in {log}",

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from hecli.errors import HecliError
 from hecli.formats.reader import open_reader
-from hecli.formats.text import percent
+from hecli.formats.text import count, percent
 from hecli.identity.signatures import signer_of
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
+from hecli.privacy.account import Spending
+from hecli.privacy.guarantee import RECORD
 from hecli.rounds.encrypt import encrypt
 from hecli.rounds.enroll import enroll as write_enrollment
 from hecli.rounds.residual import Feedback, kept_in
@@ -18,7 +20,7 @@ from hecli.training.files import digest_in
 from hecli.training.fixing import Fixed
 from hecli.training.history import Round
 from hecli.training.own import FIXED, RESIDUAL, UPDATE
-from hecli.training.session import Session, open_listed
+from hecli.training.session import KEPT_DIGITS, Session, open_listed
 
 
 def enroll(session: Session, round_: Round, plan: Plan) -> None:
@@ -120,6 +122,27 @@ def elsewhere(session: Session, rounds: Sequence[Round], number: int, model: byt
     return None
 
 
+def check_account(session: Session, spent: Sequence[Spending]) -> None:
+    """Refuse an account that does not have all updates that were made here: it is an earlier one.
+
+    Args:
+        session: The party's run.
+        spent: What the account says.
+
+    Raises:
+        HecliError: It lacks some.
+    """
+    if session.training.privacy is None:
+        return
+    known = {each.plan.hex()[:KEPT_DIGITS] for each in spent}
+    made = {path.stem for path in session.own.root.glob("round-*/*.enc")}
+    if lacking := made - known:
+        raise HecliError(
+            f"the account of {session.name} lacks {count(len(lacking), 'update')} that were encrypted here",
+            "restore the .spent file beside the identity: an earlier copy of it is of no use",
+        )
+
+
 def _encrypt(
     session: Session, round_: Round, plan: Plan, enrolled: Link | None, fixed: Fixed, target: Path
 ) -> None:
@@ -144,10 +167,11 @@ def _encrypt(
             weight=fixed.weight,
             basis=basis_of(session, plan),
             feedback=feedback,
+            spend=session.secrets.spend,
             work=session.settings.work,
         )
-    for name, count in made.update.clipped_in.items():
-        share = count / next(plan.codec.coded(spec) for spec in plan.tensors if spec.name == name)
+    for name, clipped in made.update.clipped_in.items():
+        share = clipped / next(plan.codec.coded(spec) for spec in plan.tensors if spec.name == name)
         if share >= 0.01:
             session.say(f"round {round_.number}: {percent(share)} of {name} was clipped here")
 
@@ -156,5 +180,8 @@ def _feedback(session: Session, plan: Plan, stack: ExitStack) -> Feedback | None
     """Where what does not get through is kept, in a round that compresses."""
     # What is plain would show what is left of the rest.
     if not plan.codec.steps or not plan.codec.feeds_back or plan.plain:
+        return None
+    # Of records, one may be in no more than one update.
+    if plan.privacy is not None and plan.privacy.unit == RECORD:
         return None
     return stack.enter_context(kept_in(session.own.store, str(session.own.root / RESIDUAL)))

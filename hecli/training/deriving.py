@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from hecli.codec.chain import Coding, compressing
+from hecli.codec.interface import Step
 from hecli.codec.low_rank import LEFT, RIGHT, LowRank
 from hecli.codec.quantise import Quantise, step_of
 from hecli.codec.sample import Sample
@@ -16,6 +17,9 @@ from hecli.plan.data import ID_SIZE, Plan
 from hecli.plan.making import codec_of
 from hecli.plan.parts import Published
 from hecli.plan.position import Position
+from hecli.plan.private import with_noise
+from hecli.privacy.choosing import Promise
+from hecli.privacy.guarantee import Privacy
 from hecli.training.metrics import specs_of
 from hecli.training.terms import Training
 
@@ -88,7 +92,7 @@ def derive_plan(training: Training, position: Position, after: After | None, id:
     Raises:
         HecliError: No such plan can be kept.
     """
-    specs = update_specs(training)
+    specs, capacity = update_specs(training), len(training.roster.parties)
     coding, rounding = Coding(training.bits), training.rounding
     if after is not None:
         coding, steps = coding_of(training, after.low_rank), after.steps
@@ -100,8 +104,12 @@ def derive_plan(training: Training, position: Position, after: After | None, id:
     of_metrics = {
         spec.name: each.range for each, spec in zip(training.metrics, specs_of(training.metrics), strict=True)
     }
-    quantise = with_metrics(Quantise(coding.bits, rounding, steps), specs, of_metrics)
-    capacity = len(training.roster.parties)
+    noise = None
+    if training.privacy is None:
+        quantise = with_metrics(Quantise(coding.bits, rounding, steps), specs, of_metrics)
+    else:
+        # Steps and ranges follow from the noise alone: those of private data would tell of it.
+        quantise, noise = _with_noise(training, training.privacy, specs, coding.steps, training.bits)
     plan = Plan(
         name=round_name(training, position),
         id=id,
@@ -117,9 +125,40 @@ def derive_plan(training: Training, position: Position, after: After | None, id:
         metrics=tuple(sorted(of_metrics)),
         masked=training.masked,
         plain=tuple(Published(spec.name, ((0, spec.size),)) for spec in specs if spec.name in training.plain),
+        privacy=noise,
     )
     check_plan(plan)
     return plan
+
+
+def _with_noise(
+    training: Training,
+    privacy: Promise,
+    specs: tuple[TensorSpec, ...],
+    steps: tuple[Step, ...],
+    bits: int | None,
+) -> tuple[Quantise, Privacy]:
+    """How values are quantised in a round with noise, and the noise."""
+    parties, fewest = len(training.roster.parties), training.min_parties
+    return with_noise(privacy.asked, specs, steps, parties, fewest, bits, training.range)
+
+
+def with_fewest_bits(training: Training) -> Training:
+    """Choose the bits of values with noise: as few as the first round needs, which sends most.
+
+    Args:
+        training: The terms.
+
+    Returns:
+        The terms with these bits; the same where there is no noise.
+
+    Raises:
+        HecliError: There can be no such noise.
+    """
+    if training.privacy is None:
+        return training
+    quantise, _ = _with_noise(training, training.privacy, update_specs(training), (), None)
+    return replace(training, bits=quantise.bits, rounding=quantise.rounding)
 
 
 def with_metrics(quantise: Quantise, specs: tuple[TensorSpec, ...], ranges: Mapping[str, float]) -> Quantise:

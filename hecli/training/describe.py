@@ -4,6 +4,7 @@ from typing import Any
 
 from hecli.codec.low_rank import RIGHT, LowRank
 from hecli.formats.text import count
+from hecli.privacy.describe import protected
 from hecli.rounds.describe import describe_roster
 from hecli.training.deriving import FIRST_BITS, FIRST_RANGE, coding_of
 from hecli.training.terms import Training
@@ -46,6 +47,7 @@ def describe_training(training: Training) -> dict[str, Any]:
             "compression": _compression(training),
             "masked": None if training.masked is None else list(training.masked.tensors),
             "plain": list(training.plain),
+            "privacy": None if training.privacy is None else training.privacy.to_map(),
             "max_weight": training.max_weight,
             "min_parties": training.min_parties,
             "deadline": training.deadline,
@@ -90,6 +92,16 @@ def training_lines(training: Training) -> list[str]:
             lines += training.masked.masking.lines(parties)
     if training.plain:
         lines.append(("plain", f"in the clear, each party's own: {', '.join(training.plain)}"))
+    if training.privacy is not None:
+        promise = training.privacy
+        lines += [
+            ("privacy", protected(promise.unit, promise.clip)),
+            ("epsilon", f"{promise.epsilon:.3g} at delta {promise.delta:g}, in all rounds together"),
+            (
+                "",
+                f"with the noise of {training.min_parties} parties, less {promise.colluders} who may collude",
+            ),
+        ]
     if training.skipped:
         lines.append(("skipped", ", ".join(training.skipped)))
     if training.max_weight > 1:
@@ -106,6 +118,8 @@ def training_lines(training: Training) -> list[str]:
 
 
 def _values(training: Training) -> str:
+    if training.privacy is not None:
+        return f"{training.bits} bits with their noise, on steps that follow from it"
     if training.range is None:
         first = f"{FIRST_BITS} bits within ±{FIRST_RANGE:g} in round 1, then {training.bits} bits"
     else:

@@ -94,6 +94,8 @@ def fix(session: Session, round_: Round, plan: Plan) -> None:
         "HECLI_SEED": str(_seed(session)),
         "HECLI_STATE": str((own.root / "state").absolute()),
     }
+    if training.privacy is not None:
+        variables["HECLI_CLIP"] = repr(training.privacy.clip)
     log = own.root / "log" / f"{round_folder(number, 1)}.log"
     ended = run_command(session.settings.train, folder, variables, log, session.settings.limit)
     if ended.status != 0:

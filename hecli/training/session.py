@@ -17,6 +17,7 @@ from hecli.formats.text import is_printable
 from hecli.identity.signatures import Identity
 from hecli.ledger.chain import Ledger, append, entry_name, follow
 from hecli.plan.data import Plan
+from hecli.rounds.encrypt import Spend
 from hecli.schemes.interface import KEY, SHARES
 from hecli.schemes.round import PrivateKey, PublicKey, Share
 from hecli.storage.store import Record, Store
@@ -30,6 +31,9 @@ TERMS_FILE = "training.hecli"
 MODEL_FILE = "model.tensors"
 KEY_FILE = "key.pub"
 PLAN_FILE, AGGREGATE_FILE, SUM_FILE = "round.plan", "round.agg", "round.sum"
+
+KEPT_DIGITS = 16
+"""Of a plan's digest, in the names of one's own files about it."""
 
 Glimpse = tuple[bool, frozenset[str]]
 """Whether there is another entry, and the files of a round."""
@@ -70,6 +74,7 @@ class Secrets:
         sent: Told of updates that are made.
         was_sent: Tells whether an update about a model was made before.
         answered: Told of what is answered about.
+        spend: Told of updates with noise, before they are made; None for those who make none.
     """
 
     key: PrivateKey | None
@@ -79,6 +84,7 @@ class Secrets:
     sent: Record
     was_sent: Callable[[bytes], bool]
     answered: Record
+    spend: Spend | None
 
 
 @dataclass
@@ -237,7 +243,7 @@ class Session:
         Returns:
             Its path; the file may not be there yet.
         """
-        return self.own.path(round_.number, f"{round_.digest.hex()[:16]}{suffix}")
+        return self.own.path(round_.number, f"{round_.digest.hex()[:KEPT_DIGITS]}{suffix}")
 
     def open_round(self, stack: ExitStack, round_: Round, names: Sequence[str]) -> list[BinaryIO]:
         """Open files of a round.

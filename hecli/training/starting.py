@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, BinaryIO, NamedTuple
 
+from hecli.codec.quantise import MAX_BITS
 from hecli.codec.values import checked_values
 from hecli.errors import DataError, HecliError, RefusedError
 from hecli.formats.tensors.arrays import TensorFile
@@ -15,7 +16,7 @@ from hecli.plan.data import ID_SIZE, Plan
 from hecli.plan.making import check_new
 from hecli.schemes.interface import Scheme
 from hecli.storage.store import Store
-from hecli.training.deriving import first_plan, later_plan
+from hecli.training.deriving import first_plan, later_plan, with_fewest_bits
 from hecli.training.metrics import PREFIX
 from hecli.training.models import model_digest, write_model
 from hecli.training.session import KEY_FILE, LEDGER, MODEL_FILE, TERMS_FILE
@@ -59,7 +60,7 @@ def start(
         key: The public key's file, where there is a key.
         metrics: What is measured.
         goal: Which metric counts, if any.
-        terms: The other terms, by name.
+        terms: The other terms, by name; without bits, there is noise, which chooses them.
 
     Returns:
         What was begun.
@@ -84,9 +85,11 @@ def start(
         model=model_digest(model),
         metrics=tuple(sorted(metrics)),
         goal=goal,
-        **terms,
+        **{**terms, "bits": terms["bits"] or MAX_BITS},
     )
     training.check()
+    if terms["bits"] is None:
+        training = with_fewest_bits(training)
     plan = first_plan(training)
     for each in (plan, later_plan(training)):
         check_new(each)

@@ -9,7 +9,7 @@ from hecli.errors import HecliError
 from hecli.ledger.chain import Ledger, Link
 from hecli.ledger.entry import TIME
 from hecli.storage.store import Store
-from hecli.training.applying import MODEL, stop_reason
+from hecli.training.applying import MODEL, spent_reason, stop_reason
 from hecli.training.deriving import first_plan, later_plan
 from hecli.training.history import History, Round, read_history, said_in
 from hecli.training.joining import Terms
@@ -54,7 +54,7 @@ def read_status(shared: Store, terms: Terms, ledger: Ledger, now: datetime) -> d
     if ended is not None:
         over = ended.entry.text or "the coordinator ended it"
     else:
-        stopped = stop_reason(training, _outcomes(history, training))
+        stopped = stop_reason(training, _outcomes(history, training)) or _spent(history, training)
         awaited = _awaited(shared, training, history.rounds, now, stopped=stopped is not None)
         if awaited is None and history.rounds[-1].number < training.rounds:
             over = stopped
@@ -135,6 +135,13 @@ def _round(shared: Store, training: Training, found: Round, values: int) -> dict
     }
 
 
+def _spent(history: History, training: Training) -> str | None:
+    """Why there is no other attempt, where noise has no more to spend."""
+    last = history.rounds[-1] if history.rounds else None
+    over = last is not None and (last.opened or last.abandoned)
+    return spent_reason(training, len(history.rounds)) if over else None
+
+
 def _metrics(training: Training, said: dict[str, Any]) -> dict[str, float]:
     found = said.get("metrics", {})
     return {each.name: float(found[each.name]) for each in training.metrics if each.name in found}
@@ -173,7 +180,8 @@ def _awaited(
             return _wait("the model", late, found.opened[0], found.number, now) if late else None
         return _wait("the plan", [roster.coordinator], found.opened[0], found.number + 1, now)
     if found.abandoned:
-        return _wait("the plan", [roster.coordinator], found.abandoned, found.number, now)
+        waits = _wait("the plan", [roster.coordinator], found.abandoned, found.number, now)
+        return None if stopped else waits
     masking, last = training.masking, found.plan
     there = set(shared.list(found.folder))
     if not found.closed:

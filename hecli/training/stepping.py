@@ -10,7 +10,15 @@ from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
 from hecli.rounds.opening import UnsoundError
 from hecli.training.aggregating import Closed, aggregate_round, is_aggregated, spoiled_in
-from hecli.training.applying import apply_round, others_differ, record_applied, refuse, stop_reason
+from hecli.training.applying import (
+    CheckFailedError,
+    apply_round,
+    others_differ,
+    record_applied,
+    refuse,
+    spent_reason,
+    stop_reason,
+)
 from hecli.training.closing import Stage, close, enrolling, fixed_by, listed_in, missing_in, updating
 from hecli.training.contributing import contribute, elsewhere, enroll, handed_in, is_mine
 from hecli.training.fixing import TrainingError, fix, fixed_for
@@ -103,14 +111,16 @@ def step(session: Session) -> Outcome:
         _compare(session, history, applied)
     restore(session, history)
     found = history.of(number)
-    if found is not None and found.opened:
+    # A plan beyond what was promised is none, whoever made it.
+    spent = spent_reason(session.training, _attempts_before(history, found))
+    if found is not None and found.opened and not spent:
         return _apply(session, applied, found)
     if applied and (done := _unrecorded(session, history, applied)):
         return done
     if history.ended is not None:
         entry = history.ended.entry
         return Over(f"{entry.text or 'the coordinator ended it'} ({entry.party})", entry.event == "failed")
-    if (why := stop_reason(session.training, applied)) is not None:
+    if (why := stop_reason(session.training, applied) or spent) is not None:
         if session.coordinates:
             tidy(session, history)
         return Over(why, failed=False)
@@ -121,6 +131,13 @@ def step(session: Session) -> Outcome:
     if session.coordinates and session.training.keep:
         tidy(session, history)
     return _in_round(session, history, applied, found)
+
+
+def _attempts_before(history: History, found: Round | None) -> int:
+    """How many attempts at rounds there were before the one that is to be gone on with, or made."""
+    if found is None or found.abandoned is not None:
+        return len(history.rounds)
+    return next(at for at, each in enumerate(history.rounds) if each is found)
 
 
 def _in_round(session: Session, history: History, applied: Sequence[dict[str, Any]], found: Round) -> Outcome:
@@ -296,7 +313,9 @@ def _apply(session: Session, applied: Sequence[dict[str, Any]], found: Round) ->
             # Whoever opened it had enough of them: these were taken away since.
             if (lacking := _lacking(session, closed, made_in(session, closed))) is not None:
                 return lacking
-            refuse(session, closed, error)
+            # Where there is noise, a word about the data is left unsaid: it would not be accounted for.
+            if not (isinstance(error, CheckFailedError) and plan.privacy is not None):
+                refuse(session, closed, error)
             raise
         except HecliError as error:
             if not spoiled_in(session, closed):

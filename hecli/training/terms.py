@@ -17,6 +17,8 @@ from hecli.identity.signatures import FORGED, Identity, signer, signer_of
 from hecli.plan.data import ID_SIZE
 from hecli.plan.parts import Masked
 from hecli.plan.position import LAST_ROUND
+from hecli.privacy.choosing import Promise
+from hecli.privacy.guarantee import RECORD
 from hecli.rounds.apply import RULES
 from hecli.schemes.interface import Scheme
 from hecli.schemes.masks.masking import Masking
@@ -108,6 +110,7 @@ class Training:
         sample: How many values of Sample's blocks go from round 2 on; None for all.
         masked: Which tensors travel under masks alone, beside what the scheme hides; None where none do.
         plain: The names of tensors that everybody may read, each party's own.
+        privacy: What noise promises, if there is any.
     """
 
     name: str
@@ -134,11 +137,17 @@ class Training:
     sample: int | None = None
     masked: Masked | None = None
     plain: tuple[str, ...] = ()
+    privacy: Promise | None = None
 
     @property
     def masking(self) -> Masking | None:
         """The masks of whatever is masked."""
         return self.scheme.masking if self.masked is None else self.masked.masking
+
+    @property
+    def _protects_records(self) -> bool:
+        """Whether what parties send are sums over records, of which one changes little: gradients."""
+        return self.privacy is not None and self.privacy.unit == RECORD
 
     @property
     def compresses(self) -> bool:
@@ -193,6 +202,8 @@ class Training:
             value["masked"] = self.masked.to_map()
         if self.plain:
             value["plain"] = list(self.plain)
+        if self.privacy is not None:
+            value["privacy"] = self.privacy.to_map()
         if self.goal is not None:
             goal = self.goal._asdict()
             value["goal"] = (
@@ -236,9 +247,14 @@ class Training:
             (not _finite_target(self.goal), "a target that is no finite number"),
             (self.keep < 0 or (self.goal is not None and self.goal.patience < 0), "a number below 0"),
             (self.compresses and self.rule == "replace", "compression where the mean replaces the model"),
+            (self.privacy is not None and self.rule == "replace", "noise where the mean replaces the model"),
+            (self._protects_records and self.rule != "sgd", "records protected by another rule than sgd"),
+            (self.privacy is not None and bool(self.metrics), "metrics beside noise: they tell of the data"),
         ):
             if wrong:
                 raise HecliError(f"a training cannot have {what}")
+        if self.privacy is not None:
+            self.privacy.check(self.rounds)
 
     @classmethod
     def from_map(cls, value: Map, file: str) -> "Training":
@@ -275,6 +291,7 @@ class Training:
                     "goal": _goal(value["goal"], file) if "goal" in value else None,
                     "masked": Masked.parse(value["masked"], file) if "masked" in value else None,
                     "plain": plain,
+                    "privacy": Promise.parse(value["privacy"], file) if "privacy" in value else None,
                 }
             )
         except DataError as error:
@@ -294,6 +311,7 @@ _OPTIONAL: Types = {
     "sample": int,
     "masked": dict,
     "plain": list,
+    "privacy": dict,
 }
 
 _FIELDS: Types = {

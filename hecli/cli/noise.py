@@ -1,0 +1,191 @@
+"""Options for noise, and what commands say of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from hecli.cli import options as shared
+from hecli.cli.console import Console
+from hecli.formats.text import count
+from hecli.identity.signatures import Identity
+from hecli.plan.data import Plan
+from hecli.privacy.account import SUFFIX
+from hecli.privacy.accounting import rho_within
+from hecli.privacy.choosing import Asked, Promise
+from hecli.privacy.describe import shown
+from hecli.privacy.guarantee import PARTY, UNITS, check_asked
+from hecli.rounds.encrypt import Spend
+from hecli.rounds.spending import balance_of, spending
+from hecli.rounds.update import Update
+from hecli.storage.local import LOCAL, at_the_end
+
+Command = Callable[..., Any]
+
+DELTA = 1e-5
+
+
+def options(command: Command) -> Command:
+    """Add --clip, --epsilon, --delta, --unit and --colluders."""
+    for each in (
+        click.option(
+            "--colluders",
+            type=click.IntRange(1),
+            default=1,
+            metavar="H",
+            help="How many contributors' noise does not count, their own or none. [default: 1]",
+        ),
+        click.option(
+            "--unit",
+            type=click.Choice(UNITS),
+            default=PARTY,
+            help="Protect all that a party sends, or one record of its data. [default: party]",
+        ),
+        click.option(
+            "--delta",
+            type=float,
+            default=DELTA,
+            metavar="D",
+            help=f"The delta of what is promised. [default: {DELTA:g}]",
+        ),
+        click.option(
+            "--epsilon", type=float, metavar="E", help="As much noise as this takes in all rounds together."
+        ),
+        click.option(
+            "--clip",
+            type=float,
+            metavar="C",
+            help="Parties add noise; the largest norm of an update, or of what a record adds to it.",
+        ),
+    ):
+        command = each(command)
+    return command
+
+
+def asked(
+    clip: float | None,
+    noise: float | None,
+    epsilon: float | None,
+    delta: float,
+    unit: str,
+    colluders: int,
+    rounds: int,
+) -> Asked | None:
+    """Say what noise the options ask for.
+
+    Args:
+        clip: The clip norm.
+        noise: The noise of all honest contributors, in clip norms.
+        epsilon: What all rounds together may promise.
+        delta: The delta of it.
+        unit: Whose data is protected.
+        colluders: Whose noise does not count.
+        rounds: How many rounds there are.
+
+    Returns:
+        It; None where they ask for none.
+
+    Raises:
+        UsageError: They do not go together.
+    """
+    if clip is None:
+        shared.refuse(("noise_ratio", "epsilon", "delta", "unit", "colluders"), "is for noise, with --clip")
+        return None
+    if (noise is None) == (epsilon is None):
+        raise click.UsageError("--clip needs either --noise or --epsilon")
+    if epsilon is None:
+        return Asked(unit, clip, noise, None, colluders, delta)
+    check_asked(unit, clip, colluders, delta)
+    if not 0 < epsilon < float("inf"):
+        raise click.UsageError(f"an epsilon of {epsilon:g} asks for nothing: give a number above 0")
+    return Asked(unit, clip, None, rho_within(epsilon, delta, rounds), colluders, delta)
+
+
+def promise(
+    clip: float | None, epsilon: float | None, delta: float, unit: str, colluders: int, rounds: int
+) -> Promise | None:
+    """Say what a training is to promise.
+
+    Args:
+        clip: The clip norm.
+        epsilon: What all rounds together may promise.
+        delta: The delta of it.
+        unit: Whose data is protected.
+        colluders: Whose noise does not count.
+        rounds: How many rounds there are at most.
+
+    Returns:
+        It; None where there is no noise.
+
+    Raises:
+        UsageError: The options do not go together.
+    """
+    if clip is not None and epsilon is None:
+        raise click.UsageError("--clip needs --epsilon, for all rounds together")
+    found = asked(clip, None, epsilon, delta, unit, colluders, rounds)
+    if found is None or found.rho is None or epsilon is None:
+        return None
+    return Promise(unit, found.clip, float(found.rho), epsilon, delta, colluders)
+
+
+def account_of(identity: str) -> str:
+    """Say where the account of an identity is: beside the file itself, not beside a link to it.
+
+    Args:
+        identity: The path of the .id file.
+
+    Returns:
+        The path of its account, which may not be there.
+    """
+    return f"{at_the_end(identity)}.{SUFFIX}"
+
+
+def spend_of(identity: str | None, signer: Identity | None, budget: float | None) -> Spend | None:
+    """Make what writes down, in the account beside an identity, that an update with noise is sent.
+
+    Args:
+        identity: The path of the .id file.
+        signer: The identity.
+        budget: The largest epsilon.
+
+    Returns:
+        It; None where nobody is named.
+
+    Raises:
+        UsageError: There can be no such budget.
+    """
+    if budget is not None and not 0 < budget < float("inf"):
+        raise click.UsageError(f"a budget of {budget:g} allows for nothing: give a number above 0")
+    if identity is None or signer is None:
+        return None
+    return spending(LOCAL, account_of(identity), signer, identity, budget)
+
+
+def say_spent(identity: str | None, signer: Identity | None, plan: Plan, console: Console) -> None:
+    """Say what updates have cost, behind one that did.
+
+    Args:
+        identity: The path of the .id file.
+        signer: The identity.
+        plan: The plan of the update.
+        console: Where to say it.
+    """
+    if identity is None or signer is None:
+        return
+    found = balance_of(LOCAL, account_of(identity), signer, plan)
+    if found is not None:
+        console.note(
+            f"privacy      epsilon {shown(found.epsilon)} at delta {found.delta:g} is spent, "
+            f"in {count(found.sums.openings, 'update')}, says {identity}.{SUFFIX}"
+        )
+
+
+def say_shrunk(update: Update, console: Console) -> None:
+    """Say what an update was multiplied with, to bring it to the clip norm.
+
+    Args:
+        update: The update, read to its end.
+        console: Where to say it.
+    """
+    if update.shrunk < 1:
+        console.note(f"clipped      the update was multiplied by {update.shrunk:.3g}, to the clip norm")

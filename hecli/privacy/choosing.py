@@ -1,0 +1,296 @@
+"""How much noise, and on which steps, for what was asked for: in whole numbers and fractions alone."""
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import NamedTuple
+
+from hecli.errors import HecliError
+from hecli.formats.canonical import Map, Types, fields
+from hecli.privacy.accounting import Cost
+from hecli.privacy.guarantee import (
+    LARGEST_SUM,
+    LARGEST_VARIANCE,
+    LEAST_VARIANCE,
+    PARTY,
+    RECORD,
+    Privacy,
+    check_asked,
+    squared_norm,
+    tail_of,
+)
+
+MOST_BITS = 32
+"""Bits of a quantised value with its noise, sign included."""
+
+
+class Fineness(NamedTuple):
+    """How many steps a clip norm is long, as multiples of the square root of the number of values.
+
+    Args:
+        wanted: Rounding then adds next to nothing to what one of those who are protected can change.
+        least: With fewer, rounding would call for much more noise.
+    """
+
+    wanted: int
+    least: int
+
+
+FINENESS = {PARTY: Fineness(2, 2), RECORD: Fineness(32, 8)}
+"""By the unit: a party's rounding is checked behind it, a record's is counted at its worst."""
+
+RANGE_IN_CLIPS = 32.0
+"""The largest value of a party where records are protected and nobody says it, in clip norms."""
+
+
+class Asked(NamedTuple):
+    """What was asked for.
+
+    Args:
+        unit: Whose data is to be protected, one of UNITS.
+        clip: The largest norm, of a party's update or of what one record adds.
+        noise: The standard deviation of the honest contributors' noise together,
+            in clip norms; None where `rho` says it.
+        rho: What an opening may cost.
+        colluders: How many contributors' noise does not count.
+        delta: The delta for which epsilon is shown.
+    """
+
+    unit: str
+    clip: float
+    noise: float | None
+    rho: float | Fraction | None
+    colluders: int
+    delta: float
+
+
+class Promise(NamedTuple):
+    """What a training promises for all its rounds together.
+
+    Args:
+        unit: Whose data is protected, one of UNITS.
+        clip: The largest norm, of a party's update or of what one record adds.
+        rho: What a round may cost.
+        epsilon: What all rounds together promise, with
+        delta: this delta.
+        colluders: How many contributors' noise does not count.
+    """
+
+    unit: str
+    clip: float
+    rho: float
+    epsilon: float
+    delta: float
+    colluders: int
+
+    @property
+    def asked(self) -> Asked:
+        """The noise of a round."""
+        return Asked(self.unit, self.clip, None, self.rho, self.colluders, self.delta)
+
+    def to_map(self) -> Map:
+        """Write it as it stands in the terms of a training.
+
+        Returns:
+            The map.
+        """
+        return self._asdict()
+
+    @classmethod
+    def parse(cls, value: Map, file: str) -> "Promise":
+        """Read what stands in the terms of a training.
+
+        Args:
+            value: What stands there.
+            file: The file, for errors.
+
+        Returns:
+            It.
+
+        Raises:
+            FormatError: It is malformed.
+        """
+        fields(value, file, "what it promises of privacy", _FIELDS)
+        return cls(**value)
+
+    def check(self, rounds: int) -> None:
+        """Refuse a promise that so many rounds do not keep.
+
+        Args:
+            rounds: How many rounds there are at most.
+
+        Raises:
+            HecliError: They do not.
+        """
+        check_asked(self.unit, self.clip, self.colluders, self.delta)
+        if not 0 < self.rho < math.inf or not 0 < self.epsilon < math.inf:
+            raise HecliError("a promise of nothing", "give an --epsilon above 0")
+        found = Cost(Fraction(self.rho), 1).times(rounds).epsilon(self.delta)
+        if found > self.epsilon * _TOLERANCE:
+            raise HecliError(
+                f"{rounds:,} rounds come to epsilon {found:.4g}, of {self.epsilon:.4g} that are promised",
+                "whoever began the training has to do it anew",
+            )
+
+
+_TOLERANCE = 1 + 1e-6
+"""Machines' logarithms differ in their last bits."""
+
+_FIELDS: Types = {
+    "unit": str,
+    "clip": float,
+    "rho": float,
+    "epsilon": float,
+    "delta": float,
+    "colluders": int,
+}
+
+
+class Field(NamedTuple):
+    """What noise is to be added to.
+
+    Args:
+        values: How many values there are.
+        parties: The most parties.
+        fewest: The fewest contributors of a sum that may be opened.
+        stretch: How many times longer what is done before rounding may make a vector.
+        range: The largest value of a party, where records are protected; None for the usual one.
+    """
+
+    values: int
+    parties: int
+    fewest: int
+    stretch: Fraction
+    range: float | None
+
+
+class Fitted(NamedTuple):
+    """How values are quantised, and the noise for it.
+
+    Args:
+        bits: The bits of a value with its noise.
+        step: The distance between neighbouring quantised values.
+        tail: How much room there is for noise, in steps.
+        privacy: The noise.
+    """
+
+    bits: int
+    step: float
+    tail: int
+    privacy: Privacy
+
+
+def fit(asked: Asked, field: Field, bits: int | None) -> Fitted:
+    """Choose steps and noise.
+
+    Whoever does it comes to the same: the clip norm is a whole number of steps,
+    the largest for which values and noise have room in their bits.
+
+    Args:
+        asked: What was asked for.
+        field: What noise is to be added to.
+        bits: The bits of a value with its noise; None for as few as do.
+
+    Returns:
+        Them.
+
+    Raises:
+        HecliError: There can be no such noise.
+    """
+    check_asked(asked.unit, asked.clip, asked.colluders, asked.delta)
+    for what, value in (("noise", asked.noise), ("rho", asked.rho), ("range", field.range)):
+        if value is not None and not 0 < value < math.inf:
+            raise HecliError(f"a {what} of {value:g} promises nothing", "give a number above 0")
+    if field.fewest - asked.colluders < 1:
+        raise HecliError(
+            f"with {field.fewest:,} contributors, of whom {asked.colluders:,} may collude, no noise counts",
+            "raise --min-parties, or lower --colluders",
+        )
+    if field.range is not None and asked.unit == PARTY:
+        raise HecliError("a party's values are clipped by their norm, and have no range", "leave out --range")
+    finest = _largest(lambda steps: _possible(asked, field, steps), MOST_BITS)
+    fineness = FINENESS[asked.unit]
+    loud = _least(lambda steps: _made(asked, field, steps).privacy.variance >= LEAST_VARIANCE)
+    least = max(loud, _times_root(fineness.least, field.values))
+    if finest < least:
+        raise HecliError(
+            "there is no step with which this noise is fine enough, and has room in "
+            f"{MOST_BITS} bits: a party would add {_made(asked, field, least).privacy.sigma:,.3g} steps",
+            "ask for more noise if that is little, and for less, or fewer values, if it is much",
+        )
+    wanted = min(max(loud, _times_root(fineness.wanted, field.values)), finest)
+    if bits is None:
+        bits = _made(asked, field, wanted).bits
+    found = _largest(lambda steps: steps <= finest and _made(asked, field, steps).bits <= bits, MOST_BITS)
+    if found < least:
+        raise HecliError(
+            f"{bits} bits are too coarse for this noise: rounding to them would need more of it",
+            f"use --bits {_made(asked, field, least).bits} or more",
+        )
+    made = _made(asked, field, found)
+    # What room is left is noise's: values keep to their bound.
+    bound = bound_of(asked, field.range, made.step, made.privacy.norm2)
+    return made._replace(bits=bits, tail=(1 << (bits - 1)) - 1 - bound)
+
+
+def _made(asked: Asked, field: Field, steps: int) -> Fitted:
+    """What follows from how many steps the clip norm is long."""
+    step = float(Fraction(asked.clip) / steps)
+    norm2 = squared_norm(asked.unit, asked.clip, step, field.values, field.stretch)
+    honest = field.fewest - asked.colluders
+    if asked.noise is not None:
+        each = (Fraction(asked.noise) * Fraction(asked.clip) / Fraction(step)) ** 2 / honest
+    else:
+        each = Fraction(norm2) / (2 * honest * Fraction(asked.rho or 0))
+    variance = math.ceil(each)
+    tail = tail_of(variance, field.values * field.parties)
+    largest = bound_of(asked, field.range, step, norm2) + tail
+    privacy = Privacy(asked.unit, asked.clip, norm2, variance, asked.colluders, asked.delta)
+    return Fitted(largest.bit_length() + 1, step, tail, privacy)
+
+
+def bound_of(asked: Asked, value_range: float | None, step: float, norm2: int) -> int:
+    """Give the largest value of a party before noise, in steps.
+
+    Args:
+        asked: What was asked for.
+        value_range: The largest value of a party, where records are protected.
+        step: The distance between neighbouring quantised values.
+        norm2: The square of the largest norm, in steps.
+
+    Returns:
+        It.
+    """
+    if asked.unit == PARTY:
+        return math.isqrt(norm2)
+    most = Fraction(RANGE_IN_CLIPS) * Fraction(asked.clip) if value_range is None else Fraction(value_range)
+    return math.ceil(most / Fraction(step))
+
+
+def _possible(asked: Asked, field: Field, steps: int) -> bool:
+    made = _made(asked, field, steps)
+    largest = bound_of(asked, field.range, made.step, made.privacy.norm2)
+    return (
+        made.bits <= MOST_BITS
+        and made.privacy.variance <= LARGEST_VARIANCE
+        and (asked.unit == PARTY or largest <= LARGEST_SUM)
+    )
+
+
+def _largest(holds: Callable[[int], bool], bits: int) -> int:
+    """The largest number below 2^bits for which something holds, as it does for all smaller ones; else 0."""
+    found = 0
+    for at in reversed(range(bits)):
+        if holds(found | 1 << at):
+            found |= 1 << at
+    return found
+
+
+def _least(holds: Callable[[int], bool]) -> int:
+    """The least number for which something holds that holds for all larger ones."""
+    return _largest(lambda steps: not holds(steps), MOST_BITS) + 1
+
+
+def _times_root(factor: int, values: int) -> int:
+    """So many square roots of the number of values, rounded up."""
+    return math.isqrt(max(0, factor**2 * values - 1)) + 1
