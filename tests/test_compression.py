@@ -536,7 +536,7 @@ def test_values_that_would_not_stay_numbers_are_refused():
         update = {"w": size * signs}
         plan = hecli.make_plan(update, PUBLIC, 2, bits=8, rotate=True, norm=1.0)
         if not fits:
-            with pytest.raises(DataError, match=r"tensor w holds -.*too large to be compressed"):
+            with pytest.raises(DataError, match=r"tensor w holds -.*too large to be added up"):
                 hecli.encrypt(update, io.BytesIO(), PUBLIC, plan=plan)
             continue
         assert hecli.encrypt(update, io.BytesIO(), PUBLIC, plan=plan).update.clipped > 1000

@@ -65,6 +65,7 @@ SOME = {
     "residual": "pending.residual",
     "tensors": "some.tensors",
     "use record": "key.opened",
+    "account": "alice.id.spent",
     "checkpoint": "anna.id.ledgers",
     "entry": "00000002.entry",
 }

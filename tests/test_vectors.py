@@ -134,7 +134,12 @@ def open_dropouts(out, answers):
     )
 
 
+def spent(encoded):
+    return hecli.encrypt(encoded, io.BytesIO(), KEY.public, identity=alice(), spend=lambda plan: None, jobs=1)
+
+
 USES = {
+    "spend": spent,
     "inspect": hecli.inspect,
     "open": opened,
     "encrypt": encrypted,
@@ -180,6 +185,7 @@ def test_every_use_of_a_bad_file_is_one_a_good_file_passes():
     combined(load("shared-1.part"), load("shared-3.part"), load("shared-4.part"))
     masked(*(load(f"{name}.enroll") for name in ENROLLED))
     unmasked(load("bob.ans"), load("carol.ans"), load("dora.ans"))
+    spent(load("noisy.int"))
 
 
 def test_the_keys_open():
@@ -535,3 +541,54 @@ def test_what_is_coded_exactly_is_the_same_for_all(name):
     out = io.BytesIO()
     hecli.encode(load(f"{name}.tensors"), out, plan=hecli.read_plan(load(f"{name}.plan")))
     assert out.getvalue() == load(f"{name}.int").getvalue()
+
+
+def test_the_rounds_with_noise_are_made_again_byte_for_byte():
+    plan = hecli.read_plan(load("noisy.plan"))
+    anna = person("anna", plan.roster.cards["anna"])
+    made = written(lambda out: hecli.write_plan(plan, out, anna))
+    assert made.getvalue() == load("noisy.plan").getvalue()
+    # Alice's and bob's own, before noise: brought to the clip norm, and left as it is.
+    tensors = {"bias": np.array([3, -4], np.float32), "weight": np.array([[0, 0], [12.0, 0]])}
+    mine = io.BytesIO()
+    hecli.encode(tensors, mine, plan=plan)
+    assert mine.getvalue() == load("noisy.int").getvalue()
+    aggregate = io.BytesIO()
+    parties = [load(f"noisy-{name}.enc") for name in ("bob", "alice")]
+    bob = person("bob", plan.roster.cards["bob"])
+    hecli.aggregate(parties, aggregate, identity=bob, jobs=1)
+    assert aggregate.getvalue() == load("noisy.agg").getvalue()
+    total = io.BytesIO()
+    hecli.decrypt(aggregate, total, KEY, updates=parties, identity=anna, jobs=1)
+    assert body(total)["lanes"] == body(load("noisy.sum"))["lanes"]
+
+
+@pytest.mark.parametrize(("name", "unit", "bits"), [("noisy", "party", 12), ("record", "record", 20)])
+def test_noise_follows_from_what_is_asked_for(name, unit, bits):
+    from hecli.plan.private import with_noise
+    from hecli.privacy.choosing import Asked
+
+    plan = hecli.read_plan(load(f"{name}.plan"))
+    asked = Asked(unit, 1.5, None, 0.125, 1, 1e-5)
+    steps, value_range = plan.codec.steps, 8.0 if unit == "record" else None
+    quantise, privacy = with_noise(asked, plan.tensors, steps, 2, 2, bits, value_range)
+    assert (quantise, privacy) == (plan.codec.quantise, plan.privacy)
+
+
+def test_accounts_are_made_again_byte_for_byte():
+    from hecli.privacy.account import read_account, write_account
+
+    spent = read_account(reader(load("alice.id.spent")), alice().card)
+    made = written(lambda out: write_account(spent, out, alice()))
+    assert made.getvalue() == load("alice.id.spent").getvalue()
+    plans = [hecli.read_plan(load(f"{name}.plan")) for name in ("noisy", "record", "noisy")]
+    assert spent == tuple(plan.spending for plan in plans)
+
+
+def test_a_training_with_noise_is_made_again_byte_for_byte():
+    training = read_training(reader(load("winter.training")))
+    anna = person("anna", training.roster.cards["anna"])
+    made = written(lambda out: write_training(training, out, anna))
+    assert made.getvalue() == load("winter.training").getvalue()
+    plan = hecli.read_plan(load("winter-0001.plan"))
+    check_derived(plan, derive_plan(training, plan.position, None, plan.id), "winter-0001.plan")

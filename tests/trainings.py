@@ -18,6 +18,7 @@ from hecli.formats.tensors.files import open_tensors
 from hecli.identity.files import read_identity
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
+from hecli.rounds.spending import spending
 from hecli.schemes.paillier.scheme import Paillier
 from hecli.storage import local
 from hecli.storage.confined import Confined

@@ -155,7 +155,7 @@ def spend_of(identity: str | None, signer: Identity | None, budget: float | None
         UsageError: There can be no such budget.
     """
     if budget is not None and not 0 < budget < float("inf"):
-        raise click.UsageError(f"a budget of {budget:g} allows for nothing: give a number above 0")
+        raise click.UsageError(f"--budget is a number above 0, not {budget:g}")
     if identity is None or signer is None:
         return None
     return spending(LOCAL, account_of(identity), signer, identity, budget)

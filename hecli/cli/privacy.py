@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from hecli.cli import options
-from hecli.cli.console import say, show_error, show_table, shown
+from hecli.cli.console import say, show_error, show_list, shown
 from hecli.cli.files import open_input, paths_in
 from hecli.cli.noise import account_of
 from hecli.errors import HecliError
@@ -37,6 +37,10 @@ class Row(NamedTuple):
 
     name: str
     balance: Balance
+
+
+ROUNDS, PARTY = "rounds", "party"
+"""What names in lines are: of rounds in an account, of parties in a ledger."""
 
 
 @click.command()
@@ -67,17 +71,21 @@ def privacy(where: str, delta: float | None, files: str | None, as_json: bool) -
     if delta is not None and not 0 < delta < 1:
         raise click.UsageError(f"a delta of {delta:g} promises nothing: give one such as 1e-5")
     if Path(where).is_dir():
-        rows, problems = _of_ledger(where, files, delta)
+        title, (rows, problems) = PARTY, _of_ledger(where, files, delta)
     else:
         options.refuse("files", "is for ledgers")
-        rows, problems = _of_account(where, delta), []
+        title, (rows, problems) = ROUNDS, (_of_account(where, delta), [])
     if as_json:
         click.echo(json.dumps([_described(each) for each in rows], indent=2))
     elif rows:
-        show_table(
-            ["", "protects", "updates", "rho", "epsilon", "of single ones", "at delta"],
+        show_list(
+            [title, "protects", "updates", "rho", "epsilon", "alone"],
             [_cells(each) for each in rows],
+            dropped="rho",
+            cut=(title,),
         )
+        say(f"epsilon      of the sums, at delta {rows[0].balance.delta:g}")
+        say("alone        of whoever opens single updates, or two sums that differ by one")
     else:
         say(f"{shown(where)}: no update with noise")
     for each in problems:
@@ -97,6 +105,7 @@ def _of_account(path: str, delta: float | None) -> list[Row]:
         return []
     with open_input(path) as stream:
         spent = read_account(open_reader(stream), owner)
+    delta = delta or min((each.delta for each in spent), default=None)
     rows = []
     for _, group in groupby(spent, key=lambda each: each[2:]):
         same = list(group)
@@ -125,6 +134,7 @@ def _of_ledger(folder: str, files: str | None, delta: float | None) -> tuple[lis
             problems.append(f"the plan {plan.hex()[:16]} of {name!r} is not in {files}")
         elif (costs := plans[plan]) is not None:
             spent[party].append(costs)
+    delta = delta or min((each.delta for every in spent.values() for each in every), default=None)
     rows = [Row(party, each) for party in sorted(spent) for each in balances(spent[party], delta)]
     return rows, list(dict.fromkeys(problems))
 
@@ -169,7 +179,7 @@ def _plans(folder: str, wanted: Iterable[bytes]) -> dict[bytes, Spending | None]
     return found
 
 
-def _cells(row: Row) -> Sequence[str]:
+def _cells(row: Row) -> list[str]:
     found = row.balance
     return [
         row.name,
@@ -178,7 +188,6 @@ def _cells(row: Row) -> Sequence[str]:
         f"{float(found.sums.rho):.3g}",
         describe.shown(found.epsilon),
         describe.shown(found.epsilon_alone),
-        f"{found.delta:g}",
     ]
 
 

@@ -116,7 +116,7 @@ def run(
     """
     if abandon is not None and end is not None:
         raise click.UsageError("--abandon and --end exclude each other")
-    for name, limit in (("--time-limit", time_limit), ("--max-step", max_step)):
+    for name, limit in (("--time-limit", time_limit), ("--max-step", max_step), ("--budget", budget)):
         if limit is not None and not 0 < limit < float("inf"):
             raise click.UsageError(f"{name} is a number above 0, not {limit:g}")
     # Done first: what is wrong with them shows before anything is read.

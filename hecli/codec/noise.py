@@ -117,7 +117,8 @@ def _weights(variance: int, largest: int) -> Iterator[int]:
     context = Context(prec=_WORKING * 3 // 10 + 10)
     weight = 1 << _WORKING
     # From one to the next it changes by exp(-(2 x + 1) / (2 variance)), and that by its square at 0.
-    factor = int(context.exp(context.divide(Decimal(-1), Decimal(2 * variance))) * weight)
+    first = context.exp(context.divide(Decimal(-1), Decimal(2 * variance)))
+    factor = int(context.multiply(first, Decimal(weight)))
     square = factor * factor >> _WORKING
     for _ in range(largest + 1):
         yield weight

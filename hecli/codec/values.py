@@ -79,7 +79,7 @@ def checked_to_add(name: str, spec: TensorSpec, values: Iterable[Array]) -> Iter
         large = np.abs(piece.astype(np.float64)) >= LARGEST_ADDED
         if large.any():
             raise DataError(
-                f"{name}: tensor {spec.name} holds {piece[large][0]:.6g}, too large to be compressed",
+                f"{name}: tensor {spec.name} holds {piece[large][0]:.6g}, too large to be added up",
                 "look at the step it came from before you send it",
             )
         yield piece

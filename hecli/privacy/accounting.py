@@ -15,8 +15,8 @@ TAIL_BITS = 80
 _LARGEST = 600.0
 """Beyond this epsilon nothing is promised: its exponential leaves float64."""
 
-_STEPS = 200
-"""Halvings of an interval; float64 has no more to tell apart."""
+_STEPS = 100
+"""Steps of a search; float64 has no more to tell apart."""
 
 
 class Cost(NamedTuple):

@@ -6,6 +6,7 @@ import struct
 from typing import Any, NamedTuple
 
 import msgpack
+import noisy as o
 import rounds as r
 import smaller as s
 import trainings as t
@@ -1844,6 +1845,140 @@ def smaller_training_faults() -> Group:
     return group
 
 
+def noisy_plan_faults() -> Group:
+    """Plans with noise that promise what they do not keep."""
+    group = Group("3 plan")
+
+    def privacy(plan: Map = o.NOISY, **changes: Any) -> bytes:
+        return plan_file({**plan, "privacy": {**plan["privacy"], **changes}})
+
+    def quantise(plan: Map = o.NOISY, **changes: Any) -> bytes:
+        *steps, last, packing = plan["codec"]
+        return plan_file({**plan, "codec": [*steps, {**last, **changes}, packing]})
+
+    def noisy(**changes: Any) -> bytes:
+        return plan_file({**o.NOISY, **changes})
+
+    norm2, variance = o.NOISY["privacy"]["norm2"], o.NOISY["privacy"]["variance"]
+    for name, changes, says in (
+        ("unit", {"unit": "user"}, "'user' is no unit of privacy"),
+        ("clip-zero", {"clip": 0.0}, "a clip norm of 0 leaves nothing"),
+        ("clip-infinite", {"clip": math.inf}, "a clip norm of inf leaves nothing"),
+        ("clip-nan", {"clip": math.nan}, "a clip norm of nan leaves nothing"),
+        ("clip-integer", {"clip": 2}, "'clip' of the wrong type"),
+        ("no-colluders", {"colluders": 0}, "at least one colluder is counted"),
+        ("all-colluders", {"colluders": 2}, "may collude: no noise is left"),
+        ("delta-one", {"delta": 1.0}, "a delta of 1 promises nothing"),
+        ("delta-zero", {"delta": 0.0}, "a delta of 0 promises nothing"),
+        ("norm2-less", {"norm2": norm2 - 1}, "its clip norm calls for"),
+        ("norm2-more", {"norm2": norm2 + 1}, "its clip norm calls for"),
+        ("norm2-zero", {"norm2": 0}, "a squared norm of 0"),
+        ("variance-small", {"variance": 15}, "cannot be accounted for"),
+        ("variance-large", {"variance": (1 << 36) + 1}, "cannot be accounted for"),
+        ("variance-negative", {"variance": -variance}, "cannot be accounted for"),
+        ("variance-without-room", {"variance": 2 * variance}, "there is room for noise of"),
+        ("unknown-field", {"x": 1}, "unknown field 'x'"),
+    ):
+        group.add(f"privacy-{name}", privacy(**changes), says)
+    group.add("privacy-list", noisy(privacy=[]), "'privacy' of the wrong type")
+    group.add("privacy-missing", plan_file(without(o.NOISY, "privacy")), "values have room for noise")
+    tail = o.NOISY["codec"][0]["tail"]
+    for name, changes, says in (
+        ("no-tail", {"tail": 0}, "a tail of 0, which is left out"),
+        ("negative-tail", {"tail": -1}, "noise of up to -1 steps cannot be added"),
+        ("tail-of-all", {"tail": o.QMAX}, "cannot be added to values of 12 bits"),
+        ("wide-tail", {"tail": tail + 1}, "a value as large as the clip norm has no room"),
+        ("stochastic", {"rounding": "stochastic"}, "cannot be added to values of 12 bits"),
+        ("digits", {"digits": [1, 2]}, "cannot be added to values of 12 bits"),
+        ("two-steps", {"steps": [o.STEP, 2 * o.STEP]}, "values that all have one step"),
+        ("other-steps", {"steps": [2 * o.STEP] * 2}, "its clip norm calls for"),
+    ):
+        group.add(f"privacy-{name}", quantise(**changes), says)
+    *_, last, packing = o.NOISY["codec"]
+    without_tail = [without(last, "tail"), packing]
+    group.add("privacy-without-room", noisy(codec=without_tail), "values have room for noise, and there is")
+    group.add("privacy-weighted", noisy(max_weight=2), "a weight tells of a party's data")
+    group.add("privacy-metrics", noisy(metrics=["bias"]), "metrics tell of a party's data")
+    group.add("privacy-plain", noisy(plain=[["bias", 0, 2]]), "noise does not protect what is in the clear")
+    open_plan = without({**o.NOISY, "capacity": 16}, "roster")
+    group.add("privacy-without-a-roster", plan_file(open_plan), "nobody knows whose noise is in a sum")
+    coarse = 1 << 25
+    wide = quantise(o.RECORD, bits=27, tail=(1 << 26) - 1 - coarse)
+    group.add("privacy-records-too-large", wide, "values of up to 33,554,432 steps are not exact")
+    record2 = o.RECORD["privacy"]["norm2"]
+    group.add("privacy-record-norm2", privacy(o.RECORD, norm2=record2 - 1), "its clip norm calls for")
+    return group
+
+
+def noisy_faults() -> Group:
+    """Files of rounds with noise that say more than they may."""
+    group = Group("4")
+    largest = math.isqrt(o.NOISY["privacy"]["norm2"])
+    long = o.encoded(o.NOISY, [largest, largest, 0, 0, 0, 0])
+    group.add("encoded-beyond-the-norm", long, "its squared norm is", "spend")
+    wide = o.encoded(o.NOISY, [largest + 1, 0, 0, 0, 0, 0])
+    group.add("encoded-beyond-the-bound", wide, "a value leaves no room for noise", "spend")
+    group.add("sum-with-noise-and-clipped", o.total(clipped=1), "clipped")
+    group.add("sum-with-noise-and-weight", o.total(weight=3), "weight")
+    return group
+
+
+def account_faults() -> Group:
+    """Accounts that nobody would have."""
+    group = Group("3 account")
+    plan, *rest = o.SPENT[0]
+    for name, item in (
+        ("short", [plan, *rest[:-1]]),
+        ("plan", [plan[1:], *rest]),
+        ("unit", [plan, rest[0], "user", *rest[2:]]),
+        ("norm2", [plan, *rest[:2], 0, *rest[3:]]),
+        ("variance", [plan, *rest[:3], -1, *rest[4:]]),
+        ("honest", [plan, *rest[:4], True, rest[5]]),
+        ("delta", [plan, *rest[:5], 1.0]),
+        ("delta-integer", [plan, *rest[:5], 1]),
+        ("map", {}),
+    ):
+        group.add(f"account-{name}", o.account([item]), "an update in it is malformed")
+    group.add("account-unsigned", envelope("account", {"spent": o.SPENT}), "nobody signed it")
+    group.add(
+        "account-unknown-field", envelope("account", {"spent": [], "x": 1}, signer="alice"), "unknown field"
+    )
+    group.add(
+        "account-with-sections",
+        envelope("account", {"spent": []}, [("x", 1, b"x")], signer="alice"),
+        "calls for no records",
+    )
+    return group
+
+
+def noisy_training_faults() -> Group:
+    """Terms with noise that cannot be."""
+    group = Group("3 training")
+
+    def terms(**changes: Any) -> bytes:
+        return t.training_file({**o.TRAINING, **changes})
+
+    def promise(**changes: Any) -> bytes:
+        return terms(privacy={**o.PROMISE, **changes})
+
+    for name, data, says in (
+        ("list", terms(privacy=[]), "'privacy' of the wrong type"),
+        ("unknown-field", promise(x=1), "unknown field 'x'"),
+        ("unit", promise(unit="user"), "no unit of privacy"),
+        ("rho-zero", promise(rho=0.0), "a promise of nothing"),
+        ("epsilon-infinite", promise(epsilon=math.inf), "a promise of nothing"),
+        ("not-kept", promise(epsilon=1.0), "9 rounds come to epsilon"),
+        ("colluders", promise(colluders=2), "no plan follows from it"),
+        ("replaces", terms(rule="replace"), "noise where the mean replaces the model"),
+        ("records-added", promise(unit="record"), "records protected by another rule than sgd"),
+        ("metrics", terms(metrics=[["loss", 1.0]]), "metrics beside noise"),
+        ("weights", terms(max_weight=2), "no plan follows from it: a weight tells"),
+        ("few-bits", terms(bits=4), "no plan follows from it: 4 bits are too coarse"),
+    ):
+        group.add(f"training-privacy-{name}", data, says)
+    return group
+
+
 def bad() -> dict[str, Fault]:
     """Make all of them."""
     groups = [
@@ -1878,6 +2013,10 @@ def bad() -> dict[str, Fault]:
         residual_faults(),
         smaller_round_faults(),
         smaller_training_faults(),
+        noisy_plan_faults(),
+        noisy_faults(),
+        account_faults(),
+        noisy_training_faults(),
     ]
     found: dict[str, Fault] = {}
     for group in groups:

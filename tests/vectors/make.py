@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import noisy as o
 import rounds as r
 import smaller as s
 import trainings as t
@@ -336,6 +337,22 @@ def smaller() -> dict[str, Good]:
     }
 
 
+def noisy() -> dict[str, Good]:
+    """Make rounds with noise."""
+    return {
+        "noisy.plan": Good(plan_file(o.NOISY), "4", "a round with noise that protects parties"),
+        "noisy.int": Good(o.encoded(o.NOISY, o.ALICE), "4", "alice's lanes, before noise"),
+        "noisy-alice.enc": Good(o.NOISY_A, "4", "alice's update, with noise"),
+        "noisy-bob.enc": Good(o.NOISY_B, "4", "bob's"),
+        "noisy.agg": Good(o.AGGREGATE, "4", "both"),
+        "noisy.sum": Good(o.total(), "4", "their sum"),
+        "record.plan": Good(plan_file(o.RECORD), "4", "a round with noise that protects records, rotated"),
+        "alice.id.spent": Good(o.account(o.SPENT), "3 account", "what alice spent in three rounds"),
+        "winter.training": Good(t.training_file(o.TRAINING), "3 training", "a training with noise"),
+        "winter-0001.plan": Good(plan_file(o.FIRST_PLAN), "10", "the plan of its round 1"),
+    }
+
+
 def training() -> dict[str, Good]:
     """Make a training: its terms, a round, and the plans that follow."""
     entries = {
@@ -413,7 +430,7 @@ def table(good: dict[str, Good], faults: dict[str, Fault]) -> str:
 
 def main(folder: Path) -> None:
     """Write everything below `folder`."""
-    good = keys() | open_round() | other_rounds() | smaller() | training()
+    good = keys() | open_round() | other_rounds() | smaller() | noisy() | training()
     faults = bad()
     for name, files in (("good", good), ("bad", faults)):
         shutil.rmtree(folder / name, ignore_errors=True)
