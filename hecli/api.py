@@ -38,7 +38,6 @@ from hecli.rounds.basis import read_basis as _read_basis
 from hecli.rounds.combine import combine as _combine
 from hecli.rounds.decrypt import decrypt as _decrypt
 from hecli.rounds.encode import encode as _encode
-from hecli.rounds.encrypt import Spend
 from hecli.rounds.encrypt import encrypt as _encrypt
 from hecli.rounds.enroll import enroll as _enroll
 from hecli.rounds.headers import open_sum as _open_sum
@@ -49,6 +48,7 @@ from hecli.rounds.residual import Feedback, kept_in
 from hecli.rounds.residual import read_residual as _read_residual
 from hecli.rounds.residual import settle as _settle
 from hecli.rounds.sensitivity import plain_by_sensitivity as _plain_by_sensitivity
+from hecli.rounds.spending import Account
 from hecli.rounds.spending import spending as _spending
 from hecli.rounds.verify_aggregate import verify_aggregate as _verify_aggregate
 from hecli.rounds.verify_sum import verify_sum as _verify_sum
@@ -278,16 +278,17 @@ read_jwk = _public(_read_jwk, source=_file)
 write_jwk = _public(_write_jwk, out=_secret_output)
 
 
-def spending(identity: str | os.PathLike[str], signer: Any, *, budget: float | None = None) -> Spend:
-    """Keep the account of updates with noise beside an identity, for `spend` of `encrypt`.
+def spending(identity: str | os.PathLike[str], signer: Any, *, budget: float | None = None) -> Account:
+    """Keep the account of updates with noise beside an identity, for `account` of `encrypt`.
 
     Args:
         identity: The path of the .id file.
         signer: The identity in it.
-        budget: The largest epsilon that updates may cost, for the plan's unit and delta; None for any.
+        budget: The largest epsilon that updates may cost, at a delta of 1e-5 or the least that a plan has
+            asked for; None for any.
 
     Returns:
-        What writes down that an update is sent. It raises RefusedError where it would cost too much.
+        What counts them.
     """
     path = os.fspath(identity)
     return _spending(LOCAL, f"{at_the_end(path)}.{SUFFIX}", signer, path, budget)

@@ -41,7 +41,7 @@ def main() -> None:
     data = load(sys.argv[1])
     images = scaled(data["images"]).astype(np.float64)
     update = clipped_sum(model, images, data["labels"], float(os.environ["HECLI_CLIP"]))
-    np.savez(os.environ["HECLI_UPDATE"], **{name: each.astype(np.float32) for name, each in update.items()})
+    np.savez(os.environ["HECLI_UPDATE"], **update)
 
 
 if __name__ == "__main__":

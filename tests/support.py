@@ -21,6 +21,7 @@ from hecli.identity.signatures import signer
 from hecli.plan.files import parse_plan
 from hecli.rounds.headers import open_sum, update_header
 from hecli.rounds.proofs import statement
+from hecli.rounds.spending import Account
 from hecli.schemes.proofs import numbered
 
 HERE = Path(__file__).parent
@@ -94,6 +95,10 @@ def sum_of(stream):
 
 def unrecorded(plan, file):
     """A record that forbids nothing, for tests that mask as they like."""
+
+
+UNCOUNTED = Account(lambda plan: None, lambda plan: None)
+"""An account that forbids nothing, for tests that spend as they like."""
 
 
 def encrypted(source, plan=None, **options):

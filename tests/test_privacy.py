@@ -3,7 +3,7 @@
 import io
 import json
 import math
-from decimal import Context, Decimal
+from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 
 import numpy as np
@@ -36,7 +36,7 @@ from hecli.rounds.residual import Feedback
 from hecli.rounds.spending import spending, spent_in
 from hecli.rounds.update import open_update
 from hecli.storage.local import LOCAL
-from tests.support import KEY, PUBLIC, npz, reader, small_plan, written
+from tests.support import KEY, PUBLIC, UNCOUNTED, npz, reader, small_plan, written
 
 NAMES = ("alice", "bob", "carol", "dora")
 PEOPLE = {name: Identity.generate(name) for name in NAMES}
@@ -54,13 +54,9 @@ def noisy_plan(like=None, want=None, **options):
     return small_plan(npz(**(like or GRADS)), None, **options)
 
 
-def no_account(plan):
-    """An account that forbids nothing, for tests that spend as they like."""
-
-
 def encrypted(arrays, plan, who=ALICE, **options):
     out = io.BytesIO()
-    options = {"spend": no_account, "jobs": 1} | options
+    options = {"account": UNCOUNTED, "jobs": 1} | options
     hecli.encrypt(arrays, out, PUBLIC, plan=plan, identity=who, **options)
     out.seek(0)
     return out
@@ -129,24 +125,31 @@ def test_epsilon_is_never_shown_less_than_it_is(epsilon):
 # The sampler.
 
 
-@pytest.mark.parametrize(("variance", "largest"), [(16, 60), (17, 90), (10_000, 1300)])
-def test_thresholds_are_exact_to_their_last_bit(variance, largest):
+@pytest.mark.parametrize(
+    ("variance", "shift", "count"), [(16, 0, 60), (17, 0, 90), (10_000, 0, 1300), (10**9, 9, 800)]
+)
+def test_thresholds_are_exact_to_their_last_bit(variance, shift, count):
     context = Context(prec=200)
     weights = [
-        int(context.scaleb(context.exp(context.divide(Decimal(-x * x), Decimal(2 * variance))), 150))
-        for x in range(largest + 1)
+        int(
+            context.scaleb(
+                context.exp(context.divide(Decimal(-((y << shift) ** 2)), Decimal(2 * variance))), 150
+            )
+        )
+        for y in range(count)
     ]
-    total, below = 2 * sum(weights) - weights[0], sum(weights[1:])
-    pairs = list(thresholds(variance, largest))
-    assert len(pairs) == largest
-    for x, (lower, upper) in enumerate(pairs):
-        below += weights[x]
-        exact = Fraction(below << 256, total)
-        assert abs(upper - exact) <= 1
-        assert abs(lower - (2**256 - exact)) <= 1
+    # Whatever a program that hecli is used in has chosen for its own decimal numbers.
+    with localcontext() as others:
+        others.prec = 3
+        found = list(thresholds(variance, shift, count))
+    assert len(found) == count - 1
+    below = 0
+    for weight, each in zip(weights, found, strict=False):
+        below += weight
+        assert abs(each - Fraction(below << 256, sum(weights))) <= 1
 
 
-@pytest.mark.parametrize("sigma", [4, 9, 300])
+@pytest.mark.parametrize("sigma", [4, 9, 300, 20_000])
 def test_noise_is_a_discrete_gaussian(sigma):
     count, noise = 400_000, Noise(sigma**2, 12 * sigma)
     drawn = np.concatenate([noise.draw(count // 4) for _ in range(4)])
@@ -174,33 +177,57 @@ def test_noise_is_that_of_opendp():
     assert chi < len(edges) + 6 * math.sqrt(2 * len(edges))
 
 
+class Fixed:
+    """A stream that says what it is told to."""
+
+    def __init__(self, *said):
+        self.said = list(said)
+
+    def update(self, zeros):
+        return (self.said.pop(0) if len(self.said) > 1 else self.said[0])[: len(zeros)].rjust(
+            len(zeros), b"\0"
+        )
+
+
 def test_numbers_that_begin_like_a_threshold_are_told_apart():
     noise = Noise(16, 50)
-    pairs = list(thresholds(16, 50))
-    every = sorted([lower for lower, _ in pairs] + [upper for _, upper in pairs])
+    every = list(thresholds(16, 0, 51))
     rest = noises.BITS - 64
-    for at in (0, 30, 50, 99):
+    for at in (0, 10, 25, 49):
         number = every[at]
         for nearby, place in ((number, at + 1), (number - 1, at)):
-
-            class Fixed:
-                def update(self, zeros, nearby=nearby):
-                    return (nearby & ((1 << rest) - 1)).to_bytes(len(zeros), "big")
-
-            noise._stream = Fixed()
+            noise._stream = Fixed((nearby & ((1 << rest) - 1)).to_bytes(rest // 8, "big"))
             assert noise._looked_up(np.array([nearby >> rest], np.uint64))[0] == place
 
 
-@pytest.mark.parametrize(("byte", "value"), [(b"\xff", 50), (b"\0", -50)])
+def test_what_float64_cannot_tell_is_worked_out():
+    """Whether a value is kept, where the random number is its probability to the last bit that is drawn."""
+    noise = Noise(10**9, 12 * 31623)
+    shift, low, high = noise._shift, 77, 40_000
+    bits = 63 - shift
+    missing = low * (2 * (high >> shift << shift) + low)
+    context = Context(prec=120)
+    exact = context.exp(context.divide(Decimal(-missing), Decimal(2 * 10**9)))
+    number, rest = divmod(int(context.multiply(exact, Decimal(1 << (bits + 256)))), 1 << 256)
+    word = np.array([number << shift | low], np.uint64)
+    at = [np.array([each], np.int64) for each in (high >> shift << shift, low)]
+    for last, kept in ((rest - 1, True), (rest, False)):
+        noise._stream = Fixed(last.to_bytes(32, "big"))
+        assert noise._kept(*at, word)[0] == kept
+
+
+@pytest.mark.parametrize(("byte", "value"), [(b"\xff", -50), (b"\0", 0)])
 def test_ends_of_the_table_are_reached_and_not_passed(byte, value):
     noise = Noise(16, 50)
-
-    class Fixed:
-        def update(self, zeros):
-            return byte * len(zeros)
-
-    noise._stream = Fixed()
+    noise._stream = Fixed(byte * 8000)
     assert noise.draw(2).tolist() == [value, value]
+
+
+def test_zero_has_no_sign():
+    noise = Noise(16, 50)
+    # The first number is the least there is, and its sign is minus: it is drawn again.
+    noise._stream = Fixed(bytes(8000), b"\xff" * 8000, b"\xff" * 8000)
+    assert noise.draw(1).tolist() == [-50]
 
 
 def test_every_update_has_noise_of_its_own():
@@ -247,7 +274,12 @@ def test_what_fits_keeps_what_it_promises(unit, clip, noise, values, parties, co
         (asked(clip=0.0), {}, None, "a clip norm of 0 leaves nothing"),
         (asked(noise=0.0), {}, None, "a noise of 0 promises nothing"),
         (asked(noise=-1.0), {}, None, "a noise of -1 promises nothing"),
-        (asked(noise=None, rho=0.0), {}, None, "a rho of 0 promises nothing"),
+        (asked(noise=None, rho=0.0), {}, None, "a cost of 0 a round promises nothing"),
+        (asked(noise=None, rho=1e308), {}, None, "a round promises nothing"),
+        (asked(clip=1e-320), {}, None, "leaves nothing"),
+        (asked(noise=1e200), {}, None, "a noise of 1e"),
+        (asked(delta=0.5), {}, None, "a delta of 0.5 promises nothing"),
+        (asked("record", noise=2e-9), {"range": 1e-9}, 32, "a party would add"),
         (asked(colluders=0), {}, None, "at least one colluder is counted"),
         (asked(colluders=4), {}, None, "no noise counts"),
         (asked(delta=0.0), {}, None, "a delta of 0"),
@@ -438,7 +470,7 @@ def test_noise_goes_with_every_scheme(scheme):
     updates = []
     for who in PEOPLE.values():
         out = io.BytesIO()
-        record = {"record": lambda plan, file: None, "spend": no_account}
+        record = {"record": lambda plan, file: None, "account": UNCOUNTED}
         hecli.encrypt(GRADS, out, key, plan=plan, identity=who, jobs=1, **record)
         out.seek(0)
         updates.append(out)
@@ -486,9 +518,9 @@ def kept(tmp_path, budget=None, who=ALICE):
 def test_an_update_counts_when_it_is_encrypted(tmp_path):
     plan, spend = noisy_plan(), kept(tmp_path)
     with pytest.raises(RefusedError, match="an update with noise is accounted for"):
-        encrypted(GRADS, plan, spend=None)
+        encrypted(GRADS, plan, account=None)
     for _ in range(3):
-        encrypted(GRADS, plan, spend=spend)
+        encrypted(GRADS, plan, account=spend)
     spent = spent_in(LOCAL, str(tmp_path / "a.id.spent"), ALICE)
     assert spent == (plan.spending,) * 3
     assert (tmp_path / "a.id.spent").stat().st_mode & 0o777 == 0o600
@@ -503,9 +535,9 @@ def test_an_update_counts_when_it_is_encrypted(tmp_path):
 def test_what_is_not_sound_costs_nothing(tmp_path):
     plan, spend = noisy_plan(), kept(tmp_path)
     with pytest.raises(DataError):
-        encrypted({**GRADS, "b": np.array([np.inf, 0], np.float32)}, plan, spend=spend)
+        encrypted({**GRADS, "b": np.array([np.inf, 0], np.float32)}, plan, account=spend)
     with pytest.raises(MismatchError):
-        encrypted({"b": GRADS["b"]}, plan, spend=spend)
+        encrypted({"b": GRADS["b"]}, plan, account=spend)
     assert not (tmp_path / "a.id.spent").exists()
 
 
@@ -513,43 +545,75 @@ def test_nothing_is_sent_beyond_the_budget(tmp_path):
     plan = noisy_plan(want=asked(noise=4.0))
     one, two = (plan.spending.cost.times(count).epsilon(1e-5) for count in (1, 2))
     spend = kept(tmp_path, budget=(one + two) / 2)
-    encrypted(GRADS, plan, spend=spend)
+    encrypted(GRADS, plan, account=spend)
     before = (tmp_path / "a.id.spent").read_bytes()
     with pytest.raises(RefusedError, match="above the budget") as error:
-        encrypted(GRADS, plan, spend=spend)
+        encrypted(GRADS, plan, account=spend)
     assert f"{shown(one)} was spent before" in error.value.hint
     assert (tmp_path / "a.id.spent").read_bytes() == before
     # A budget below what was spent already.
     with pytest.raises(RefusedError, match="above the budget"):
-        encrypted(GRADS, plan, spend=kept(tmp_path, budget=one / 2))
+        encrypted(GRADS, plan, account=kept(tmp_path, budget=one / 2))
 
 
 def test_what_protects_a_party_counts_for_its_records_too():
-    records, parties = noisy_plan(want=asked("record")), noisy_plan()
-    found = {each.unit: each for each in balances([records.spending, parties.spending])}
-    assert found["record"].sums.openings == 2
-    assert found["party"].sums.openings == 1
-    assert [each.unit for each in balances([parties.spending])] == ["party"]
+    """A record can move its party's update by twice the norm; for a party, records are nothing."""
+    records, parties = noisy_plan(want=asked("record")).spending, noisy_plan().spending
+    assert [each.unit for each in balances([parties])] == ["party"]
+    found = {each.unit: each for each in balances([records, parties])}
+    assert found["record"].sums == Cost(records.cost.rho + 4 * parties.cost.rho, 2)
+    assert found["party"].epsilon == math.inf
+
+
+def test_a_budget_holds_whatever_a_plan_asks_for(tmp_path):
+    """A larger delta would promise less, and another unit something else."""
+    loud = noisy_plan(want=asked(noise=4.0))
+    epsilon = loud.spending.cost.epsilon(1e-5)
+    lax = noisy_plan(want=asked(noise=4.0, delta=2.0**-8))
+    assert lax.spending.cost.epsilon(2.0**-8) < epsilon / 1.3
+    with pytest.raises(RefusedError, match="at delta 1e-05, above the budget"):
+        encrypted(GRADS, lax, account=kept(tmp_path, budget=epsilon / 1.2))
+    account = kept(tmp_path, budget=1.1 * epsilon)
+    encrypted(GRADS, loud, account=account)
+    records = noisy_plan(
+        {name: each.astype(float) for name, each in GRADS.items()}, asked("record", noise=1e3)
+    )
+    with pytest.raises(RefusedError, match="epsilon would be none"):
+        encrypted({name: each.astype(float) for name, each in GRADS.items()}, records, account=account)
+
+
+def test_what_costs_too_much_uses_no_masks(tmp_path):
+    plan, uses = noisy_plan(scheme=hecli.Masks(hecli.Masking(0))), []
+    for budget in (1e-3, 100):
+        options = {"account": kept(tmp_path, budget), "record": lambda plan, file: uses.append(file)}
+        out = io.BytesIO()
+        if budget < 1:
+            with pytest.raises(RefusedError, match="above the budget"):
+                hecli.encrypt(GRADS, out, plan=plan, identity=ALICE, jobs=1, **options)
+            assert not uses
+        else:
+            hecli.encrypt(GRADS, out, plan=plan, identity=ALICE, jobs=1, **options)
+    assert len(uses) == 1
 
 
 def test_an_altered_account_is_noticed(tmp_path):
     plan, path = noisy_plan(), tmp_path / "a.id.spent"
-    encrypted(GRADS, plan, spend=kept(tmp_path))
+    encrypted(GRADS, plan, account=kept(tmp_path))
     earlier = path.read_bytes()
-    encrypted(GRADS, plan, spend=kept(tmp_path))
+    encrypted(GRADS, plan, account=kept(tmp_path))
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     with pytest.raises(HecliError, match=r"a\.id\.spent"):
-        encrypted(GRADS, plan, spend=kept(tmp_path))
+        encrypted(GRADS, plan, account=kept(tmp_path))
     # Another's, even where its maker signed it.
     other = written(lambda out: write_account([plan.spending], out, PEOPLE["bob"]))
     path.write_bytes(other.getvalue())
     with pytest.raises(MismatchError, match="is the account of"):
-        encrypted(GRADS, plan, spend=kept(tmp_path))
+        encrypted(GRADS, plan, account=kept(tmp_path))
     # An earlier one looks like any: what it lacks shows to a training, or a ledger.
     path.write_bytes(earlier)
-    encrypted(GRADS, plan, spend=kept(tmp_path))
+    encrypted(GRADS, plan, account=kept(tmp_path))
     assert len(read_account(reader(io.BytesIO(path.read_bytes())))) == 2
 
 
@@ -581,7 +645,7 @@ def test_accounts_come_back_as_they_were(spent):
         st.integers(1, 2**60),
         st.integers(16, LARGEST_VARIANCE),
         st.integers(1, 1000),
-        st.floats(1e-12, 0.5),
+        st.floats(1e-12, 2.0**-7),
     )
 )
 def test_the_privacy_of_plans_comes_back_as_it_was(privacy):
@@ -614,7 +678,8 @@ def test_a_round_at_the_command_line(people, ok, fails, run):
     status, output, _ = run("privacy", "bob.id", "--json")
     assert status == 0
     (line,) = json.loads(output)
-    assert (line["name"], line["unit"], line["updates"], line["delta"]) == ("round", "party", 1, 1e-6)
+    assert (line["name"], line["updates"], line["delta"]) == ("round", 1, 1e-6)
+    assert line["protects"] == "all a party sent"
     assert line["epsilon"] < line["epsilon_alone"]
     assert "at delta 1e-05" in ok("privacy", "bob.id.spent", "--delta", "1e-5")
     assert "no update with noise" in ok("privacy", "carol.id")

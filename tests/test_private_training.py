@@ -21,7 +21,7 @@ from hecli.training.history import read_history
 from tests.support import KEY
 from tests.trainings import COORDINATOR, MODEL, Over, Scene
 
-GRADIENT = {"b": np.ones(4, np.float32), "w": np.full((3, 4), -0.25, np.float32)}
+GRADIENT = {"b": np.ones(4), "w": np.full((3, 4), -0.25)}
 
 
 def promise(rounds=3, unit="record", epsilon=8.0, **changes):
@@ -126,7 +126,7 @@ def test_a_party_stops_at_its_own_budget(tmp_path):
     session = made.session(made.parties[0])
     path = made.people / f"{made.parties[0]}.id"
     own = spending(LOCAL, f"{path}.spent", session.identity, str(path), 0.001)
-    session.secrets.__dict__["spend"] = own
+    session.secrets.__dict__["account"] = own
     with pytest.raises(RefusedError, match=r"above the budget of 0\.001"):
         made.run([made.session(COORDINATOR), session])
     assert not made.file(made.parties[0], ".enc").exists()

@@ -24,7 +24,19 @@ from hecli.training.history import read_history
 from hecli.training.metrics import tensor_name, to_means
 from hecli.training.models import model_digest, write_model
 from hecli.training.terms import read_training, write_training
-from tests.support import HERE, KEY, aggregated, body, decrypted, mean_of, npz, reader, unrecorded, written
+from tests.support import (
+    HERE,
+    KEY,
+    UNCOUNTED,
+    aggregated,
+    body,
+    decrypted,
+    mean_of,
+    npz,
+    reader,
+    unrecorded,
+    written,
+)
 
 VECTORS = HERE / "vectors"
 INDEX = json.loads((VECTORS / "index.json").read_text())
@@ -135,7 +147,7 @@ def open_dropouts(out, answers):
 
 
 def spent(encoded):
-    return hecli.encrypt(encoded, io.BytesIO(), KEY.public, identity=alice(), spend=lambda plan: None, jobs=1)
+    return hecli.encrypt(encoded, io.BytesIO(), KEY.public, identity=alice(), account=UNCOUNTED, jobs=1)
 
 
 USES = {

@@ -132,7 +132,7 @@ class Scene:
             masked=remember(str(path), "masked", again=again),
             sent=remember(str(path), "sent", again=again),
             was_sent=lambda model: was_used(str(path), "sent", model),
-            spend=spending(LOCAL, f"{path}.spent", identity, str(path)),
+            account=spending(LOCAL, f"{path}.spent", identity, str(path)),
             answered=remember(str(path), "answered"),
         )
         settings = Settings(

@@ -16,7 +16,6 @@ from hecli.errors import RefusedError
 from hecli.executors.processes import processes
 from hecli.formats.text import count, count_bytes, duration
 from hecli.plan.data import Plan
-from hecli.privacy.account import SUFFIX
 from hecli.rounds.encrypt import encrypt as encrypt_update
 from hecli.rounds.update import plan_in
 from hecli.schemes.interface import ENROLLMENTS, KEY
@@ -87,7 +86,7 @@ def encrypt(
     target = output or default_output(input, ".enc")
     check_output(target, force=force)
     if identity is not None:
-        keep_apart(target, identity, f"{identity}.masked", f"{identity}.{SUFFIX}")
+        keep_apart(target, identity, f"{identity}.masked", noise.account_of(identity))
     if residual is not None:
         keep_apart(target, residual)
         if target == STANDARD:
@@ -114,6 +113,8 @@ def encrypt(
         followed = plan or plan_in(source)
         if followed is not None:
             say_published(followed, console)
+        if budget is not None and (followed is None or followed.privacy is None):
+            raise click.UsageError("--budget is for plans with noise, and this one has none")
         out = stack.enter_context(open_output(target, force=force))
         # Published before the update: of an update that is lost on the way, nothing is.
         feedback = compression.feedback(residual, stack)
@@ -130,7 +131,7 @@ def encrypt(
             weight=weight,
             basis=bases,
             feedback=feedback,
-            spend=noise.spend_of(identity, signer, budget),
+            account=noise.counting(identity, signer, budget),
             strict=strict,
             work=processes(jobs),
             progress=progress,
@@ -166,7 +167,5 @@ def _check_usage(plan: Plan | None) -> None:
     """Refuse options that do nothing in a round by this plan."""
     if plan is not None and KEY not in plan.to_encrypt:
         options.refuse("key", "is for plans under a key, and this plan has none")
-    if plan is not None and plan.privacy is None:
-        options.refuse("budget", "is for plans with noise, and this plan has none")
     if plan is None or ENROLLMENTS not in plan.to_encrypt:
         options.refuse("enrollments", "is for plans that allow for dropouts")

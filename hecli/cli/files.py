@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from hecli.cli.console import shown
-from hecli.errors import HecliError, PipelineError, RefusedError
+from hecli.errors import FormatError, HecliError, PipelineError, RefusedError
+from hecli.formats.kinds import RECORDS
+from hecli.formats.reader import START_SIZE, is_own, open_reader
 from hecli.storage import local
 from hecli.storage.confined import Confined
 from hecli.storage.local import LOCAL, Sink, cannot, open_unspooled
@@ -99,10 +101,26 @@ def check_output(path: str, *, force: bool, secret: bool = False, hint: str | No
 
     Raises:
         HecliError: A folder is there.
-        RefusedError: A file is there, or what no secret may go to.
+        RefusedError: A file is there, or what no secret may go to, or what nothing may take the place of.
     """
     if path != STANDARD:
         local.check_output(path, force=force, secret=secret, hint=hint)
+        if force and Path(path).is_file():
+            _spare(path)
+
+
+def _spare(path: str) -> None:
+    """Refuse to replace a file that says what was done, and that nobody could make again."""
+    with LOCAL.open(path) as stream:
+        try:
+            kind = open_reader(stream).kind if is_own(stream.read(START_SIZE)) else ""
+        except FormatError:
+            # Damaged: nobody knows what it was.
+            kind = ""
+    if kind in RECORDS:
+        raise RefusedError(
+            f"{path} is a file of the kind {kind}, which is never replaced", "name another file"
+        )
 
 
 def shared_folder(path: str) -> Confined:

@@ -10,19 +10,25 @@ from hecli.cli.console import Console
 from hecli.formats.text import count
 from hecli.identity.signatures import Identity
 from hecli.plan.data import Plan
-from hecli.privacy.account import SUFFIX
+from hecli.privacy.account import SUFFIX, balances
 from hecli.privacy.accounting import rho_within
 from hecli.privacy.choosing import Asked, Promise
 from hecli.privacy.describe import shown
 from hecli.privacy.guarantee import PARTY, UNITS, check_asked
-from hecli.rounds.encrypt import Spend
-from hecli.rounds.spending import balance_of, spending
+from hecli.rounds.spending import Account, budget_delta, spending, spent_in
 from hecli.rounds.update import Update
 from hecli.storage.local import LOCAL, at_the_end
 
 Command = Callable[..., Any]
 
 DELTA = 1e-5
+
+PROTECTS = {"party": "all a party sent", "record": "one record"}
+"""Whose data is protected, by the unit."""
+
+
+NOISY = ("noise_ratio", "epsilon", "delta", "unit", "colluders")
+"""Options that say what noise there is to be."""
 
 
 def options(command: Command) -> Command:
@@ -89,7 +95,7 @@ def asked(
         UsageError: They do not go together.
     """
     if clip is None:
-        shared.refuse(("noise_ratio", "epsilon", "delta", "unit", "colluders"), "is for noise, with --clip")
+        shared.refuse(NOISY, "is for noise, with --clip")
         return None
     if (noise is None) == (epsilon is None):
         raise click.UsageError("--clip needs either --noise or --epsilon")
@@ -140,8 +146,8 @@ def account_of(identity: str) -> str:
     return f"{at_the_end(identity)}.{SUFFIX}"
 
 
-def spend_of(identity: str | None, signer: Identity | None, budget: float | None) -> Spend | None:
-    """Make what writes down, in the account beside an identity, that an update with noise is sent.
+def counting(identity: str | None, signer: Identity | None, budget: float | None) -> Account | None:
+    """Keep the account beside an identity of updates with noise.
 
     Args:
         identity: The path of the .id file.
@@ -172,11 +178,13 @@ def say_spent(identity: str | None, signer: Identity | None, plan: Plan, console
     """
     if identity is None or signer is None:
         return
-    found = balance_of(LOCAL, account_of(identity), signer, plan)
-    if found is not None:
+    if plan.privacy is None:
+        return
+    spent = spent_in(LOCAL, account_of(identity), signer)
+    for each in balances(spent, budget_delta(spent)):
         console.note(
-            f"privacy      epsilon {shown(found.epsilon)} at delta {found.delta:g} is spent, "
-            f"in {count(found.sums.openings, 'update')}, says {identity}.{SUFFIX}"
+            f"privacy      epsilon {shown(each.epsilon)} of {PROTECTS[each.unit]} at delta {each.delta:g} is "
+            f"spent, in {count(each.sums.openings, 'update')}, says {account_of(identity)}"
         )
 
 

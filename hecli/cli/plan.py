@@ -31,6 +31,7 @@ from hecli.plan.costs import costs
 from hecli.plan.data import Plan
 from hecli.plan.files import read_plan, write_plan
 from hecli.plan.making import Example, make_plan
+from hecli.plan.position import LAST_ROUND
 from hecli.plan.settings import Setting
 from hecli.plan.settings import beside as beside_others
 from hecli.rounds.apply import plan_in
@@ -137,7 +138,7 @@ IN_PLAN = (
 )
 @click.option(
     "--rounds",
-    type=click.IntRange(1),
+    type=click.IntRange(1, LAST_ROUND),
     default=1,
     metavar="N",
     help="Rounds that --epsilon is for. [default: 1]",
@@ -298,9 +299,11 @@ def plan(
         raise RefusedError("a plan with a roster is signed", "pass --identity, the coordinator's .id file")
     roster = _roster(party_cards, aggregator, keyholder, signer) if party_cards and signer else None
     asked = noise.asked(clip, noise_ratio, epsilon, delta, unit, colluders, rounds)
-    if asked is not None and not options.typed("min_parties"):
+    if asked is None:
+        options.refuse("rounds", "is for noise, with --clip")
+    elif roster is not None and not options.typed("min_parties"):
         # Fewer have less noise, and what is promised goes by the fewest.
-        min_parties = len(roster.parties) if roster is not None else parties or min_parties
+        min_parties = max(2, len(roster.parties) - (dropouts or 0))
     terms: dict[str, Any] = {
         "value_range": dict(value_range) or None,
         "norm": dict(norm) or None,

@@ -1,30 +1,30 @@
 """hecli privacy."""
 
 import json
-from collections import defaultdict
+import os
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
 from hecli.cli import options
 from hecli.cli.console import say, show_error, show_list, shown
 from hecli.cli.files import open_input, paths_in
-from hecli.cli.noise import account_of
+from hecli.cli.noise import DELTA, PROTECTS, account_of
 from hecli.errors import HecliError
 from hecli.formats.reader import START_SIZE, Reader, is_own, open_reader
 from hecli.identity.files import parse_identity
-from hecli.ledger.chain import Ledger, Link, read_ledger
+from hecli.ledger.chain import Ledger, read_ledger
 from hecli.plan.files import carried_plan, parse_plan
 from hecli.privacy import describe
 from hecli.privacy.account import KIND, Balance, Spending, balances, read_account
+from hecli.rounds.spending import budget_delta
 from hecli.storage.local import LOCAL
 from hecli.training.session import LEDGER, TERMS_FILE
-from hecli.training.terms import read_training
-
-PROTECTS = {"party": "all a party sent", "record": "one record"}
+from hecli.training.terms import Training, read_training
 
 
 class Row(NamedTuple):
@@ -32,11 +32,42 @@ class Row(NamedTuple):
 
     Args:
         name: Of which rounds, or whose.
-        balance: What they cost.
+        protects: Whose data noise protects.
+        updates: How many there are.
+        rho: What they cost, by their sums, and
+        alone: each by itself; None where nothing bounds it.
+        epsilon: What that promises, and
+        epsilon_alone: likewise.
     """
 
     name: str
-    balance: Balance
+    protects: str
+    updates: int
+    rho: float | None = None
+    alone: float | None = None
+    epsilon: float | None = None
+    epsilon_alone: float | None = None
+
+    @classmethod
+    def of(cls, name: str, found: Balance) -> "Row":
+        """Make the line of a balance.
+
+        Args:
+            name: Of which rounds, or whose.
+            found: What they cost.
+
+        Returns:
+            The line.
+        """
+        made = cls(name, PROTECTS[found.unit], found.sums.openings)
+        if not found.bounded:
+            return made
+        return made._replace(
+            rho=float(found.sums.rho),
+            alone=float(found.alone.rho),
+            epsilon=describe.finite(found.epsilon),
+            epsilon_alone=describe.finite(found.epsilon_alone),
+        )
 
 
 ROUNDS, PARTY = "rounds", "party"
@@ -71,12 +102,13 @@ def privacy(where: str, delta: float | None, files: str | None, as_json: bool) -
     if delta is not None and not 0 < delta < 1:
         raise click.UsageError(f"a delta of {delta:g} promises nothing: give one such as 1e-5")
     if Path(where).is_dir():
-        title, (rows, problems) = PARTY, _of_ledger(where, files, delta)
+        title, (rows, at, problems) = PARTY, _of_ledger(where, files, delta)
     else:
         options.refuse("files", "is for ledgers")
-        title, (rows, problems) = ROUNDS, (_of_account(where, delta), [])
+        title, problems = ROUNDS, []
+        rows, at = _of_account(where, delta)
     if as_json:
-        click.echo(json.dumps([_described(each) for each in rows], indent=2))
+        click.echo(json.dumps([each._asdict() | {"delta": at} for each in rows], indent=2))
     elif rows:
         show_list(
             [title, "protects", "updates", "rho", "epsilon", "alone"],
@@ -84,7 +116,7 @@ def privacy(where: str, delta: float | None, files: str | None, as_json: bool) -
             dropped="rho",
             cut=(title,),
         )
-        say(f"epsilon      of the sums, at delta {rows[0].balance.delta:g}")
+        say(f"epsilon      of the sums, at delta {at:g}")
         say("alone        of whoever opens single updates, or two sums that differ by one")
     else:
         say(f"{shown(where)}: no update with noise")
@@ -93,7 +125,7 @@ def privacy(where: str, delta: float | None, files: str | None, as_json: bool) -
     return 1 if problems else 0
 
 
-def _of_account(path: str, delta: float | None) -> list[Row]:
+def _of_account(path: str, delta: float | None) -> tuple[list[Row], float]:
     """A party's own account: by rounds that cost the same, and all together."""
     owner = None
     with open_input(path) as stream:
@@ -101,61 +133,69 @@ def _of_account(path: str, delta: float | None) -> list[Row]:
         if reader.kind != KIND:
             owner, _ = parse_identity(reader)
             path = account_of(path)
-    if owner is not None and not LOCAL.exists(path):
-        return []
+    if owner is not None and not os.path.lexists(path):
+        return [], delta or DELTA
     with open_input(path) as stream:
         spent = read_account(open_reader(stream), owner)
-    delta = delta or min((each.delta for each in spent), default=None)
+    delta = delta or budget_delta(spent)
     rows = []
     for _, group in groupby(spent, key=lambda each: each[2:]):
         same = list(group)
         name = same[0].name if len(same) == 1 else f"{same[0].name} to {same[-1].name}"
-        rows += [Row(name, each) for each in balances(same, delta) if each.unit == same[0].unit]
-    together = [Row("all together", each) for each in balances(spent, delta)]
-    return rows + together if len(rows) > 1 else rows
+        rows += [Row.of(name, each) for each in balances(same, delta)]
+    together = [Row.of("all together", each) for each in balances(spent, delta)]
+    return (rows + together if len(rows) > 1 else rows), delta
 
 
-def _of_ledger(folder: str, files: str | None, delta: float | None) -> tuple[list[Row], list[str]]:
-    """Everybody's updates, as far as a ledger has them; and what is wrong."""
-    names: dict[str, str] = {}
+def _of_ledger(folder: str, files: str | None, delta: float | None) -> tuple[list[Row], float, list[str]]:
+    """Everybody's updates, as far as a ledger has them; the delta; and what is wrong."""
+    training = None
     place, inside = Path(folder), Path(folder, LEDGER)
     if inside.is_dir():
         with open_input(str(place / TERMS_FILE)) as stream:
-            names = read_training(open_reader(stream)).names
+            training = read_training(open_reader(stream))
     else:
         place, inside = place.absolute().parent, place
     files = files or str(place)
     found = read_ledger(LOCAL, str(inside))
     plans = _plans(files, {link.entry.plan for link in found.links if link.entry.plan})
+    called = {link.entry.plan: link.entry.text for link in found.links if link.entry.event == "plan"}
     problems = list(found.problems)
     spent: dict[str, list[Spending]] = defaultdict(list)
-    for party, plan, name in sorted(_updates(found, names)):
+    bare: Counter[str] = Counter()
+    for party, plan, _ in sorted(_updates(found, training)):
         if plan not in plans:
-            problems.append(f"the plan {plan.hex()[:16]} of {name!r} is not in {files}")
-        elif (costs := plans[plan]) is not None:
+            problems.append(f"the plan {plan.hex()[:16]} of {called.get(plan, '')!r} is not in {files}")
+        elif (costs := plans[plan]) is None:
+            bare[party] += 1
+        else:
             spent[party].append(costs)
-    delta = delta or min((each.delta for every in spent.values() for each in every), default=None)
-    rows = [Row(party, each) for party in sorted(spent) for each in balances(spent[party], delta)]
-    return rows, list(dict.fromkeys(problems))
+    delta = delta or budget_delta([each for every in spent.values() for each in every])
+    rows = []
+    for party in sorted({*spent, *bare}):
+        rows += [Row.of(party, each) for each in balances(spent[party], delta)]
+        rows += [Row(party, "nothing, no noise", bare[party])] if bare[party] else []
+    return rows, delta, list(dict.fromkeys(problems))
 
 
-def _updates(found: Ledger, names: dict[str, str]) -> set[tuple[str, bytes, str]]:
-    """Whose updates a ledger has, of which plans, and what these are called."""
-    called = {link.entry.plan: link.entry.text for link in found.links if link.entry.event == "plan"}
-    return {
-        (party, link.entry.plan, called.get(link.entry.plan, ""))
-        for link in found.links
-        for party in _parties(link, names)
-    }
+def _updates(found: Ledger, training: Training | None) -> set[tuple[str, bytes, bytes]]:
+    """Whose updates a ledger has: the party, the plan, and the digest of each.
 
-
-def _parties(link: Link, names: dict[str, str]) -> list[str]:
-    """Whose updates an entry says are there: its signer's, or in a training those that it lists."""
-    entry = link.entry
-    if entry.event == "update":
-        return [entry.party]
-    listed = (name.removesuffix(".enc") for name, _ in entry.files if entry.event == "closed")
-    return [names[each] for each in listed if each in names]
+    In a training, where a round was not closed, each party may have sent one.
+    """
+    updates = set()
+    for link in found.links:
+        entry = link.entry
+        if entry.event == "update":
+            updates |= {(entry.party, entry.plan, digest) for _, digest in entry.files or (("", b""),)}
+        elif training is not None and entry.event == "closed":
+            named = ((training.names.get(name.removesuffix(".enc")), digest) for name, digest in entry.files)
+            updates |= {(name, entry.plan, digest) for name, digest in named if name is not None}
+    closed = {link.entry.plan for link in found.links if link.entry.event == "closed"}
+    for link in found.links:
+        if training is not None and link.entry.event == "plan" and link.entry.plan not in closed:
+            updates |= {(name, link.entry.plan, b"") for name in training.roster.parties}
+    return updates
 
 
 def _plans(folder: str, wanted: Iterable[bytes]) -> dict[bytes, Spending | None]:
@@ -180,26 +220,6 @@ def _plans(folder: str, wanted: Iterable[bytes]) -> dict[bytes, Spending | None]
 
 
 def _cells(row: Row) -> list[str]:
-    found = row.balance
-    return [
-        row.name,
-        PROTECTS[found.unit],
-        f"{found.sums.openings:,}",
-        f"{float(found.sums.rho):.3g}",
-        describe.shown(found.epsilon),
-        describe.shown(found.epsilon_alone),
-    ]
-
-
-def _described(row: Row) -> dict[str, Any]:
-    found = row.balance
-    return {
-        "name": row.name,
-        "unit": found.unit,
-        "updates": found.sums.openings,
-        "rho": float(found.sums.rho),
-        "rho_alone": float(found.alone.rho),
-        "epsilon": describe.finite(found.epsilon),
-        "epsilon_alone": describe.finite(found.epsilon_alone),
-        "delta": found.delta,
-    }
+    rho = "" if row.rho is None else f"{row.rho:.3g}"
+    epsilons = describe.shown(row.epsilon), describe.shown(row.epsilon_alone)
+    return [row.name, row.protects, f"{row.updates:,}", rho, *epsilons]

@@ -202,7 +202,7 @@ def _secrets(
         sent=remember(identity, "sent", again=again),
         was_sent=partial(was_used, identity, "sent"),
         answered=remember(identity, "answered"),
-        spend=noise.spend_of(identity, signer, budget),
+        account=noise.counting(identity, signer, budget),
     )
 
 

@@ -25,6 +25,7 @@ from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
 from hecli.plan.making import rounding_of
 from hecli.plan.parts import Masked
+from hecli.plan.position import LAST_ROUND
 from hecli.plan.settings import update_bytes
 from hecli.rounds.apply import RULES
 from hecli.schemes.interface import Scheme
@@ -60,7 +61,11 @@ from hecli.training.terms import Goal, Metric
     "--key", type=options.FILE, metavar="FILE", help="The .pub file of the key. [default: none, masks alone]"
 )
 @click.option(
-    "--rounds", type=click.IntRange(1), default=10, metavar="N", help="At most so many. [default: 10]"
+    "--rounds",
+    type=click.IntRange(1, LAST_ROUND),
+    default=10,
+    metavar="N",
+    help="At most so many. [default: 10]",
 )
 @click.option("--bits", type=click.IntRange(2, MAX_BITS), default=16, help="Bits of a value. [default: 16]")
 @click.option(

@@ -155,6 +155,9 @@ KINDS = {
 }
 """All kinds, by the name in the prelude."""
 
+RECORDS = frozenset({"account", "use record", "checkpoint"})
+"""What says what was done with a secret or an identity: without it, it could be done again."""
+
 PAIRS = {
     ("private key", "public key"): "pass the .pub file that stands beside it",
     ("public key", "private key"): "pass the .key file that stands beside it",

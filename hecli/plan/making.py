@@ -29,6 +29,7 @@ from hecli.plan.geometry import Geometry
 from hecli.plan.parts import Masked, Published
 from hecli.plan.private import with_noise
 from hecli.privacy.choosing import Asked
+from hecli.privacy.guarantee import RECORD
 from hecli.schemes.interface import Scheme
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.registry import scheme_of
@@ -156,6 +157,9 @@ def make_plan(
         coding = Coding(bits or DEFAULT_BITS, steps)
         quantise = _quantised(example, specs, coding, value_range, norm, rounding, max_weight)
     else:
+        if privacy.unit == RECORD:
+            # Sums over records, of which one is not to show in what float32 rounds off.
+            specs = tuple(TensorSpec(spec.name, "float64", spec.shape) for spec in specs)
         bounds = value_range if isinstance(value_range, Mapping) else {ALL: value_range}
         if norm is not None or rounding is not None or set(bounds) != {ALL}:
             raise HecliError(

@@ -9,7 +9,7 @@ from hecli.codec.quantise import Quantise
 from hecli.errors import HecliError
 from hecli.formats.tensors.specs import TensorSpec
 from hecli.plan.data import Plan
-from hecli.privacy.choosing import Asked, Field, fit
+from hecli.privacy.choosing import FINENESS, Asked, Field, fit
 from hecli.privacy.guarantee import LARGEST_SUM, RECORD, Privacy, squared_norm, tail_of
 
 _EXACT = 1 << 42
@@ -18,7 +18,9 @@ _EXACT = 1 << 42
 What is added up of so many terms is off by at most terms * 2^-53 times the sum
 of their sizes, which is at most the root of the terms times the largest value
 (times the norm of what they are multiplied with, which is 1): below 2^-11 of a
-step, for which MARGIN makes up.
+step, for which MARGIN makes up, where a clip norm has as many steps as FINENESS
+calls for. A rotation adds up 4,096, but in two goes of 64: that is 2^-40 times
+the largest value, and less.
 """
 
 
@@ -102,6 +104,16 @@ def check_private(plan: Plan, privacy: Privacy) -> None:
             f"of {plan.min_parties:,} contributors {privacy.colluders:,} may collude: no noise is left",
             "raise --min-parties, or lower --colluders",
         ),
+        (
+            privacy.colluders > _held(plan),
+            f"{privacy.colluders:,} who collude could open single updates of this round",
+            "lower --colluders or --dropouts, or have more shares open",
+        ),
+        (
+            privacy.unit == RECORD and any(spec.dtype != "float64" for spec in specs),
+            "sums over records are float64: what is rounded off would tell of single ones",
+            "make a new plan",
+        ),
         (plan.max_weight > 1, "a weight tells of a party's data", "leave out --max-weight"),
         (bool(plan.metrics), "metrics tell of a party's data", "leave out --metric"),
         (bool(plan.plain), "noise does not protect what is in the clear", "leave out what makes it plain"),
@@ -124,6 +136,9 @@ def check_private(plan: Plan, privacy: Privacy) -> None:
             "use more --bits",
         )
     bound = quantise.bound(0)
+    ratio = Fraction(privacy.clip) / Fraction(quantise.steps[0])
+    if ratio**2 < FINENESS[privacy.unit].least ** 2 * values:
+        raise HecliError("its steps are too coarse for its clip norm", "use more --bits")
     if privacy.unit != RECORD:
         if bound < math.isqrt(privacy.norm2):
             raise HecliError("a value as large as the clip norm has no room", "use more --bits")
@@ -136,3 +151,11 @@ def check_private(plan: Plan, privacy: Privacy) -> None:
             f"records cannot be protected where {terms:,} values are added up to one",
             "use a smaller --range, or leave out --rank",
         )
+
+
+def _held(plan: Plan) -> int:
+    """How many may collude without opening single updates, where that is less than who contributes."""
+    masking, sharing, held = plan.masking, plan.scheme.sharing, plan.capacity
+    if masking is not None and masking.dropouts:
+        held = plan.capacity - 2 * masking.dropouts - 1
+    return held if sharing is None else min(held, sharing.threshold - 1)

@@ -1,5 +1,6 @@
 """A party's account: what its updates with noise cost."""
 
+import math
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import BinaryIO, NamedTuple
@@ -13,7 +14,10 @@ from hecli.formats.text import check_name
 from hecli.identity.cards import Card
 from hecli.identity.signatures import FORGED, Identity, signer, signer_of
 from hecli.privacy.accounting import Cost
-from hecli.privacy.guarantee import PARTY, UNITS, Privacy
+from hecli.privacy.guarantee import PARTY, RECORD, UNITS, Privacy
+
+_CHANGED = 4
+"""What a change of twice the norm costs, to one of the norm."""
 
 KIND = "account"
 SUFFIX = "spent"
@@ -74,29 +78,34 @@ class Balance(NamedTuple):
         unit: Whose data is protected.
         sums: What it costs that their sums are opened.
         alone: What it costs whoever opens the updates themselves, or a second sum without each.
-        delta: The least delta that was asked for.
+        delta: The delta that epsilon is for.
+        bounded: Whether anything is promised: what protects records alone promises a party nothing.
     """
 
     unit: str
     sums: Cost
     alone: Cost
     delta: float
+    bounded: bool = True
 
     @property
     def epsilon(self) -> float:
-        """The epsilon of the sums."""
-        return self.sums.epsilon(self.delta)
+        """The epsilon of the sums; infinity where nothing is promised."""
+        return self.sums.epsilon(self.delta) if self.bounded else math.inf
 
     @property
     def epsilon_alone(self) -> float:
-        """The epsilon of the updates themselves."""
-        return self.alone.epsilon(self.delta)
+        """The epsilon of the updates themselves, likewise."""
+        return self.alone.epsilon(self.delta) if self.bounded else math.inf
 
 
 def balances(spent: Iterable[Spending], delta: float | None = None) -> list[Balance]:
     """Add up what updates cost.
 
-    What protects a party protects each of its records, so it counts for both.
+    What protects a party from being told apart from nobody protects each of its
+    records as far as it can change the party's update, which is twice the clip
+    norm: it counts four times for them. What protects records promises a party
+    nothing.
 
     Args:
         spent: The updates.
@@ -106,14 +115,15 @@ def balances(spent: Iterable[Spending], delta: float | None = None) -> list[Bala
         A balance for each unit that there is an update of.
     """
     spent = list(spent)
+    units = {each.unit for each in spent}
     found = []
-    for unit in UNITS:
-        counted = [each for each in spent if each.unit in (unit, PARTY)]
-        if any(each.unit == unit for each in counted):
-            sums, alone = Cost(), Cost()
-            for each in counted:
-                sums, alone = sums.and_(each.cost), alone.and_(each.cost_alone)
-            found.append(Balance(unit, sums, alone, delta or min(each.delta for each in counted)))
+    for unit in (each for each in UNITS if each in units):
+        sums, alone = Cost(), Cost()
+        for each in spent:
+            times = _CHANGED if unit == RECORD and each.unit == PARTY else 1
+            sums, alone = sums.and_(each.cost.scaled(times)), alone.and_(each.cost_alone.scaled(times))
+        least = min(each.delta for each in spent)
+        found.append(Balance(unit, sums, alone, delta or least, bounded=unit == RECORD or units == {unit}))
     return found
 
 

@@ -41,6 +41,17 @@ class Cost(NamedTuple):
         """
         return Cost(self.rho + other.rho, self.openings + other.openings)
 
+    def scaled(self, times: int) -> "Cost":
+        """Give what the same openings cost somebody who changes more.
+
+        Args:
+            times: How many times the square of the norm is what they change.
+
+        Returns:
+            The cost.
+        """
+        return Cost(self.rho * times, self.openings)
+
     def times(self, openings: int) -> "Cost":
         """Repeat openings.
 
@@ -65,6 +76,8 @@ class Cost(NamedTuple):
         Returns:
             Epsilon; infinity where nothing is promised.
         """
+        if self.rho > _LARGEST:
+            return math.inf
         first = _converted(self.rho, delta)
         # Twice of what the first guess is charged: it pays for the second, which is larger.
         left = delta - 2 * self._charge(first)

@@ -9,8 +9,11 @@ from hecli.errors import HecliError
 from hecli.formats.canonical import Map, Types, fields
 from hecli.privacy.accounting import Cost
 from hecli.privacy.guarantee import (
+    LARGEST,
+    LARGEST_NORM2,
     LARGEST_SUM,
     LARGEST_VARIANCE,
+    LEAST,
     LEAST_VARIANCE,
     PARTY,
     RECORD,
@@ -41,6 +44,10 @@ FINENESS = {PARTY: Fineness(2, 2), RECORD: Fineness(32, 8)}
 
 RANGE_IN_CLIPS = 32.0
 """The largest value of a party where records are protected and nobody says it, in clip norms."""
+
+
+LEAST_RHO, LARGEST_RHO = 2.0**-64, 2.0**9
+"""What an opening may cost: with less, noise drowns everything, and with more, nothing is promised."""
 
 
 class Asked(NamedTuple):
@@ -123,7 +130,7 @@ class Promise(NamedTuple):
             HecliError: They do not.
         """
         check_asked(self.unit, self.clip, self.colluders, self.delta)
-        if not 0 < self.rho < math.inf or not 0 < self.epsilon < math.inf:
+        if not LEAST_RHO <= self.rho <= LARGEST_RHO or not 0 < self.epsilon < math.inf:
             raise HecliError("a promise of nothing", "give an --epsilon above 0")
         found = Cost(Fraction(self.rho), 1).times(rounds).epsilon(self.delta)
         if found > self.epsilon * _TOLERANCE:
@@ -198,9 +205,14 @@ def fit(asked: Asked, field: Field, bits: int | None) -> Fitted:
         HecliError: There can be no such noise.
     """
     check_asked(asked.unit, asked.clip, asked.colluders, asked.delta)
-    for what, value in (("noise", asked.noise), ("rho", asked.rho), ("range", field.range)):
-        if value is not None and not 0 < value < math.inf:
+    for what, value in (("noise", asked.noise), ("range", field.range)):
+        if value is not None and not LEAST <= value <= LARGEST:
             raise HecliError(f"a {what} of {value:g} promises nothing", "give a number above 0")
+    if asked.rho is not None and not LEAST_RHO <= asked.rho <= LARGEST_RHO:
+        raise HecliError(
+            f"a cost of {float(asked.rho):.3g} a round promises nothing, or leaves nothing of updates",
+            "ask for another --epsilon, or fewer rounds",
+        )
     if field.fewest - asked.colluders < 1:
         raise HecliError(
             f"with {field.fewest:,} contributors, of whom {asked.colluders:,} may collude, no noise counts",
@@ -208,8 +220,9 @@ def fit(asked: Asked, field: Field, bits: int | None) -> Fitted:
         )
     if field.range is not None and asked.unit == PARTY:
         raise HecliError("a party's values are clipped by their norm, and have no range", "leave out --range")
-    finest = _largest(lambda steps: _possible(asked, field, steps), MOST_BITS)
     fineness = FINENESS[asked.unit]
+    wanted = _times_root(fineness.wanted, field.values)
+    finest = _largest(lambda steps: _possible(asked, field, steps), MOST_BITS)
     loud = _least(lambda steps: _made(asked, field, steps).privacy.variance >= LEAST_VARIANCE)
     least = max(loud, _times_root(fineness.least, field.values))
     if finest < least:
@@ -218,9 +231,8 @@ def fit(asked: Asked, field: Field, bits: int | None) -> Fitted:
             f"{MOST_BITS} bits: a party would add {_made(asked, field, least).privacy.sigma:,.3g} steps",
             "ask for more noise if that is little, and for less, or fewer values, if it is much",
         )
-    wanted = min(max(loud, _times_root(fineness.wanted, field.values)), finest)
     if bits is None:
-        bits = _made(asked, field, wanted).bits
+        bits = _made(asked, field, min(max(loud, wanted), finest)).bits
     found = _largest(lambda steps: steps <= finest and _made(asked, field, steps).bits <= bits, MOST_BITS)
     if found < least:
         raise HecliError(
@@ -272,6 +284,7 @@ def _possible(asked: Asked, field: Field, steps: int) -> bool:
     largest = bound_of(asked, field.range, made.step, made.privacy.norm2)
     return (
         made.bits <= MOST_BITS
+        and made.privacy.norm2 <= LARGEST_NORM2
         and made.privacy.variance <= LARGEST_VARIANCE
         and (asked.unit == PARTY or largest <= LARGEST_SUM)
     )

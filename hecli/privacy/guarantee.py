@@ -25,8 +25,16 @@ With a standard deviation of 4 they differ by less than 10^-60 a value (Kairouz,
 Liu and Steinke, theorem 1: tau, with exp(-2 pi^2 16 / 2) as its largest term).
 """
 
-LARGEST_VARIANCE = 1 << 36
-"""With more, the table that noise is drawn by would be too large."""
+LARGEST_VARIANCE = 1 << 44
+"""With more, float64 would not tell what noise is drawn."""
+
+LARGEST_NORM2 = (1 << 63) - 1
+
+LARGEST_DELTA = 2.0**-7
+"""A delta is the probability with which a promise may fail: with a larger one it is none."""
+
+LEAST, LARGEST = 2.0**-400, 2.0**400
+"""Between these are clip norms, ranges and what else is asked for, so that float64 holds what follows."""
 
 LARGEST_SUM = 1 << 24
 """The largest value of a party where records are protected: float64 must not add to what a record changes."""
@@ -95,8 +103,8 @@ class Privacy(NamedTuple):
             HecliError: It cannot be.
         """
         check_asked(self.unit, self.clip, self.colluders, self.delta)
-        if self.norm2 < 1:
-            raise HecliError("a squared norm of 0 leaves nothing of an update", "give a larger --clip")
+        if not 1 <= self.norm2 <= LARGEST_NORM2:
+            raise HecliError(f"a squared norm of {self.norm2:,} cannot be", "give another --clip")
         if not LEAST_VARIANCE <= self.variance <= LARGEST_VARIANCE:
             raise HecliError(
                 f"noise of {math.sqrt(max(0, self.variance)):.3g} steps a party cannot be accounted for: "
@@ -134,13 +142,17 @@ def check_asked(unit: str, clip: float, colluders: int, delta: float) -> None:
     """
     for wrong, what, hint in (
         (unit not in UNITS, f"{unit[:64]!r} is no unit of privacy", f"use {' or '.join(UNITS)}"),
-        (not 0 < clip < math.inf, f"a clip norm of {clip:g} leaves nothing", "give a number above 0"),
+        (not LEAST <= clip <= LARGEST, f"a clip norm of {clip:g} leaves nothing", "give a number above 0"),
         (
             colluders < 1,
             "at least one colluder is counted: every party knows its own noise",
             "use --colluders 1 or more",
         ),
-        (not 0 < delta < 1, f"a delta of {delta:g} promises nothing", "give one such as 1e-5"),
+        (
+            not LEAST <= delta <= LARGEST_DELTA,
+            f"a delta of {delta:g} promises nothing",
+            "give one such as 1e-5",
+        ),
     ):
         if wrong:
             raise HecliError(what, hint)

@@ -15,7 +15,7 @@ from hecli.plan.data import Plan
 from hecli.privacy.guarantee import PARTY, Privacy
 
 SHRINK = 1 - 2.0**-10
-"""What an update is multiplied with until its rounded values are within the norm."""
+"""What an update is multiplied with at most, again until its rounded values are within the norm."""
 
 
 def clipped_lanes(file: TensorFile, plan: Plan, privacy: Privacy, encoding: Encoding) -> Iterator[Lanes]:
@@ -45,8 +45,8 @@ def clipped_lanes(file: TensorFile, plan: Plan, privacy: Privacy, encoding: Enco
                 f"{file.name}: its norm is beyond float64", "look at the step it came from before you send it"
             )
         encoding.fraction = min(1.0, privacy.clip / norm) if norm else 1.0
-        while _squared(_lanes(file, plan, privacy, encoding), plan) > privacy.norm2:
-            encoding.fraction *= SHRINK
+        while (squared := _squared(_lanes(file, plan, privacy, encoding), plan)) > privacy.norm2:
+            encoding.fraction *= min(SHRINK, math.sqrt(privacy.norm2 / squared))
         encoding.clipped.clear()
     yield from within_norm(_lanes(file, plan, privacy, encoding), plan, privacy, file.name)
 
@@ -91,8 +91,14 @@ def _values(file: TensorFile, plan: Plan, privacy: Privacy, at: int, encoding: E
     """The values of one tensor, none so large that float64 would tell of it where they are added up."""
     spec, quantise = plan.tensors[at], plan.codec.quantise
     values = checked_to_add(encoding.name, spec, checked_values(file, spec))
-    largest = math.inf if privacy.unit == PARTY else quantise.bound(at) * quantise.steps[at]
-    return (np.clip(piece.astype(np.float64), -largest, largest) for piece in values)
+    if privacy.unit == PARTY or not plan.codec.steps:
+        yield from values
+        return
+    largest = quantise.bound(at) * quantise.steps[at]
+    for piece in values:
+        wide = piece.astype(np.float64)
+        encoding.clipped[at] += int((np.abs(wide) > largest).sum())
+        yield np.clip(wide, -largest, largest)
 
 
 def _norm(file: TensorFile, plan: Plan, privacy: Privacy, encoding: Encoding) -> float:

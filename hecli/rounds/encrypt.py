@@ -1,7 +1,7 @@
 """One party's update to what an aggregator may see."""
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -27,6 +27,7 @@ from hecli.rounds.progress import Progress, counted, no_progress
 from hecli.rounds.proofs import statement
 from hecli.rounds.residual import Compensated, Feedback
 from hecli.rounds.signing import check_identity
+from hecli.rounds.spending import Account
 from hecli.rounds.spool import Spool, spooled
 from hecli.rounds.update import Update, open_update
 from hecli.schemes.registry import scheme_of
@@ -35,9 +36,6 @@ from hecli.storage.store import Record
 
 if TYPE_CHECKING:
     from hecli.codec.noise import Noise
-
-Spend = Callable[[Plan], None]
-"""Writes down that an update with noise is sent; raises RefusedError where that would cost too much."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def encrypt(
     weight: int | None = None,
     basis: Basis | None = None,
     feedback: Feedback | None = None,
-    spend: Spend | None = None,
+    account: Account | None = None,
     strict: bool = False,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
@@ -93,8 +91,8 @@ def encrypt(
         basis: The bases of matrices, where the plan is of low rank.
         feedback: Where the party keeps what does not get through, for its next
             update; then `source` is tensors.
-        spend: Told of the plan, where it has noise, before anything is written, and demanded there: what
-            is sent can be opened.
+        account: Counts the update, where the plan has noise, before anything is written, and is demanded
+            there: what is sent can be opened.
         strict: Whether to refuse values out of range instead of clipping them.
         work: Who works.
         progress: Told how many blocks are done, and of how many.
@@ -127,16 +125,7 @@ def encrypt(
     bound = statement(plan, party, listed, identity.card if identity else None, salt)
     sender = Sender(key, identity, enrolled, bound)
     sizes = plan.geometry
-    if plan.privacy is not None and spend is None:
-        raise RefusedError(
-            "an update with noise is accounted for: what is sent can be opened",
-            "pass spend=, the account of your .id file",
-        )
-    if plan.masking is not None and record is None:
-        raise RefusedError(
-            "a masked update leaves a record, or a second one under the same masks would show both",
-            "pass record=, the path of your .id file",
-        )
+    _check_counted(plan, record, account)
     with ExitStack() as stack:
         runs = [
             stack.enter_context(part.carrier.encrypting(plan.round_of(part), sender, work))
@@ -150,8 +139,8 @@ def encrypt(
             lanes = [_read(spool, part) for part in sizes.parts]
         if plan.masking is not None and record is not None:
             record(plan.subject, secrets.token_bytes(DIGEST_SIZE))
-        if plan.privacy is not None and spend is not None:
-            spend(plan)
+        if plan.privacy is not None and account is not None:
+            account.spend(plan)
             noise = noise_of(plan, plan.privacy)
             lanes = [map(noise.added, of_part) for of_part in lanes]
         blocks = _blocks(runs, lanes, update, progress)
@@ -166,6 +155,23 @@ def encrypt(
         if fed is not None and feedback is not None:
             fed.write(feedback.out, digest, spool, update, basis)
     return Encrypted(update, party, digest, None if fed is None else fed.repeats)
+
+
+def _check_counted(plan: Plan, record: Record | None, account: Account | None) -> None:
+    """Refuse to send what nothing would keep from being sent again."""
+    if plan.masking is not None and record is None:
+        raise RefusedError(
+            "a masked update leaves a record, or a second one under the same masks would show both",
+            "pass record=, the path of your .id file",
+        )
+    if plan.privacy is not None and account is None:
+        raise RefusedError(
+            "an update with noise is accounted for: what is sent can be opened",
+            "pass --identity, your .id file (account= in Python)",
+        )
+    if account is not None:
+        # Before masks are used: what costs too much uses none.
+        account.check(plan)
 
 
 def noise_of(plan: Plan, privacy: Privacy) -> "Noise":

@@ -1,18 +1,37 @@
 """The account of a party's updates with noise, kept beside its identity."""
 
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats.reader import open_reader
 from hecli.identity.signatures import Identity
 from hecli.plan.data import Plan
-from hecli.privacy.account import Balance, Spending, balances, read_account, write_account
+from hecli.privacy.account import Spending, balances, read_account, write_account
 from hecli.privacy.describe import shown
-from hecli.rounds.encrypt import Spend
 from hecli.storage.locks import locked
 from hecli.storage.store import Store
 
+BUDGET_DELTA = 1e-5
+"""The delta that a budget is for, unless a plan asked for a smaller one."""
 
-def spending(store: Store, account: str, identity: Identity, lock: str, budget: float | None = None) -> Spend:
-    """Make what writes down, in a party's account, that an update with noise is sent.
+
+class Account(NamedTuple):
+    """What counts a party's updates with noise.
+
+    Args:
+        check: Raises RefusedError where an update of a plan would cost too much.
+        spend: Writes down that an update of a plan is sent; raises RefusedError likewise.
+    """
+
+    check: Callable[[Plan], None]
+    spend: Callable[[Plan], None]
+
+
+def spending(
+    store: Store, account: str, identity: Identity, lock: str, budget: float | None = None
+) -> Account:
+    """Keep a party's account.
 
     An update counts when it is encrypted, for what is sent can be opened, and is
     never taken back: not one that was stopped, and not one that is made again.
@@ -22,26 +41,32 @@ def spending(store: Store, account: str, identity: Identity, lock: str, budget: 
         account: Its path; the file is made where it is not there.
         identity: Whose it is.
         lock: The path of the file that other processes wait for.
-        budget: The largest epsilon, for the plan's unit and delta, that updates may cost; None for any.
+        budget: The largest epsilon that updates may cost, at a delta of BUDGET_DELTA
+            or the least that a plan has asked for; None for any.
 
     Returns:
-        It. It raises RefusedError where an update would cost too much.
+        What counts.
     """
 
-    def spend(plan: Plan) -> None:
-        this = plan.spending
-        if this is None:
-            return
-        with locked(lock):
-            spent = spent_in(store, account, identity)
-            after = (*spent, this)
-            if budget is not None:
-                _check(account, after, budget)
-            there = store.exists(account)
-            with store.create(account, replace=there, secret=True) as out:
-                write_account(after, out, identity)
+    def after(plan: Plan) -> tuple[Spending, ...]:
+        assert plan.spending is not None
+        spent = (*spent_in(store, account, identity), plan.spending)
+        if budget is not None:
+            _check(account, spent, budget)
+        return spent
 
-    return spend
+    def check(plan: Plan) -> None:
+        if plan.spending is not None:
+            after(plan)
+
+    def spend(plan: Plan) -> None:
+        if plan.spending is not None:
+            with locked(lock):
+                spent, there = after(plan), store.exists(account)
+                with store.create(account, replace=there, secret=True) as out:
+                    write_account(spent, out, identity)
+
+    return Account(check, spend)
 
 
 def spent_in(store: Store, account: str, identity: Identity) -> tuple[Spending, ...]:
@@ -70,35 +95,27 @@ def spent_in(store: Store, account: str, identity: Identity) -> tuple[Spending, 
 
 
 def _check(account: str, spent: tuple[Spending, ...], budget: float) -> None:
-    """Refuse the last update where it costs more than is left."""
-    last = spent[-1]
-    wanted, gone = (_epsilon(each, last) for each in (spent, spent[:-1]))
-    if wanted > budget:
-        raise RefusedError(
-            f"epsilon would be {shown(wanted)} at delta {last.delta:g}, above the budget of {budget:g}",
-            f"{shown(gone)} was spent before, says {account}, and nothing is ever taken back",
-        )
+    """Refuse the last update where it costs more than is left, whoever it is that is protected."""
+    # A delta of whoever makes the plan could promise next to nothing.
+    delta = budget_delta(spent)
+    for wanted in balances(spent, delta):
+        if wanted.epsilon > budget:
+            before = [each.epsilon for each in balances(spent[:-1], delta) if each.unit == wanted.unit]
+            raise RefusedError(
+                f"epsilon would be {shown(wanted.epsilon)} at delta {delta:g}, "
+                f"above the budget of {budget:g}",
+                f"{shown(before[0] if before else 0.0)} was spent before, says {account}, "
+                "and nothing is ever taken back",
+            )
 
 
-def _epsilon(spent: tuple[Spending, ...], like: Spending) -> float:
-    """What updates cost as one of them counts."""
-    return next((each.epsilon for each in balances(spent, like.delta) if each.unit == like.unit), 0.0)
-
-
-def balance_of(store: Store, account: str, identity: Identity, plan: Plan) -> Balance | None:
-    """Say what a party's updates have cost, as a plan counts.
+def budget_delta(spent: Sequence[Spending]) -> float:
+    """Say at which delta a budget counts.
 
     Args:
-        store: Where the account is.
-        account: Its path.
-        identity: Whose it is.
-        plan: The plan, whose unit and delta count.
+        spent: The updates.
 
     Returns:
-        The balance; None where the plan has no noise.
+        The least that was asked for, and BUDGET_DELTA at most.
     """
-    like = plan.spending
-    if like is None:
-        return None
-    found = balances(spent_in(store, account, identity), like.delta)
-    return next((each for each in found if each.unit == like.unit), None)
+    return min([BUDGET_DELTA, *(each.delta for each in spent)])

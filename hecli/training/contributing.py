@@ -167,7 +167,7 @@ def _encrypt(
             weight=fixed.weight,
             basis=basis_of(session, plan),
             feedback=feedback,
-            spend=session.secrets.spend,
+            account=session.secrets.account,
             work=session.settings.work,
         )
     for name, clipped in made.update.clipped_in.items():

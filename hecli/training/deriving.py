@@ -38,7 +38,8 @@ def update_specs(training: Training) -> tuple[TensorSpec, ...]:
     """Say what tensors an update has.
 
     Those of the model but the skipped ones, of which integers travel as
-    float64, for their differences are below zero too; and the metrics.
+    float64, for their differences are below zero too, and all of them where
+    records are protected; and the metrics.
 
     Args:
         training: The terms.
@@ -47,7 +48,10 @@ def update_specs(training: Training) -> tuple[TensorSpec, ...]:
         The tensors, sorted by name.
     """
     moved = (spec for spec in training.tensors if spec.name not in training.skipped)
-    floats = (TensorSpec(each.name, "float64", each.shape) if each.is_integer else each for each in moved)
+    floats = (
+        TensorSpec(each.name, "float64", each.shape) if each.is_integer or training.protects_records else each
+        for each in moved
+    )
     return by_name([*floats, *specs_of(training.metrics)])
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hecli.errors import DataError, FormatError, HecliError, MismatchError, RefusedError
 from hecli.formats.canonical import digest_of
+from hecli.formats.tensors.arrays import TensorFile
 from hecli.formats.tensors.files import open_tensors
 from hecli.plan.data import Plan
 from hecli.training.commands import run_command
@@ -117,6 +118,8 @@ def fix(session: Session, round_: Round, plan: Plan) -> None:
         try:
             made = open_tensors(new, "what the training command wrote")
             specs = update_specs(training)
+            if training.protects_records:
+                _check_wide(made)
             update = update_of(made, model, specs, extra, difference=training.rule == "add")
             with own.store.create(str(own.path(number, UPDATE)), replace=True, secret=True) as out:
                 digest = write_model(update, out, "tensors")
@@ -128,6 +131,16 @@ def fix(session: Session, round_: Round, plan: Plan) -> None:
         {"model": plan.subject.hex(), "update": digest.hex(), "weight": weight, "metrics": measured},
     )
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_wide(made: TensorFile) -> None:
+    """Refuse sums over records that were rounded to less than float64, which tells of single ones."""
+    for spec in made.specs:
+        if spec.dtype != "float64":
+            raise DataError(
+                f"{made.name}: tensor {spec.name} has dtype {spec.dtype}, and sums over records are float64",
+                "add up in float64, and write that",
+            )
 
 
 def _files(suffix: str) -> tuple[tuple[str, str], ...]:

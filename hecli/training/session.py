@@ -17,7 +17,7 @@ from hecli.formats.text import is_printable
 from hecli.identity.signatures import Identity
 from hecli.ledger.chain import Ledger, append, entry_name, follow
 from hecli.plan.data import Plan
-from hecli.rounds.encrypt import Spend
+from hecli.rounds.spending import Account
 from hecli.schemes.interface import KEY, SHARES
 from hecli.schemes.round import PrivateKey, PublicKey, Share
 from hecli.storage.store import Record, Store
@@ -74,7 +74,7 @@ class Secrets:
         sent: Told of updates that are made.
         was_sent: Tells whether an update about a model was made before.
         answered: Told of what is answered about.
-        spend: Told of updates with noise, before they are made; None for those who make none.
+        account: Counts updates with noise, before they are made; None for those who make none.
     """
 
     key: PrivateKey | None
@@ -84,7 +84,7 @@ class Secrets:
     sent: Record
     was_sent: Callable[[bytes], bool]
     answered: Record
-    spend: Spend | None
+    account: Account | None
 
 
 @dataclass

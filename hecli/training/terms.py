@@ -145,7 +145,7 @@ class Training:
         return self.scheme.masking if self.masked is None else self.masked.masking
 
     @property
-    def _protects_records(self) -> bool:
+    def protects_records(self) -> bool:
         """Whether what parties send are sums over records, of which one changes little: gradients."""
         return self.privacy is not None and self.privacy.unit == RECORD
 
@@ -248,7 +248,7 @@ class Training:
             (self.keep < 0 or (self.goal is not None and self.goal.patience < 0), "a number below 0"),
             (self.compresses and self.rule == "replace", "compression where the mean replaces the model"),
             (self.privacy is not None and self.rule == "replace", "noise where the mean replaces the model"),
-            (self._protects_records and self.rule != "sgd", "records protected by another rule than sgd"),
+            (self.protects_records and self.rule != "sgd", "records protected by another rule than sgd"),
             (self.privacy is not None and bool(self.metrics), "metrics beside noise: they tell of the data"),
         ):
             if wrong:

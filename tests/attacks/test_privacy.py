@@ -26,6 +26,7 @@ from tests.support import (
     KEY,
     PUBLIC,
     SAMPLES,
+    UNCOUNTED,
     body,
     decryptor,
     made_update,
@@ -87,12 +88,15 @@ def without_noise(plan):
     return replace(plan, privacy=None, codec=replace(plan.codec, quantise=quantise))
 
 
-def uncounted(plan):
-    """An account that forbids nothing, for tests that spend as they like."""
+def fitting(plan, values):
+    """Values in the dtypes of a plan: sums over records are float64."""
+    if not isinstance(values, dict):
+        return values
+    return {spec.name: values[spec.name].astype(spec.dtype) for spec in plan.tensors}
 
 
 def sent(plan, name, values, **options):
-    return update(plan, name, values, **{"spend": uncounted} | options)
+    return update(plan, name, fitting(plan, values), **{"account": UNCOUNTED} | options)
 
 
 def opened(plan, values):
@@ -103,7 +107,7 @@ def opened(plan, values):
 
 def lanes_of(plan, values):
     """What an update is before noise, in steps."""
-    content = body(written(lambda out: hecli.encode(values, out, plan=plan)))["lanes"]
+    content = body(written(lambda out: hecli.encode(fitting(plan, values), out, plan=plan)))["lanes"]
     return np.frombuffer(content, f">u{plan.geometry.lane_size}").astype(np.int64)
 
 
@@ -309,7 +313,7 @@ def test_the_control_block_of_noisy_updates_tells_nothing(unit):
     plan = a_plan(unit, 0.01, 20, rotate=True)
     # So large that a rotation makes many values too large which were not before.
     values = {name: tensors_of(1e6 * vector(gradient(name, 0))) for name in NAMES}
-    own = hecli.encode(values["alice"], io.BytesIO(), plan=plan)
+    own = hecli.encode(fitting(plan, values["alice"]), io.BytesIO(), plan=plan)
     assert own.clipped if unit == "record" else own.shrunk < 0.01
     files = [sent(plan, name, values[name]) for name in NAMES]
     total = sum_of(decrypt(aggregate(files), files, key=None))
@@ -398,8 +402,8 @@ def test_an_encoded_file_beyond_the_norm_spends_nothing(tmp_path, unit):
     plan = a_plan(unit, NORM, 4)
     identity = tmp_path / "alice.id"
     hecli.write_identity(PEOPLE["alice"], identity)
-    spend = hecli.spending(identity, PEOPLE["alice"])
-    honest = written(lambda out: hecli.encode(gradient("alice", 0), out, plan=plan))
+    account = hecli.spending(identity, PEOPLE["alice"])
+    honest = written(lambda out: hecli.encode(fitting(plan, gradient("alice", 0)), out, plan=plan))
     quantise, word = plan.codec.quantise, f">u{plan.geometry.lane_size}"
     one = np.zeros(VALUES, np.int64)
     one[-1] = quantise.bound(0) + 1
@@ -414,13 +418,13 @@ def test_an_encoded_file_beyond_the_norm_spends_nothing(tmp_path, unit):
             false, out = rewritten(honest, body={"lanes": lanes}), io.BytesIO()
             with pytest.raises(DataError, match=says):
                 hecli.encrypt(
-                    false, out, plan=plan, identity=PEOPLE["alice"], record=identity, spend=spend, jobs=1
+                    false, out, plan=plan, identity=PEOPLE["alice"], record=identity, account=account, jobs=1
                 )
             assert not out.getvalue()
     assert [each.name for each in tmp_path.iterdir()] == ["alice.id"]
     rewound([honest])
     hecli.encrypt(
-        honest, io.BytesIO(), plan=plan, identity=PEOPLE["alice"], record=identity, spend=spend, jobs=1
+        honest, io.BytesIO(), plan=plan, identity=PEOPLE["alice"], record=identity, account=account, jobs=1
     )
     assert {each.name for each in tmp_path.iterdir()} >= {"alice.id.spent", "alice.id.masked"}
 

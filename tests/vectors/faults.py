@@ -1868,13 +1868,13 @@ def noisy_plan_faults() -> Group:
         ("clip-integer", {"clip": 2}, "'clip' of the wrong type"),
         ("no-colluders", {"colluders": 0}, "at least one colluder is counted"),
         ("all-colluders", {"colluders": 2}, "may collude: no noise is left"),
-        ("delta-one", {"delta": 1.0}, "a delta of 1 promises nothing"),
+        ("delta-large", {"delta": 0.01}, "a delta of 0.01 promises nothing"),
         ("delta-zero", {"delta": 0.0}, "a delta of 0 promises nothing"),
         ("norm2-less", {"norm2": norm2 - 1}, "its clip norm calls for"),
         ("norm2-more", {"norm2": norm2 + 1}, "its clip norm calls for"),
         ("norm2-zero", {"norm2": 0}, "a squared norm of 0"),
         ("variance-small", {"variance": 15}, "cannot be accounted for"),
-        ("variance-large", {"variance": (1 << 36) + 1}, "cannot be accounted for"),
+        ("variance-large", {"variance": (1 << 44) + 1}, "cannot be accounted for"),
         ("variance-negative", {"variance": -variance}, "cannot be accounted for"),
         ("variance-without-room", {"variance": 2 * variance}, "there is room for noise of"),
         ("unknown-field", {"x": 1}, "unknown field 'x'"),
@@ -1905,6 +1905,8 @@ def noisy_plan_faults() -> Group:
     coarse = 1 << 25
     wide = quantise(o.RECORD, bits=27, tail=(1 << 26) - 1 - coarse)
     group.add("privacy-records-too-large", wide, "values of up to 33,554,432 steps are not exact")
+    narrow = plan_file({**o.RECORD, "tensors": r.PLAN["tensors"]})
+    group.add("privacy-records-in-float32", narrow, "sums over records are float64")
     record2 = o.RECORD["privacy"]["norm2"]
     group.add("privacy-record-norm2", privacy(o.RECORD, norm2=record2 - 1), "its clip norm calls for")
     return group

@@ -183,6 +183,8 @@ def total(**changes: Any) -> bytes:
 # Records are protected, in a plan that rotates.
 RECORD = noisy_plan("record", {**PROMISE, "unit": "record"}, 20, [{"step": "rotate"}], 8.0)
 
+RECORD["tensors"] = [["bias", "float64", [2]], ["weight", "float64", [2, 2]]]
+
 # What alice spent on both.
 
 
