@@ -97,7 +97,7 @@ def _rounds(plan: Plan, rounds: int) -> list[str]:
     typical = privacy.clip / math.sqrt(max(1, plan.geometry.values))
     whose = "an update" if privacy.unit == PARTY else "one record"
     lines.append(
-        f"mean         noise of {noise:.3g} a value if all take part; {whose} has {typical:.3g} a value"
+        f"mean         noise of {noise:.3g} a value if all take part; {whose} has {typical:.3g}"
     )
     return lines
 

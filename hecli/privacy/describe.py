@@ -51,7 +51,7 @@ def privacy_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
             "noise",
             f"{noise:.3g} clip norms of {honest:,} honest contributors; {found['colluders']:,} may collude",
         ),
-        ("", f"{math.sqrt(found['variance']):,.4g} steps of each party"),
+        ("", f"{math.sqrt(found['variance']):,.0f} steps of each party"),
         ("epsilon", f"{shown(found['epsilon'])} a round by the sum, at delta {delta:g}"),
         ("", f"{shown(found['epsilon_alone'])} by a single update, or two sums that differ by one"),
     ]
@@ -69,7 +69,7 @@ def protected(unit: str, clip: float) -> str:
     """
     if unit == PARTY:
         return f"of all that a party sends, clipped to a norm of {clip:g}"
-    return f"of one record, which training clips to a norm of {clip:g}, unchecked by hecli"
+    return f"of one record, clipped by training to a norm of {clip:g}; hecli cannot check it"
 
 
 def finite(epsilon: float) -> float | None:
