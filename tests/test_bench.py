@@ -6,7 +6,7 @@ import pytest
 
 from hecli.bench import flower, trainings
 from hecli.bench.trainings import Figures, figures, measure, write_weights
-from hecli.cli.bench import part_rows, setting_rows
+from hecli.cli.bench import noise_rows, part_rows, setting_rows
 from hecli.errors import HecliError
 
 
@@ -101,3 +101,10 @@ def test_settings_are_shown_beside_the_first():
     settings = {"16 bits": {"encrypt": 2.0, "size": 4.0}, "2 bits": {"encrypt": 1.0, "size": 1.0}}
     rows = setting_rows({"smaller": {"settings": settings}})
     assert rows == [["16 bits", "2.00 (1.00)", "4.00 (1.00)"], ["2 bits", "1.00 (0.50)", "1.00 (0.25)"]]
+
+
+def test_noise_is_shown_beside_plain_updates():
+    found = {"bits": 18, "sigma": 10651.7, "ratio": 1.137, "plain": 3.141, "noisy": 3.57}
+    found |= {"plain size": 5.307, "noisy size": 5.308}
+    rows = noise_rows({"noise": {"updates": {"party": found}}})
+    assert rows == [["a party, by 10,652 steps", "3.57", "3.14", "1.14", "5.31", "5.31", "18"]]

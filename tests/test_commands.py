@@ -11,7 +11,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from hecli.bench import parts
+from hecli.bench import noisy, parts
 from tests.support import KEY, KEYS, command, encrypted, npz, small_plan
 
 
@@ -416,6 +416,10 @@ def test_recomputing_imports_no_numpy(grads):
 def test_bench_measures(place, run, monkeypatch):
     monkeypatch.setattr(parts, "PARTIES", 2)
     monkeypatch.setattr(parts, "WAYS", parts.WAYS[:2])
+    monkeypatch.setattr(noisy, "PARTIES", 2)
+    monkeypatch.setattr(noisy, "UNITS", ("party",))
+    monkeypatch.setattr(noisy, "REPEATS", 1)
+    monkeypatch.setattr(noisy, "DRAWN", 1000)
     status, output, errors = run("bench", "--bits", 2048, "--values", 2000, "--json")
     assert status == 0, errors
     facts = json.loads(output)
@@ -423,6 +427,12 @@ def test_bench_measures(place, run, monkeypatch):
     assert facts["hecli"]["size"] < facts["peers"]["phe"]["size"] / 50
     whole, half = facts["parts"].values()
     assert half["size"] < whole["size"]
+    found = facts["noise"]["updates"]["party"]
+    # It is longer by the promise that stands in its plan.
+    assert found["plain size"] < found["noisy size"] < 1.1 * found["plain size"]
+    assert found["sigma"] >= 4
+    assert found["ratio"] > 0
+    assert all(taken > 0 for taken in facts["noise"]["drawing"].values())
     assert place
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from hecli.bench import commands
+from hecli.bench.noisy import noisy
 from hecli.bench.parts import parts
 from hecli.bench.peers import PEERS
 from hecli.bench.smaller import smaller
@@ -66,6 +67,7 @@ def bench(bits: int, values: int, against: list[str], memory: bool, console: Con
     summary |= commands.threshold(bits, values, console.note)
     summary |= parts(bits, values, console.note)
     summary |= smaller(bits, values, console.note)
+    summary |= noisy(bits, values, console.note)
     if memory:
         summary |= commands.memory(bits, console.note)
     if console.json:
@@ -95,6 +97,9 @@ def _show(summary: dict[str, Any]) -> None:
     show_table(["under the key", "encrypt, s", "add, s", "decrypt, s", "bytes a value"], part_rows(summary))
     click.echo()
     show_table(["an update", "encrypt, s", "bytes a value"], setting_rows(summary))
+    click.echo()
+    columns = ["noise protects", "encrypt, s", "plain, s", "ratio", "bytes a value", "plain", "bits"]
+    show_table(columns, noise_rows(summary))
     _lines(summary)
 
 
@@ -131,12 +136,31 @@ def setting_rows(summary: dict[str, Any]) -> list[list[str]]:
     ]
 
 
+def noise_rows(summary: dict[str, Any]) -> list[list[str]]:
+    """Say what encrypting with noise takes, beside encrypting at as many bits without.
+
+    Args:
+        summary: The figures.
+
+    Returns:
+        Rows of a table.
+    """
+    rows = []
+    for unit, found in summary["noise"]["updates"].items():
+        seconds = f"{found['noisy']:.2f}", f"{found['plain']:.2f}", f"{found['ratio']:.2f}"
+        sizes = f"{found['noisy size']:.2f}", f"{found['plain size']:.2f}"
+        rows.append([f"a {unit}, by {found['sigma']:,.0f} steps", *seconds, *sizes, str(found["bits"])])
+    return rows
+
+
 def _lines(summary: dict[str, Any]) -> None:
     for name in summary["missing"]:
         click.echo(f"{name} is not installed: pip install 'hecli[bench]'")
     click.echo(f"\nwith 8 bits and 16 parties: {summary['smallest_size']:.2f} bytes a value")
     taken = ", ".join(f"{step} {value:.0f} ns" for step, value in summary["smaller"]["steps"].items())
     click.echo(f"steps before rounding, a value on one core: {taken}")
+    drawn = ", ".join(f"{ns:.0f} ns at {sigma}" for sigma, ns in summary["noise"]["drawing"].items())
+    click.echo(f"drawing noise, a value on one core, by its standard deviation in steps: {drawn}")
     click.echo("whole commands: " + ", ".join(f"{name} {s:.2f} s" for name, s in summary["seconds"].items()))
     speedups = ", ".join(f"{name} {ratio:.2f} times" for name, ratio in summary["speedup"].items())
     click.echo(f"all cores against one: {speedups}")
