@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from hecli.bench import accuracy as bench
+from hecli.bench import private
 from hecli.bench.accuracy import DENSE, LAST, LATECOMER, SETTINGS, Case, cases, lines, rows, sizes
 from hecli.bench.federated import ABSENT, ALL, LATE, PRESENCES, Federation, Outcome, Way, federation, train
 from hecli.bench.images import CLASSES, LEAST_IMAGES, SOURCES, Images, accuracy, dealt, first_model, trained
 from hecli.errors import HecliError
 from hecli.formats.reader import open_reader
 from hecli.plan.costs import error_bound
+from hecli.rounds.encrypt import noise_of
 from hecli.rounds.residual import KEPT, read_residual
 from hecli.schemes.paillier.scheme import Paillier
 from tests.support import KEY, PUBLIC
@@ -210,6 +212,17 @@ def test_tables():
     assert shown[at + 6].split()[-5:] == ["300", "0.004", "0.017", "0.012", "100"]
     assert shown[-1] == "MISSED (!) by 1.00: digits, 8 parties, rank 4 at 8 bits, absent"
     assert lines(about | {"federations": []})[-1] == "none is missed"
+    noised = {
+        "values": 650,
+        "seeds": 5,
+        "rounds": 60,
+        "seconds": 3.0,
+        "delta": 1e-5,
+        "parties": 8,
+        "rows": {},
+    }
+    assert lines(about | {"noise": noised})[: len(shown)] == shown
+    assert lines(about | {"noise": noised})[-1] == "none is missed"
 
 
 def test_cases_are_the_longest_first_and_dense_ones_always_there():
@@ -223,15 +236,87 @@ def test_cases_are_the_longest_first_and_dense_ones_always_there():
 def test_command(monkeypatch, capsys, jobs):
     monkeypatch.setitem(SOURCES, "digits", SOURCES["digits"]._replace(load=lambda: some_images(700, 64)))
     monkeypatch.setattr(bench, "keygen", lambda bits: KEY)
+    monkeypatch.setattr(private, "measure", lambda *_: ["noise"])
     few = ["--images", "digits", "--parties", "2", "--settings", DENSE, "--seeds", "1", "--rounds", "2"]
     bench.main([*few, "--jobs", str(jobs), "--json"])
     output, errors = capsys.readouterr()
-    (found,) = json.loads(output)["federations"]
+    summary = json.loads(output)
+    (found,), noised = summary["federations"], summary["noise"]
     assert [row["presence"] for row in found["rows"]] == [ALL, ABSENT]
     # Of two parties none may be absent.
     assert found["rows"][1]["points"][0] == 0
     assert found["values"] == 64 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10
     assert "2 of 2 trainings, 0 min left" in errors
+    assert noised == ["noise"]
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    """A roster of three, and their records."""
+    _, hands = dealt(some_images(200, 64), 20, 3, 0)
+    return private.roster_of(3), [*map(private.Records.of, hands)]
+
+
+def test_each_record_is_clipped(noisy):
+    _, (records, *_) = noisy
+    model = records.rows.T @ (np.eye(CLASSES)[records.labels] - 1 / CLASSES)
+    way = private.Way(private.RECORD, 0.25, 0.4)
+    whole = records.update(model, way)
+    exact = records.rows[:, :, None] * records.errors(model)[:, None, :]
+    norms = np.linalg.norm(exact.reshape(len(exact), -1), axis=1)
+    assert min(norms) < way.clip < max(norms)
+    expected = (exact * np.minimum(1, way.clip / norms)[:, None, None]).sum(axis=0)
+    np.testing.assert_allclose(whole, expected, atol=1e-12)
+    for at in range(len(norms)):
+        without = private.Records(np.delete(records.rows, at, 0), np.delete(records.labels, at))
+        moved = np.linalg.norm(whole - without.update(model, way))
+        assert moved == pytest.approx(min(norms[at], way.clip))
+
+
+@pytest.mark.parametrize("name", [private.OPEN, private.OPEN_PARTY, "record, epsilon 8", "party, epsilon 8"])
+def test_noise_goes_the_way_of_a_round(noisy, name):
+    """What opens is the mean of the clipped updates, and the noise that the plan says."""
+    roster, hands = noisy
+    way = private.WAYS[name]
+    plan = private.plan_of(way, roster, 60)
+    promised = private._promised(plan, 60)
+    updates = [1000 * each.update(np.zeros((65, CLASSES)), way) for each in hands]
+    if way.unit == private.PARTY:
+        expected = np.mean([each * way.clip / np.linalg.norm(each) for each in updates], axis=0)
+    else:
+        largest = private.RANGE_IN_CLIPS * way.clip
+        expected = np.mean([np.clip(each, -largest, largest) for each in updates], axis=0)
+    draw = None if plan.privacy is None else noise_of(plan, plan.privacy)
+    made = [private.sent(plan, each, draw) for each in updates]
+    off = private.mean(plan, np.sum(made, axis=0), 3) - expected
+    step = plan.codec.quantise.steps[0]
+    if plan.privacy is None:
+        assert promised == {"noise": None, "epsilon": None, "epsilon_alone": None}
+        assert np.abs(off).max() <= step / 2 * (1 + 1e-6)
+        return
+    # Of 650 values the deviation is off by a fifth once in 10^11.
+    assert off.std() == pytest.approx(promised["noise"] * step / 3**0.5, rel=0.2)
+    if way.epsilon is not None:
+        assert 0.97 * way.epsilon < promised["epsilon"] <= way.epsilon < promised["epsilon_alone"]
+
+
+def test_noise_command(monkeypatch, capsys):
+    source = SOURCES["digits"]._replace(load=lambda: some_images(700, 64), held_out=100)
+    monkeypatch.setitem(SOURCES, "digits", source)
+    some = (private.OPEN, "record, epsilon 1.6", private.OPEN_PARTY)
+    monkeypatch.setattr(private, "WAYS", {name: private.WAYS[name] for name in some})
+    private.main(["--parties", "3", "--seeds", "2", "--rounds", "2", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert [*found["rows"]] == [*some]
+    assert found["rows"][private.OPEN]["accuracy"][0] > 50
+    found["rows"]["record, epsilon 1.6"] |= {"accuracy": [50.0, 1.25], "points": [-4.0, 1], "missed_by": 1.0}
+    shown = private.lines(found)
+    assert max(map(len, shown)) <= 80
+    row = next(line for line in shown if line.startswith("record, epsilon 1.6"))
+    assert row.split()[3:7] == ["50.0", "±1.2", "-4.0!", "1.6"]
+    assert row.split()[-2:] == ["0.25", "0.4"]
+    assert shown[-1] == "MISSED (!) by 1.00: record, epsilon 1.6"
+    assert next(line for line in shown if line.startswith(private.OPEN)).split()[-2:] == ["0.25", "0.4"]
 
 
 def test_packages_that_are_not_there_are_named(monkeypatch):

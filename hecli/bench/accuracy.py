@@ -6,24 +6,26 @@ which is plain federated averaging within rounding. Each seed deals the images,
 and draws the first model and who is absent, anew; what is compared has the same
 seed. Nothing is encrypted, for that is exact; all else is hecli's own.
 
-The accuracy of a training is the mean of its last five rounds.
+The accuracy of a training is the mean of its last five rounds. What noise costs
+stands behind it, by `hecli.bench.private`.
 """
 
 import argparse
 import json
 import math
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any, NamedTuple
 
+from hecli.bench import private
 from hecli.bench.federated import ABSENT, ALL, LATE, MISSING, Outcome, Way, train
 from hecli.bench.images import SOURCES, Images, dealt, first_model
 from hecli.bench.processes import machine
+from hecli.bench.seeds import Report, report, spread
 from hecli.executors.processes import default_jobs
 from hecli.plan.settings import Setting
 from hecli.schemes.paillier.keys import DEFAULT_BITS, PublicKey, keygen
@@ -54,8 +56,6 @@ LAST = 5
 FLOAT32 = 4
 
 HEAD, WIDTH = 16, 12
-
-Report = Callable[[str], None]
 
 
 class Case(NamedTuple):
@@ -205,8 +205,8 @@ def rows(found: Mapping[Case, Outcome], images: str, parties: int) -> list[dict[
                 {
                     "setting": setting,
                     "presence": presence,
-                    "accuracy": _spread(accuracies),
-                    "points": _spread(differences),
+                    "accuracy": spread(accuracies),
+                    "points": spread(differences),
                     "missed_by": max(0.0, round(-fmean(differences) - goal, 6)),
                     # The first round has a range that nobody chose.
                     "clipped": fmean(share for each in mine.values() for share in each.clipped[1:] or (0.0,)),
@@ -242,7 +242,8 @@ def lines(summary: dict[str, Any]) -> list[str]:
         summary: What main found.
 
     Returns:
-        Of each federation a table of accuracies and one of sizes, and which goals were missed.
+        Of each federation a table of accuracies and one of sizes, and which goals were
+        missed; and the same of noise, where it was measured.
     """
     trainings = f"{summary['seeds']} seeds, {summary['rounds']} rounds"
     shown = [
@@ -254,7 +255,8 @@ def lines(summary: dict[str, Any]) -> list[str]:
     ]
     for each in summary["federations"]:
         shown += ["", *_accuracies(each), "", *_sizes(each)]
-    return [*shown, "", *_goals(summary)]
+    shown += ["", *_goals(summary)]
+    return [*shown, "", *private.lines(summary["noise"])] if "noise" in summary else shown
 
 
 def _accuracies(federation: dict[str, Any]) -> list[str]:
@@ -333,11 +335,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     start = time.monotonic()
-    _report("reading images, and making a key")
+    report("reading images, and making a key")
     images = {name: SOURCES[name].load() for name in options.images}
     key = keygen(DEFAULT_BITS).public
     todo = cases(options.images, options.parties, options.settings, options.seeds)
-    found = outcomes(todo, images, key, options.rounds, options.jobs, _report)
+    found = outcomes(todo, images, key, options.rounds, options.jobs, report)
+    noise = {}
+    if private.IMAGES in images:
+        own = images[private.IMAGES]
+        noise["noise"] = private.measure(own, options.seeds, options.rounds, private.PARTIES, report)
     summary = {
         "seeds": options.seeds,
         "rounds": options.rounds,
@@ -355,21 +361,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for name in options.images
             for parties in options.parties
         ],
+        **noise,
     }
     print(json.dumps(summary) if options.json else "\n".join(lines(summary)))
 
 
 def _accuracy(outcome: Outcome) -> float:
     return 100 * fmean(outcome.accuracies[-LAST:])
-
-
-def _spread(numbers: Sequence[float]) -> tuple[float, float]:
-    """The mean, and the standard deviation of single ones."""
-    return fmean(numbers), stdev(numbers) if len(numbers) > 1 else 0.0
-
-
-def _report(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
