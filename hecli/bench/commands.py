@@ -78,13 +78,14 @@ class Workplace:
                 raise HecliError(f"hecli {arguments[0]} failed: {reason(said)}")
         return Run(seconds, peak)
 
-    def values(self, count: int) -> None:
+    def values(self, count: int, dtype: str = "float32") -> None:
         """Write so many values to grads.npy.
 
         Args:
             count: How many.
+            dtype: Of what dtype.
         """
-        np.save(self._folder / "grads.npy", sample_values(count))
+        np.save(self._folder / "grads.npy", sample_values(count).astype(dtype))
 
     def plan(self, name: str, options: tuple[str, ...]) -> None:
         """Make a plan for grads.npy.

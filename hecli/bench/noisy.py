@@ -43,7 +43,8 @@ def noisy(bits: int, count: int, report: Report) -> dict[str, Any]:
     with TemporaryDirectory(prefix="hecli-bench-") as name:
         folder = Path(name)
         place = Workplace(folder, bits)
-        place.values(count)
+        # As sums over records are; with and without noise.
+        place.values(count, "float64")
         names = [f"party-{at}" for at in range(PARTIES)]
         for party in names:
             place.run("keygen", "--identity", party)

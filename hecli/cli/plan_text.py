@@ -96,9 +96,7 @@ def _rounds(plan: Plan, rounds: int) -> list[str]:
     # The root of the mean square over its values, of what is as long as the clip norm.
     typical = privacy.clip / math.sqrt(max(1, plan.geometry.values))
     whose = "an update" if privacy.unit == PARTY else "one record"
-    lines.append(
-        f"mean         noise of {noise:.3g} a value if all take part; {whose} has {typical:.3g}"
-    )
+    lines.append(f"mean         noise of {noise:.3g} a value if all take part; {whose} has {typical:.3g}")
     return lines
 
 
