@@ -45,7 +45,6 @@ FINENESS = {PARTY: Fineness(2, 2), RECORD: Fineness(32, 8)}
 RANGE_IN_CLIPS = 32.0
 """The largest value of a party where records are protected and nobody says it, in clip norms."""
 
-
 LEAST_RHO, LARGEST_RHO = 2.0**-64, 2.0**9
 """What an opening may cost: with less, noise drowns everything, and with more, nothing is promised."""
 
@@ -305,5 +304,5 @@ def _least(holds: Callable[[int], bool]) -> int:
 
 
 def _times_root(factor: int, values: int) -> int:
-    """So many square roots of the number of values, rounded up."""
-    return math.isqrt(max(0, factor**2 * values - 1)) + 1
+    """The least number above so many square roots of the number of values, whatever a step is rounded to."""
+    return math.isqrt(factor**2 * values) + 1

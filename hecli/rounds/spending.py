@@ -48,21 +48,20 @@ def spending(
         What counts.
     """
 
-    def after(plan: Plan) -> tuple[Spending, ...]:
-        assert plan.spending is not None
-        spent = (*spent_in(store, account, identity), plan.spending)
+    def after(this: Spending) -> tuple[Spending, ...]:
+        spent = (*spent_in(store, account, identity), this)
         if budget is not None:
             _check(account, spent, budget)
         return spent
 
     def check(plan: Plan) -> None:
         if plan.spending is not None:
-            after(plan)
+            after(plan.spending)
 
     def spend(plan: Plan) -> None:
         if plan.spending is not None:
             with locked(lock):
-                spent, there = after(plan), store.exists(account)
+                spent, there = after(plan.spending), store.exists(account)
                 with store.create(account, replace=there, secret=True) as out:
                     write_account(spent, out, identity)
 
