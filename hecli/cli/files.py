@@ -118,9 +118,7 @@ def _spare(path: str) -> None:
             # Damaged: nobody knows what it was.
             kind = ""
     if kind in RECORDS:
-        raise RefusedError(
-            f"{path} is a file of the kind {kind}, which is never replaced", "name another file"
-        )
+        raise RefusedError(f"{path} is a secret, or the record of its use", "name another file with -o")
 
 
 def shared_folder(path: str) -> Confined:
