@@ -284,14 +284,13 @@ def spending(identity: str | os.PathLike[str], signer: Any, *, budget: float | N
     Args:
         identity: The path of the .id file.
         signer: The identity in it.
-        budget: The largest epsilon that updates may cost, at a delta of 1e-5 or the least that a plan has
-            asked for; None for any.
+        budget: The largest epsilon that updates may cost, at a delta of 1e-5; None for any.
 
     Returns:
         What counts them.
     """
     path = os.fspath(identity)
-    return _spending(LOCAL, f"{at_the_end(path)}.{SUFFIX}", signer, path, budget)
+    return _spending(LOCAL, at_the_end(f"{at_the_end(path)}.{SUFFIX}"), signer, path, budget)
 
 
 def settle(residual: str | os.PathLike[str], total: Any, *, plan: Any = None) -> bool:

@@ -20,6 +20,7 @@ from hecli.codec.low_rank import RIGHT, LowRank
 from hecli.codec.noise import Noise, thresholds
 from hecli.codec.squares import sum_of_squares
 from hecli.errors import DataError, HecliError, MismatchError, RefusedError
+from hecli.formats import envelope
 from hecli.formats.tensors.arrays import of_arrays
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
@@ -114,7 +115,7 @@ def test_what_noise_is_cut_off_is_charged():
     charged = Cost(Fraction(12), 1 << 20).epsilon(1e-5)
     assert charged > one.epsilon(1e-5)
     assert Cost(Fraction(40), 1).epsilon(1e-5) == math.inf
-    assert shown(math.inf) == "none"
+    assert shown(math.inf) == "unbounded"
 
 
 @given(st.floats(1e-6, 1e6))
@@ -578,7 +579,9 @@ def test_a_budget_holds_whatever_a_plan_asks_for(tmp_path):
     records = noisy_plan(
         {name: each.astype(float) for name, each in GRADS.items()}, asked("record", noise=1e3)
     )
-    with pytest.raises(RefusedError, match="epsilon would be none"):
+    with pytest.raises(
+        RefusedError, match="rounds that protect all a party sends, and rounds that protect records"
+    ):
         encrypted({name: each.astype(float) for name, each in GRADS.items()}, records, account=account)
 
 
@@ -594,6 +597,29 @@ def test_what_costs_too_much_uses_no_masks(tmp_path):
         else:
             hecli.encrypt(GRADS, out, plan=plan, identity=ALICE, jobs=1, **options)
     assert len(uses) == 1
+
+
+def test_an_account_is_that_of_whoever_signs(tmp_path):
+    with pytest.raises(MismatchError, match=r"the account is bob's, and the update alice's"):
+        encrypted(GRADS, noisy_plan(), account=kept(tmp_path, who=PEOPLE["bob"]))
+
+
+@pytest.mark.parametrize("budget", [math.nan, 0.0, -1.0, math.inf])
+def test_a_budget_is_a_number(tmp_path, budget):
+    with pytest.raises(HecliError, match="allows for nothing"):
+        kept(tmp_path, budget)
+
+
+def test_an_account_can_be_elsewhere(tmp_path, place):
+    """Behind a link, which stays one."""
+    identity, vault = tmp_path / "alice.id", tmp_path / "vault"
+    hecli.write_identity(ALICE, identity)
+    vault.mkdir()
+    (tmp_path / "alice.id.spent").symlink_to(vault / "account")
+    for _ in range(2):
+        encrypted(GRADS, noisy_plan(), account=hecli.spending(identity, ALICE))
+    assert (tmp_path / "alice.id.spent").is_symlink()
+    assert len(spent_in(LOCAL, str(vault / "account"), ALICE)) == 2
 
 
 def test_an_altered_account_is_noticed(tmp_path):
@@ -721,7 +747,9 @@ def test_a_ledger_shows_what_everybody_spent(people, ok, fails):
         (("--clip", 1), "--clip needs either --noise or --epsilon", "--help", 2),
         (("--clip", 1, "--noise", 1, "--epsilon", 1), "either --noise or --epsilon", "--help", 2),
         (("--noise", 1), "--noise is for noise, with --clip", "--help", 2),
-        (("--clip", 1, "--epsilon", -1), "an epsilon of -1 asks for nothing", "--help", 2),
+        (("--clip", 1, "--epsilon", -1), "an epsilon of -1 promises nothing", "--help", 2),
+        (("--clip", 1, "--epsilon", 50), "an epsilon of 50 promises nothing", "--help", 2),
+        (("--rounds", 5), "--rounds is for noise, with --clip", "--help", 2),
         (("--clip", 1, "--epsilon", 1, "--delta", 2), "a delta of 2 promises nothing", "1e-5", 1),
         (("--clip", 1, "--noise", 1, "--bits", 3), "3 bits are too coarse", "or more", 1),
         (("--clip", 1, "--noise", "1e-12"), "a party would add", "more noise", 1),
@@ -791,3 +819,26 @@ def test_a_pipe_is_kept_aside(people):
     sent = command("encrypt", "-", "--plan", "w.plan", "--identity", "bob.id", cwd=people, stdin=data)
     (people / "w.enc").write_bytes(sent.stdout)
     assert hecli.inspect(people / "w.enc")["kind"] == "update"
+
+
+def test_what_came_to_nothing_counts_and_says_so(people, run, ok, monkeypatch):
+    ok(*PLAN, "--clip", 1, "--noise", 2)
+
+    original = envelope.write
+
+    def full(out, kind, *args, **kwargs):
+        if kind == "update":
+            raise OSError(28, "No space left on device")
+        return original(out, kind, *args, **kwargs)
+
+    monkeypatch.setattr(envelope, "write", full)
+    status, _, errors = run("encrypt", "g.npz", "--plan", "round.plan", "--identity", "bob.id")
+    assert status == 1
+    assert "was not written, and counts in your account all the same" in errors
+    monkeypatch.undo()
+    assert "round   all a party sent" in ok("privacy", "bob.id").replace("rounds ", "")
+
+
+def test_no_account_is_found_where_there_is_none(people, fails, ok):
+    assert "no account stands beside it: there is no carol.id.spent" in ok("privacy", "carol.id")
+    fails("privacy", "carol.card", says="carol.card is a card file", hint="")

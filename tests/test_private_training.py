@@ -1,6 +1,7 @@
 """Trainings with noise: what they promise, what they spend, and what they leave unsaid."""
 
 import json
+import shutil
 from fractions import Fraction
 
 import numpy as np
@@ -141,11 +142,42 @@ def test_an_account_that_was_rolled_back_is_noticed(tmp_path):
     spent = spent_by(made, name)
     check_account(sessions[1], spent)
     for lacking in (spent[:1], ()):
-        with pytest.raises(HecliError, match="that were encrypted here"):
+        with pytest.raises(HecliError, match=r"lacks [12] updates? of this training"):
             check_account(sessions[1], lacking)
     account.unlink()
-    with pytest.raises(HecliError, match="lacks 2 updates that were encrypted here"):
+    with pytest.raises(HecliError, match="lacks 2 updates of this training"):
         check_account(sessions[1], spent_by(made, name))
+
+
+def test_an_account_of_another_machine_is_noticed(tmp_path):
+    """Nothing of the party's own is here but the identity: its signed updates lie in the folder."""
+    made = scene(tmp_path, rounds=2)
+    made.run(made.all())
+    name = made.parties[0]
+    shutil.rmtree(made.people / f"{name}.run")
+    (made.people / f"{name}.id.spent").unlink()
+    with pytest.raises(HecliError, match="lacks 2 updates of this training"):
+        check_account(made.session(name), ())
+    check_account(made.session(COORDINATOR), ())
+
+
+def test_everybody_is_charged_for_every_attempt(tmp_path, run):
+    """Whoever closes rounds, or says that they were closed, takes nothing off what the folder shows."""
+    made = scene(tmp_path, rounds=3)
+    sessions = made.all()
+    made.run(sessions[:2], until=lambda made: made.file(made.parties[0], ".enc").exists())
+    # A member who may not close it says that nobody was in it.
+    plan = read_history(sessions[0].ledger, made.begun.training).rounds[0].digest
+    made.session(made.parties[1]).record("closed", plan=plan, files=[])
+    running.abandon(sessions[0], "again")
+    for where in (made.shared, made.shared / "ledger"):
+        status, output, _ = run("privacy", where, "--json")
+        assert status == 0
+        lines = {line["name"]: line for line in json.loads(output)}
+        assert set(lines) == set(made.parties)
+        assert {line["updates"] for line in lines.values()} == {1}
+    status, output, _ = run("status", made.shared)
+    assert "privacy      epsilon" in output
 
 
 def test_what_a_check_of_private_data_says_is_not_sent(tmp_path):
@@ -204,7 +236,8 @@ def test_start_run_and_privacy_at_the_command_line(place, ok, run, fails):
     fails(*began, *noise, "--metric", "loss=1", says="metrics beside noise", hint=None)
     said = ok(*began, *noise)
     assert "of all that a party sends, clipped to a norm of 0.5" in said
-    assert "2 at delta 1e-05, in all rounds together" in said
+    assert "epsilon 2 at delta 1e-05 in all rounds together" in said
+    assert "2 in 2 rounds" in said
     status, output, _ = run("privacy", "shared", "--json")
     assert (status, json.loads(output)) == (0, [])
     party = ("run", "shared", "--identity", "people/party-1.id", "--train", "true", "--once")

@@ -118,6 +118,7 @@ def encrypt(
         out = stack.enter_context(open_output(target, force=force))
         # Published before the update: of an update that is lost on the way, nothing is.
         feedback = compression.feedback(residual, stack)
+        account = stack.enter_context(noise.telling(noise.counting(identity, signer, budget), console))
         progress = stack.enter_context(console.progress("encrypting"))
         result = encrypt_update(
             source,
@@ -131,7 +132,7 @@ def encrypt(
             weight=weight,
             basis=bases,
             feedback=feedback,
-            account=noise.counting(identity, signer, budget),
+            account=account,
             strict=strict,
             work=processes(jobs),
             progress=progress,
@@ -142,10 +143,12 @@ def encrypt(
     update, sizes = result.update, made.geometry
     say_clipped(update, console)
     noise.say_shrunk(update, console)
-    noise.say_spent(identity, signer, made, console)
+    spent = noise.say_spent(identity, signer, made, console)
     if result.repeats:
         console.warn(f"{residual} {result.repeats}")
     summary = {"file": target, "party": result.party, "seconds": round(seconds, 3)} | describe_update(update)
+    if spent:
+        summary["privacy"] = spent
     encrypted = "" if not sizes.others else f"{sizes.main.values:,} of "
     text = (
         f"{label(target)}: {encrypted}{count(sizes.values, 'value')} in {count(sizes.blocks, 'ciphertext')}, "

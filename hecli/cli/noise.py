@@ -1,6 +1,7 @@
 """Options for noise, and what commands say of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -13,15 +14,18 @@ from hecli.plan.data import Plan
 from hecli.privacy.account import SUFFIX, balances
 from hecli.privacy.accounting import rho_within
 from hecli.privacy.choosing import Asked, Promise
-from hecli.privacy.describe import shown
+from hecli.privacy.describe import finite, shown
 from hecli.privacy.guarantee import PARTY, UNITS, check_asked
-from hecli.rounds.spending import Account, budget_delta, spending, spent_in
+from hecli.rounds.spending import Account, shown_delta, spending, spent_in
 from hecli.rounds.update import Update
 from hecli.storage.local import LOCAL, at_the_end
 
 Command = Callable[..., Any]
 
 DELTA = 1e-5
+
+MOST_EPSILON = 30
+"""With more, next to nothing is promised, and hecli does not pretend it."""
 
 PROTECTS = {"party": "all a party sent", "record": "one record"}
 """Whose data is protected, by the unit."""
@@ -102,8 +106,10 @@ def asked(
     if epsilon is None:
         return Asked(unit, clip, noise, None, colluders, delta)
     check_asked(unit, clip, colluders, delta)
-    if not 0 < epsilon < float("inf"):
-        raise click.UsageError(f"an epsilon of {epsilon:g} asks for nothing: give a number above 0")
+    if not 0 < epsilon <= MOST_EPSILON:
+        raise click.UsageError(
+            f"an epsilon of {epsilon:g} promises nothing: give one from 0 to {MOST_EPSILON}"
+        )
     return Asked(unit, clip, None, rho_within(epsilon, delta, rounds), colluders, delta)
 
 
@@ -135,7 +141,7 @@ def promise(
 
 
 def account_of(identity: str) -> str:
-    """Say where the account of an identity is: beside the file itself, not beside a link to it.
+    """Say where the account of an identity is: beside the file itself, or where a link there leads.
 
     Args:
         identity: The path of the .id file.
@@ -143,7 +149,35 @@ def account_of(identity: str) -> str:
     Returns:
         The path of its account, which may not be there.
     """
-    return f"{at_the_end(identity)}.{SUFFIX}"
+    return at_the_end(f"{at_the_end(identity)}.{SUFFIX}")
+
+
+@contextmanager
+def telling(account: Account | None, console: Console) -> Iterator[Account | None]:
+    """Say, where an update comes to nothing, that it counts all the same.
+
+    Args:
+        account: What counts updates.
+        console: Where to say it.
+
+    Yields:
+        The same account.
+    """
+    if account is None:
+        yield None
+        return
+    counted: list[Plan] = []
+
+    def spend(plan: Plan) -> None:
+        account.spend(plan)
+        counted.append(plan)
+
+    try:
+        yield account._replace(spend=spend)
+    except BaseException:
+        if any(plan.privacy is not None for plan in counted):
+            console.warn("this update was not written, and counts in your account all the same")
+        raise
 
 
 def counting(identity: str | None, signer: Identity | None, budget: float | None) -> Account | None:
@@ -167,7 +201,9 @@ def counting(identity: str | None, signer: Identity | None, budget: float | None
     return spending(LOCAL, account_of(identity), signer, identity, budget)
 
 
-def say_spent(identity: str | None, signer: Identity | None, plan: Plan, console: Console) -> None:
+def say_spent(
+    identity: str | None, signer: Identity | None, plan: Plan, console: Console
+) -> list[dict[str, Any]]:
     """Say what updates have cost, behind one that did.
 
     Args:
@@ -175,17 +211,28 @@ def say_spent(identity: str | None, signer: Identity | None, plan: Plan, console
         signer: The identity.
         plan: The plan of the update.
         console: Where to say it.
+
+    Returns:
+        The same for scripts; nothing where the plan has no noise.
     """
-    if identity is None or signer is None:
-        return
-    if plan.privacy is None:
-        return
+    if identity is None or signer is None or plan.privacy is None:
+        return []
     spent = spent_in(LOCAL, account_of(identity), signer)
-    for each in balances(spent, budget_delta(spent)):
+    found = balances(spent, shown_delta(spent))
+    for each in found:
         console.note(
             f"privacy      epsilon {shown(each.epsilon)} of {PROTECTS[each.unit]} at delta {each.delta:g} is "
             f"spent, in {count(each.sums.openings, 'update')}, says {account_of(identity)}"
         )
+    return [
+        {
+            "protects": PROTECTS[each.unit],
+            "epsilon": finite(each.epsilon),
+            "delta": each.delta,
+            "updates": each.sums.openings,
+        }
+        for each in found
+    ]
 
 
 def say_shrunk(update: Update, console: Console) -> None:

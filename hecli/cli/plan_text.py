@@ -56,8 +56,7 @@ def plan_text(
         f"parties      {plan.min_parties} to {plan.capacity}, weights up to {plan.max_weight:,}",
         *([f"skipped      {_some(plan.skipped)}"] if plan.skipped else []),
         *(f"{title:<12} {text}" for title, text in part_lines(described)),
-        *(f"{title:<12} {text}" for title, text in privacy_lines(described["privacy"] or {})),
-        *_rounds(plan, rounds),
+        *noise_lines(plan, rounds),
         *_roster_lines(plan.roster),
         *([f"compression  {', '.join(coded)}"] if coded else []),
         *_factors(plan),
@@ -80,12 +79,20 @@ def plan_text(
     return "\n".join([*lines, *_other_lines(others)])
 
 
-def _rounds(plan: Plan, rounds: int) -> list[str]:
-    """What noise comes to in all rounds, and in the mean."""
+def noise_lines(plan: Plan, rounds: int) -> list[str]:
+    """Say what noise comes to in a round, in all rounds, and in the mean.
+
+    Args:
+        plan: The plan.
+        rounds: How many rounds there are.
+
+    Returns:
+        Lines, each with its title; none where there is no noise.
+    """
     privacy, spending = plan.privacy, plan.spending
     if privacy is None or spending is None:
         return []
-    lines = []
+    lines = [f"{title:<12} {text}" for title, text in privacy_lines(describe_plan(plan)["plan"]["privacy"])]
     if rounds > 1:
         one, alone = spending.cost.times(rounds), spending.cost_alone.times(rounds)
         lines.append(

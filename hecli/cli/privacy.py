@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -12,17 +13,20 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import say, show_error, show_list, shown
-from hecli.cli.files import open_input, paths_in
+from hecli.cli.files import STANDARD, open_input, paths_in
 from hecli.cli.noise import DELTA, PROTECTS, account_of
-from hecli.errors import HecliError
+from hecli.errors import HecliError, RefusedError
 from hecli.formats.reader import START_SIZE, Reader, is_own, open_reader
 from hecli.identity.files import parse_identity
+from hecli.identity.signatures import signer_of
 from hecli.ledger.chain import Ledger, read_ledger
 from hecli.plan.files import carried_plan, parse_plan
 from hecli.privacy import describe
 from hecli.privacy.account import KIND, Balance, Spending, balances, read_account
-from hecli.rounds.spending import budget_delta
+from hecli.privacy.accounting import Cost
+from hecli.rounds.spending import shown_delta
 from hecli.storage.local import LOCAL
+from hecli.training.history import read_history
 from hecli.training.session import LEDGER, TERMS_FILE
 from hecli.training.terms import Training, read_training
 
@@ -106,7 +110,7 @@ def privacy(where: str, delta: float | None, files: str | None, as_json: bool) -
     else:
         options.refuse("files", "is for ledgers")
         title, problems = ROUNDS, []
-        rows, at = _of_account(where, delta)
+        rows, at = _of_account(where, delta, as_json=as_json)
     if as_json:
         click.echo(json.dumps([each._asdict() | {"delta": at} for each in rows], indent=2))
     elif rows:
@@ -125,19 +129,25 @@ def privacy(where: str, delta: float | None, files: str | None, as_json: bool) -
     return 1 if problems else 0
 
 
-def _of_account(path: str, delta: float | None) -> tuple[list[Row], float]:
+def _of_account(path: str, delta: float | None, *, as_json: bool) -> tuple[list[Row], float]:
     """A party's own account: by rounds that cost the same, and all together."""
     owner = None
     with open_input(path) as stream:
         reader = open_reader(stream)
         if reader.kind != KIND:
             owner, _ = parse_identity(reader)
+            if path == STANDARD:
+                raise RefusedError("no account stands beside an identity from a pipe", "name its file")
             path = account_of(path)
     if owner is not None and not os.path.lexists(path):
+        say(f"no account stands beside it: there is no {shown(path)}")
         return [], delta or DELTA
     with open_input(path) as stream:
-        spent = read_account(open_reader(stream), owner)
-    delta = delta or budget_delta(spent)
+        reader = open_reader(stream)
+        spent, signed = read_account(reader, owner), signer_of(reader)
+    if signed is not None and not as_json:
+        say(f"account      {signed.fingerprint} {signed.name}")
+    delta = delta or shown_delta(spent)
     rows = []
     for _, group in groupby(spent, key=lambda each: each[2:]):
         same = list(group)
@@ -149,28 +159,37 @@ def _of_account(path: str, delta: float | None) -> tuple[list[Row], float]:
 
 def _of_ledger(folder: str, files: str | None, delta: float | None) -> tuple[list[Row], float, list[str]]:
     """Everybody's updates, as far as a ledger has them; the delta; and what is wrong."""
-    training = None
-    place, inside = Path(folder), Path(folder, LEDGER)
-    if inside.is_dir():
+    training, place = None, Path(folder)
+    if not (place / TERMS_FILE).is_file() and (place.absolute().parent / TERMS_FILE).is_file():
+        # The ledger of a training was named: what it means stands in the terms beside it.
+        place = place.absolute().parent
+    inside = place
+    if (place / TERMS_FILE).is_file():
+        inside = place / LEDGER
         with open_input(str(place / TERMS_FILE)) as stream:
             training = read_training(open_reader(stream))
     else:
-        place, inside = place.absolute().parent, place
+        place = place.absolute().parent
     files = files or str(place)
     found = read_ledger(LOCAL, str(inside))
+    if training is not None:
+        rows, delta = _of_training(found, training, delta)
+        return rows, delta, list(found.problems)
     plans = _plans(files, {link.entry.plan for link in found.links if link.entry.plan})
     called = {link.entry.plan: link.entry.text for link in found.links if link.entry.event == "plan"}
     problems = list(found.problems)
+    if any(link.entry.event == "training" for link in found.links):
+        problems.append(f"{folder} is the ledger of a training: name the folder that it is in")
     spent: dict[str, list[Spending]] = defaultdict(list)
     bare: Counter[str] = Counter()
-    for party, plan, _ in sorted(_updates(found, training)):
+    for party, plan, _ in sorted(_updates(found)):
         if plan not in plans:
             problems.append(f"the plan {plan.hex()[:16]} of {called.get(plan, '')!r} is not in {files}")
         elif (costs := plans[plan]) is None:
             bare[party] += 1
         else:
             spent[party].append(costs)
-    delta = delta or budget_delta([each for every in spent.values() for each in every])
+    delta = delta or shown_delta([each for every in spent.values() for each in every])
     rows = []
     for party in sorted({*spent, *bare}):
         rows += [Row.of(party, each) for each in balances(spent[party], delta)]
@@ -178,24 +197,27 @@ def _of_ledger(folder: str, files: str | None, delta: float | None) -> tuple[lis
     return rows, delta, list(dict.fromkeys(problems))
 
 
-def _updates(found: Ledger, training: Training | None) -> set[tuple[str, bytes, bytes]]:
-    """Whose updates a ledger has: the party, the plan, and the digest of each.
+def _of_training(found: Ledger, training: Training, delta: float | None) -> tuple[list[Row], float]:
+    """What each party of a training can have spent: all attempts at rounds count, whoever was in them."""
+    promise = training.privacy
+    attempts = len(read_history(found, training).rounds)
+    if promise is None or not attempts:
+        return [], delta or DELTA
+    delta = delta or promise.delta
+    sums = Cost(Fraction(promise.rho), 1).times(attempts)
+    alone = sums.scaled(training.min_parties - promise.colluders)
+    balance = Balance(promise.unit, sums, alone, delta)
+    return [Row.of(name, balance) for name in training.roster.parties], delta
 
-    In a training, where a round was not closed, each party may have sent one.
-    """
-    updates = set()
-    for link in found.links:
-        entry = link.entry
-        if entry.event == "update":
-            updates |= {(entry.party, entry.plan, digest) for _, digest in entry.files or (("", b""),)}
-        elif training is not None and entry.event == "closed":
-            named = ((training.names.get(name.removesuffix(".enc")), digest) for name, digest in entry.files)
-            updates |= {(name, entry.plan, digest) for name, digest in named if name is not None}
-    closed = {link.entry.plan for link in found.links if link.entry.event == "closed"}
-    for link in found.links:
-        if training is not None and link.entry.event == "plan" and link.entry.plan not in closed:
-            updates |= {(name, link.entry.plan, b"") for name in training.roster.parties}
-    return updates
+
+def _updates(found: Ledger) -> set[tuple[str, bytes, bytes]]:
+    """Whose updates a ledger has: the party, the plan, and the digest of each."""
+    return {
+        (link.entry.party, link.entry.plan, digest)
+        for link in found.links
+        if link.entry.event == "update"
+        for _, digest in link.entry.files or (("", b""),)
+    }
 
 
 def _plans(folder: str, wanted: Iterable[bytes]) -> dict[bytes, Spending | None]:

@@ -132,6 +132,12 @@ def run(
     allow_open_files(4 * len(terms.training.roster.parties))
     if terms.training.privacy is None:
         options.refuse("budget", "is for trainings with noise, and this one has none")
+    promise = terms.training.privacy
+    if promise is not None and budget is not None and budget < promise.epsilon:
+        console.warn(
+            f"the training may come to epsilon {promise.epsilon:g}, and your budget is {budget:g}: "
+            "this run ends where it is spent"
+        )
     secrets = _secrets(identity, key, terms.training, signer, console, budget, again=again)
     settings = Settings(training_words, time_limit, check_words, max_step, format, again, processes(jobs))
     with own.locked():
@@ -147,7 +153,8 @@ def run(
         note(done)
         return 0
     _check_roles(session)
-    check_account(session, spent_in(LOCAL, noise.account_of(identity), signer))
+    with own.locked():
+        check_account(session, spent_in(LOCAL, noise.account_of(identity), signer))
     with console.live() as live:
         outcome = running.run(session, once=once, waiting=partial(_waiting, live))
     return _ended(session, outcome, console)

@@ -12,6 +12,7 @@ from hecli.cli import compression, noise, options, parts
 from hecli.cli.console import Console
 from hecli.cli.files import open_input, open_output
 from hecli.cli.options import FilesCommand
+from hecli.cli.plan_text import noise_lines
 from hecli.cli.types import Duration, MetricType
 from hecli.codec.quantise import MAX_BITS
 from hecli.codec.sample import Sample
@@ -27,6 +28,7 @@ from hecli.plan.making import rounding_of
 from hecli.plan.parts import Masked
 from hecli.plan.position import LAST_ROUND
 from hecli.plan.settings import update_bytes
+from hecli.privacy.choosing import Promise
 from hecli.rounds.apply import RULES
 from hecli.schemes.interface import Scheme
 from hecli.schemes.masks.masking import Masking
@@ -234,7 +236,7 @@ def start(
             "rank": rank,
             "sample": None if sample is None else Sample.of_share(sample).count,
             "max_weight": max_weight,
-            "min_parties": min_parties or max(2, len(cards) // 2 + 1),
+            "min_parties": min_parties or _fewest(len(cards), scheme, promise),
             "deadline": deadline,
             "keep": keep,
         }
@@ -347,6 +349,14 @@ def _dropouts(given: int | None, parties: int) -> int:
     return min(1, max(0, parties - 2) // 2) if given is None else given
 
 
+def _fewest(parties: int, scheme: Scheme, promise: Promise | None) -> int:
+    """The fewest parties of a round: more than half; with noise as many as masks need, whose noise counts."""
+    half = max(2, parties // 2 + 1)
+    if promise is None or scheme.masking is None:
+        return half
+    return max(half, scheme.masking.needed(parties))
+
+
 def _scheme(key: str | None, *, masks: bool, masked: bool, allowed: int) -> Scheme:
     """The scheme that the options ask for; without a key masks alone, from which some may drop out."""
     if key is not None and not (masks or masked):
@@ -381,6 +391,7 @@ def _say(begun: Started, folder: str, console: Console) -> None:
     lines = [
         f"{folder}: {begun.training.name!r}, digest {begun.digest.hex()}",
         *training_lines(begun.training),
+        *noise_lines(begun.plan, begun.training.rounds),
         f"an update    {count_bytes(first)} in the first round, {count_bytes(later)} in all others",
         "each member accepts these terms once, with hecli run",
     ]

@@ -17,6 +17,7 @@ from hecli.cli.files import check_output, open_output, shared_folder
 from hecli.errors import HecliError
 from hecli.formats.text import count, count_bytes, duration, percent
 from hecli.ledger.chain import Ledger, follow
+from hecli.privacy.describe import shown
 from hecli.training.joining import read_terms, read_training_ledger
 from hecli.training.session import LEDGER
 from hecli.training.status import curves, read_status
@@ -96,6 +97,9 @@ def _show(found: dict[str, Any], folder: str, ledger: Ledger) -> None:
     last = rounds[-1] if rounds else None
     if last and last["missing"] and last["closed"]:
         say(f"without      {', '.join(last['missing'])} in round {last['round']}")
+    if privacy := found["privacy"]:
+        spent, promised = shown(privacy["epsilon"]), shown(privacy["promised"])
+        say(f"privacy      epsilon {spent} of {promised} is spent, at delta {privacy['delta']:g}")
     if found["over"]:
         say(f"over         {found['over']}")
     elif found["awaited"] is None:
@@ -134,12 +138,12 @@ def _row(each: dict[str, Any], metrics: Sequence[str]) -> list[str]:
 
 def _line(values: list[float]) -> str:
     """A curve of small bars, with the first and the last value beside it."""
-    shown = values if len(values) <= WIDEST else [values[at * len(values) // WIDEST] for at in range(WIDEST)]
+    some = values if len(values) <= WIDEST else [values[at * len(values) // WIDEST] for at in range(WIDEST)]
     low, high = min(values), max(values)
     if high - low <= FLAT * max(abs(low), abs(high)):
-        return f"{values[0]:.4g} {BARS[3] * len(shown)} {values[-1]:.4g}"
+        return f"{values[0]:.4g} {BARS[3] * len(some)} {values[-1]:.4g}"
     span = high - low
-    bars = "".join(BARS[min(7, int(8 * (value - low) / span))] for value in shown)
+    bars = "".join(BARS[min(7, int(8 * (value - low) / span))] for value in some)
     return f"{values[0]:.4g} {bars} {values[-1]:.4g}"
 
 

@@ -36,7 +36,7 @@ _GUIDE = 16
 """The first bits of a random number by which values are looked up."""
 
 _TABLE = 1 << 14
-"""The largest variance of what is looked up."""
+"""A variance of more bits than this has: then low bits of noise are drawn apart."""
 
 _UNSURE = 2.0**-46
 """Closer to a probability than this, float64 does not tell whether a random number is below it."""

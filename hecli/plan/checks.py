@@ -7,6 +7,7 @@ from hecli.formats.text import check_name
 from hecli.plan.data import ID_SIZE, Plan
 from hecli.plan.parts import Masked, size_of
 from hecli.plan.private import check_private
+from hecli.privacy.guarantee import RECORD
 from hecli.schemes.interface import KEY, SHARES
 
 MAX_CAPACITY = 1 << 14
@@ -126,9 +127,12 @@ def check_tensors(plan: Plan, specs: tuple[TensorSpec, ...], file: str, who: str
                 _ONE_LAYOUT,
             )
         if theirs[name].dtype != spec.dtype:
+            sums = plan.privacy is not None and plan.privacy.unit == RECORD
             raise MismatchError(
                 f"{file}: tensor {name} has dtype {theirs[name].dtype}, {who} calls for {spec.dtype}",
-                f"convert it with array.astype('{spec.dtype}')",
+                "add up what records add in float64: to convert a sum of less would not do"
+                if sums
+                else f"convert it with array.astype('{spec.dtype}')",
             )
 
 

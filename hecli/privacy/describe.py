@@ -7,7 +7,7 @@ from hecli.privacy.account import Spending
 from hecli.privacy.guarantee import PARTY, Privacy
 
 DIGITS = 3
-NONE = "none"
+UNBOUNDED = "unbounded"
 """What is shown for an epsilon where nothing is promised."""
 
 
@@ -94,7 +94,7 @@ def shown(epsilon: float | None) -> str:
         The text.
     """
     if epsilon is None or not math.isfinite(epsilon):
-        return NONE
+        return UNBOUNDED
     if epsilon == 0:
         return "0"
     unit = 10.0 ** (math.floor(math.log10(epsilon)) + 1 - DIGITS)

@@ -33,6 +33,9 @@ LARGEST_NORM2 = (1 << 63) - 1
 LARGEST_DELTA = 2.0**-7
 """A delta is the probability with which a promise may fail: with a larger one it is none."""
 
+LEAST_DELTA = 2.0**-60
+"""With less, what is charged for noise that is cut off would leave nothing to promise."""
+
 LEAST, LARGEST = 2.0**-400, 2.0**400
 """Between these are clip norms, ranges and what else is asked for, so that float64 holds what follows."""
 
@@ -149,7 +152,7 @@ def check_asked(unit: str, clip: float, colluders: int, delta: float) -> None:
             "use --colluders 1 or more",
         ),
         (
-            not LEAST <= delta <= LARGEST_DELTA,
+            not LEAST_DELTA <= delta <= LARGEST_DELTA,
             f"a delta of {delta:g} promises nothing",
             "give one such as 1e-5",
         ),

@@ -40,10 +40,6 @@ def clipped_lanes(file: TensorFile, plan: Plan, privacy: Privacy, encoding: Enco
     """
     if privacy.unit == PARTY:
         norm = _norm(file, plan, privacy, encoding)
-        if not norm < math.inf:
-            raise DataError(
-                f"{file.name}: its norm is beyond float64", "look at the step it came from before you send it"
-            )
         encoding.fraction = min(1.0, privacy.clip / norm) if norm else 1.0
         while (squared := _squared(_lanes(file, plan, privacy, encoding), plan)) > privacy.norm2:
             encoding.fraction *= min(SHRINK, math.sqrt(privacy.norm2 / squared))
@@ -97,7 +93,8 @@ def _values(file: TensorFile, plan: Plan, privacy: Privacy, at: int, encoding: E
     largest = quantise.bound(at) * quantise.steps[at]
     for piece in values:
         wide = piece.astype(np.float64)
-        encoding.clipped[at] += int((np.abs(wide) > largest).sum())
+        if outside := int((np.abs(wide) > largest).sum()):
+            encoding.clipped[at] += outside
         yield np.clip(wide, -largest, largest)
 
 
@@ -107,9 +104,10 @@ def _norm(file: TensorFile, plan: Plan, privacy: Privacy, encoding: Encoding) ->
     for at in range(len(plan.tensors)):
         for piece in plan.codec.stepped(at, _values(file, plan, privacy, at, encoding), encoding):
             # Of numbers whose squares float64 cannot hold, too.
-            largest = float(np.abs(piece).max(initial=0.0))
+            values = piece.astype(np.float64)
+            largest = float(np.abs(values).max(initial=0.0))
             if largest:
-                norm = math.hypot(norm, largest * float(np.sqrt(np.square(piece / largest).sum())))
+                norm = math.hypot(norm, largest * float(np.sqrt(np.square(values / largest).sum())))
     return norm
 
 

@@ -10,7 +10,7 @@ from hecli.codec.arrays import Lanes
 from hecli.codec.basis import Basis
 from hecli.codec.pack import Packing
 from hecli.codec.pieces import regrouped
-from hecli.errors import RefusedError
+from hecli.errors import MismatchError, RefusedError
 from hecli.executors.interface import SERIAL, Executor, Run
 from hecli.formats import envelope
 from hecli.formats.envelope import DIGEST_SIZE
@@ -125,7 +125,7 @@ def encrypt(
     bound = statement(plan, party, listed, identity.card if identity else None, salt)
     sender = Sender(key, identity, enrolled, bound)
     sizes = plan.geometry
-    _check_counted(plan, record, account)
+    _check_counted(plan, identity, record, account)
     with ExitStack() as stack:
         runs = [
             stack.enter_context(part.carrier.encrypting(plan.round_of(part), sender, work))
@@ -157,7 +157,9 @@ def encrypt(
     return Encrypted(update, party, digest, None if fed is None else fed.repeats)
 
 
-def _check_counted(plan: Plan, record: Record | None, account: Account | None) -> None:
+def _check_counted(
+    plan: Plan, identity: Identity | None, record: Record | None, account: Account | None
+) -> None:
     """Refuse to send what nothing would keep from being sent again."""
     if plan.masking is not None and record is None:
         raise RefusedError(
@@ -168,6 +170,11 @@ def _check_counted(plan: Plan, record: Record | None, account: Account | None) -
         raise RefusedError(
             "an update with noise is accounted for: what is sent can be opened",
             "pass --identity, your .id file (account= in Python)",
+        )
+    if account is not None and identity is not None and account.owner != identity.card:
+        raise MismatchError(
+            f"the account is {account.owner.name}'s, and the update {identity.card.name}'s",
+            "pass the account of whoever signs",
         )
     if account is not None:
         # Before masks are used: what costs too much uses none.

@@ -1,10 +1,12 @@
 """The account of a party's updates with noise, kept beside its identity."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.formats.reader import open_reader
+from hecli.identity.cards import Card
 from hecli.identity.signatures import Identity
 from hecli.plan.data import Plan
 from hecli.privacy.account import Spending, balances, read_account, write_account
@@ -13,17 +15,19 @@ from hecli.storage.locks import locked
 from hecli.storage.store import Store
 
 BUDGET_DELTA = 1e-5
-"""The delta that a budget is for, unless a plan asked for a smaller one."""
+"""The delta that a budget is for, whatever plans ask for."""
 
 
 class Account(NamedTuple):
     """What counts a party's updates with noise.
 
     Args:
+        owner: Whose it is.
         check: Raises RefusedError where an update of a plan would cost too much.
         spend: Writes down that an update of a plan is sent; raises RefusedError likewise.
     """
 
+    owner: Card
     check: Callable[[Plan], None]
     spend: Callable[[Plan], None]
 
@@ -41,12 +45,16 @@ def spending(
         account: Its path; the file is made where it is not there.
         identity: Whose it is.
         lock: The path of the file that other processes wait for.
-        budget: The largest epsilon that updates may cost, at a delta of BUDGET_DELTA
-            or the least that a plan has asked for; None for any.
+        budget: The largest epsilon that updates may cost, at a delta of BUDGET_DELTA; None for any.
 
     Returns:
         What counts.
+
+    Raises:
+        HecliError: There can be no such budget.
     """
+    if budget is not None and not 0 < budget < math.inf:
+        raise HecliError(f"a budget of {budget:g} allows for nothing", "give a number above 0")
 
     def after(this: Spending) -> tuple[Spending, ...]:
         spent = (*spent_in(store, account, identity), this)
@@ -65,7 +73,7 @@ def spending(
                 with store.create(account, replace=there, secret=True) as out:
                     write_account(spent, out, identity)
 
-    return Account(check, spend)
+    return Account(identity.card, check, spend)
 
 
 def spent_in(store: Store, account: str, identity: Identity) -> tuple[Spending, ...]:
@@ -95,21 +103,25 @@ def spent_in(store: Store, account: str, identity: Identity) -> tuple[Spending, 
 
 def _check(account: str, spent: tuple[Spending, ...], budget: float) -> None:
     """Refuse the last update where it costs more than is left, whoever it is that is protected."""
-    # A delta of whoever makes the plan could promise next to nothing.
-    delta = budget_delta(spent)
-    for wanted in balances(spent, delta):
-        if wanted.epsilon > budget:
-            before = [each.epsilon for each in balances(spent[:-1], delta) if each.unit == wanted.unit]
+    # Not at a delta of whoever made a plan, who could choose one that promises next to nothing, or too much.
+    for wanted in balances(spent, BUDGET_DELTA):
+        if not wanted.bounded:
             raise RefusedError(
-                f"epsilon would be {shown(wanted.epsilon)} at delta {delta:g}, "
+                f"{account} counts rounds that protect all a party sends, and rounds that protect records",
+                "for a party as a whole these together promise nothing, so no budget holds: keep to one kind",
+            )
+        if not wanted.epsilon <= budget:
+            before = [each.epsilon for each in balances(spent[:-1], BUDGET_DELTA) if each.unit == wanted.unit]
+            raise RefusedError(
+                f"epsilon would be {shown(wanted.epsilon)} at delta {BUDGET_DELTA:g}, "
                 f"above the budget of {budget:g}",
                 f"{shown(before[0] if before else 0.0)} was spent before, says {account}, "
                 "and nothing is ever taken back",
             )
 
 
-def budget_delta(spent: Sequence[Spending]) -> float:
-    """Say at which delta a budget counts.
+def shown_delta(spent: Sequence[Spending]) -> float:
+    """Say at which delta updates are shown together.
 
     Args:
         spent: The updates.

@@ -123,7 +123,10 @@ def elsewhere(session: Session, rounds: Sequence[Round], number: int, model: byt
 
 
 def check_account(session: Session, spent: Sequence[Spending]) -> None:
-    """Refuse an account that does not have all updates that were made here: it is an earlier one.
+    """Refuse an account that lacks updates of this party: it is an earlier one, or of another machine.
+
+    What lies in the shared folder counts as far as this party signed it, for
+    nobody else could; and what lies in its own.
 
     Args:
         session: The party's run.
@@ -136,10 +139,13 @@ def check_account(session: Session, spent: Sequence[Spending]) -> None:
         return
     known = {each.plan.hex()[:KEPT_DIGITS] for each in spent}
     made = {path.stem for path in session.own.root.glob("round-*/*.enc")}
+    file = session.file(session.name, ".enc")
+    rounds = session.look().rounds if session.may("update") else ()
+    made |= {each.digest.hex()[:KEPT_DIGITS] for each in rounds if is_mine(session, each, file)}
     if lacking := made - known:
         raise HecliError(
-            f"the account of {session.name} lacks {count(len(lacking), 'update')} that were encrypted here",
-            "restore the .spent file beside the identity: an earlier copy of it is of no use",
+            f"the account of {session.name} lacks {count(len(lacking), 'update')} of this training",
+            "restore the .spent file beside the identity, from the machine that sent them",
         )
 
 

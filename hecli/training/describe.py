@@ -95,8 +95,8 @@ def training_lines(training: Training) -> list[str]:
     if training.privacy is not None:
         promise = training.privacy
         lines += [
-            ("privacy", protected(promise.unit, promise.clip)),
-            ("epsilon", f"{promise.epsilon:.3g} at delta {promise.delta:g}, in all rounds together"),
+            ("promises", f"epsilon {promise.epsilon:.3g} at delta {promise.delta:g} in all rounds together"),
+            ("", protected(promise.unit, promise.clip)),
             (
                 "",
                 f"with the noise of {training.min_parties} parties, less {promise.colluders} who may collude",

@@ -3,11 +3,13 @@
 import posixpath
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 from hecli.errors import HecliError
 from hecli.ledger.chain import Ledger, Link
 from hecli.ledger.entry import TIME
+from hecli.privacy.accounting import Cost
 from hecli.storage.store import Store
 from hecli.training.applying import MODEL, spent_reason, stop_reason
 from hecli.training.deriving import first_plan, later_plan
@@ -71,6 +73,7 @@ def read_status(shared: Store, terms: Terms, ledger: Ledger, now: datetime) -> d
         "failed": ended is not None and ended.entry.event == "failed",
         "rounds": rounds,
         "awaited": awaited,
+        "privacy": _privacy(training, len(history.rounds)),
         "entries": len(ledger.links),
         "head": ledger.last.head,
     }
@@ -133,6 +136,15 @@ def _round(shared: Store, training: Training, found: Round, values: int) -> dict
         "differing": sorted(name for name in models if models[name] != mine),
         "refused": {name: link.entry.text for name, link in sorted(found.refused.items())},
     }
+
+
+def _privacy(training: Training, attempts: int) -> dict[str, Any] | None:
+    """What all attempts at rounds may have cost, of what was promised; None where there is no noise."""
+    promise = training.privacy
+    if promise is None:
+        return None
+    spent = Cost(Fraction(promise.rho), 1).times(attempts).epsilon(promise.delta)
+    return {"epsilon": spent, "promised": promise.epsilon, "delta": promise.delta}
 
 
 def _spent(history: History, training: Training) -> str | None:

@@ -202,6 +202,9 @@ def _contribution(session: Session, history: History, current: Current) -> Did |
     if fixed is not None:
         session.skipped.pop(number, None)
         return Did(contribute(session, found, plan, enrolled, fixed))
+    if session.secrets.account is not None:
+        # What costs too much need not be trained for.
+        session.secrets.account.check(plan)
     start = time.monotonic()
     session.say(f"round {number}: training")
     try:

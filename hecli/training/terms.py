@@ -249,6 +249,7 @@ class Training:
             (self.compresses and self.rule == "replace", "compression where the mean replaces the model"),
             (self.privacy is not None and self.rule == "replace", "noise where the mean replaces the model"),
             (self.protects_records and self.rule != "sgd", "records protected by another rule than sgd"),
+            (self.privacy is not None and self.rounding != "nearest", "noise beside stochastic rounding"),
             (self.privacy is not None and bool(self.metrics), "metrics beside noise: they tell of the data"),
         ):
             if wrong:

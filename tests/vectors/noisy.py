@@ -69,9 +69,9 @@ def fitted(
         return step, norm2, variance, bound
 
     def possible(steps: int) -> bool:
-        _, _, variance, bound = made(steps)
+        _, norm2, variance, bound = made(steps)
         room = bound + tail_of(variance, values * parties) < 1 << (bits - 1)
-        return room and variance <= 1 << 36 and (unit == "party" or bound <= 1 << 24)
+        return room and variance <= 1 << 44 and norm2 < 1 << 63 and (unit == "party" or bound <= 1 << 24)
 
     step, norm2, variance, bound = made(largest(possible))
     tail = (1 << (bits - 1)) - 1 - bound
