@@ -835,7 +835,7 @@ def test_what_came_to_nothing_counts_and_says_so(people, run, ok, monkeypatch):
     status, _, errors = run("encrypt", "g.npz", "--plan", "round.plan", "--identity", "bob.id")
     assert status == 1
     assert "was not written, and counts in your account all the same" in errors
-    monkeypatch.undo()
+    monkeypatch.setattr(envelope, "write", original)
     assert "round   all a party sent" in ok("privacy", "bob.id").replace("rounds ", "")
 
 
