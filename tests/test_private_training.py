@@ -19,8 +19,9 @@ from hecli.training import running
 from hecli.training.contributing import check_account
 from hecli.training.deriving import derive_plan
 from hecli.training.history import read_history
+from hecli.training.stepping import step
 from tests.support import KEY
-from tests.trainings import COORDINATOR, MODEL, Over, Scene
+from tests.trainings import COORDINATOR, MODEL, Did, Fate, Killed, Over, Scene, stepped
 
 GRADIENT = {"b": np.ones(4), "w": np.full((3, 4), -0.25)}
 
@@ -242,3 +243,38 @@ def test_start_run_and_privacy_at_the_command_line(place, ok, run, fails):
     assert (status, json.loads(output)) == (0, [])
     party = ("run", "shared", "--identity", "people/party-1.id", "--train", "true", "--once")
     fails(*party, "--budget", -1, says="--budget is a number above 0", hint="--help", status=2)
+
+
+def _resumed(base, root, monkeypatch, count):
+    """A copy of a training in which a party's run is killed at that operation, and started again."""
+    made = base.copy_to(root)
+    victim = made.parties[0]
+    everybody = {each.name: each for each in made.all()}
+    fate = Fate(monkeypatch, count)
+
+    def step_or_die(session):
+        if session.name != victim:
+            return step(session)
+        try:
+            return stepped(everybody[victim], fate)
+        except Killed:
+            check_account(made.session(victim), spent_by(made, victim))
+            everybody[victim] = made.session(victim)
+            return Did("was killed")
+
+    ended = made.run(list(everybody.values()), step=step_or_die)
+    assert all(isinstance(each, Over) and not each.failed for each in ended.values()), count
+    # What was encrypted is in the account, also where it is not what was sent in the end.
+    assert 1 <= len(spent_by(made, victim)) <= 2, count
+    models = [made.model(name)["w"] for name in made.parties]
+    assert all(np.array_equal(models[0], each) for each in models)
+    return fate.seen
+
+
+@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_run_killed_at_a_file_operation_keeps_its_account(tmp_path, monkeypatch, every):
+    base = scene(tmp_path / "base", rounds=1)
+    total = _resumed(base, tmp_path / "whole", monkeypatch, 0)
+    assert total > 30
+    for count in range(1, total + 1, every):
+        _resumed(base, tmp_path / str(count), monkeypatch, count)
