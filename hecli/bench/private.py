@@ -54,7 +54,7 @@ SLOWER = 0.5
 
 TENSOR = "weight"
 
-COLUMNS = {"accuracy": 11, "points": 7, "epsilon": 8, "alone": 7, "noise": 8, "clip": 6, "rate": 5}
+COLUMNS = {"accuracy": 10, "points": 7, "epsilon": 10, "alone": 10, "noise": 7, "clip": 5, "rate": 5}
 """What the table shows, and how wide."""
 
 HEAD = 26
