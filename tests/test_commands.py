@@ -11,7 +11,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from hecli.bench import noisy, parts
+from hecli.bench import commands, noisy, parts, smaller
 from tests.support import KEY, KEYS, command, encrypted, npz, small_plan
 
 
@@ -414,6 +414,9 @@ def test_recomputing_imports_no_numpy(grads):
 
 
 def test_bench_measures(place, run, monkeypatch):
+    monkeypatch.setattr(commands, "REPEATS", 1)
+    monkeypatch.setattr(commands, "UPDATES", 3)
+    monkeypatch.setattr(smaller, "REPEATS", 1)
     monkeypatch.setattr(parts, "PARTIES", 2)
     monkeypatch.setattr(parts, "WAYS", parts.WAYS[:2])
     monkeypatch.setattr(noisy, "PARTIES", 2)

@@ -391,7 +391,8 @@ def _say(begun: Started, folder: str, console: Console) -> None:
     lines = [
         f"{folder}: {begun.training.name!r}, digest {begun.digest.hex()}",
         *training_lines(begun.training),
-        *noise_lines(begun.plan, begun.training.rounds),
+        # What is protected stands there already.
+        *noise_lines(begun.plan, begun.training.rounds)[1:],
         f"an update    {count_bytes(first)} in the first round, {count_bytes(later)} in all others",
         "each member accepts these terms once, with hecli run",
     ]

@@ -174,10 +174,12 @@ SUM_HEADER: Map = {
 }
 
 
+SUM_BODY = r.sum_body(NOISY, SUMS, SUM_HEADER, (6001, 7001))
+
+
 def total(**changes: Any) -> bytes:
     """Make the file of the sum."""
-    header = {**SUM_HEADER, **changes}
-    return follows(NOISY, "sum", header, r.sum_body(NOISY, SUMS, header, (6001, 7001)), signer="anna")
+    return follows(NOISY, "sum", {**SUM_HEADER, **changes}, SUM_BODY, signer="anna")
 
 
 # Records are protected, in a plan that rotates.
