@@ -841,4 +841,5 @@ def test_what_came_to_nothing_counts_and_says_so(people, run, ok, monkeypatch):
 
 def test_no_account_is_found_where_there_is_none(people, fails, ok):
     assert "no account stands beside it: there is no carol.id.spent" in ok("privacy", "carol.id")
+    assert json.loads(ok("privacy", "carol.id", "--json")) == []
     fails("privacy", "carol.card", says="carol.card is a card file", hint="")

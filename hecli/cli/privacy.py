@@ -17,6 +17,7 @@ from hecli.cli.files import STANDARD, open_input, paths_in
 from hecli.cli.noise import DELTA, PROTECTS, account_of
 from hecli.errors import HecliError, RefusedError
 from hecli.formats.reader import START_SIZE, Reader, is_own, open_reader
+from hecli.identity.cards import Card
 from hecli.identity.files import parse_identity
 from hecli.identity.signatures import signer_of
 from hecli.ledger.chain import Ledger, read_ledger
@@ -131,22 +132,15 @@ def privacy(where: str, delta: float | None, files: str | None, as_json: bool) -
 
 def _of_account(path: str, delta: float | None, *, as_json: bool) -> tuple[list[Row], float]:
     """A party's own account: by rounds that cost the same, and all together."""
-    owner = None
     with open_input(path) as stream:
         reader = open_reader(stream)
-        if reader.kind != KIND:
+        if reader.kind == KIND:
+            spent, owner = read_account(reader), signer_of(reader)
+        else:
             owner, _ = parse_identity(reader)
-            if path == STANDARD:
-                raise RefusedError("no account stands beside an identity from a pipe", "name its file")
-            path = account_of(path)
-    if owner is not None and not os.path.lexists(path):
-        say(f"no account stands beside it: there is no {shown(path)}")
-        return [], delta or DELTA
-    with open_input(path) as stream:
-        reader = open_reader(stream)
-        spent, signed = read_account(reader, owner), signer_of(reader)
-    if signed is not None and not as_json:
-        say(f"account      {signed.fingerprint} {signed.name}")
+            spent = _beside(path, owner, as_json=as_json)
+    if owner is not None and spent and not as_json:
+        say(f"account      {owner.fingerprint} {owner.name}")
     delta = delta or shown_delta(spent)
     rows = []
     for _, group in groupby(spent, key=lambda each: each[2:]):
@@ -155,6 +149,19 @@ def _of_account(path: str, delta: float | None, *, as_json: bool) -> tuple[list[
         rows += [Row.of(name, each) for each in balances(same, delta)]
     together = [Row.of("all together", each) for each in balances(spent, delta)]
     return (rows + together if len(rows) > 1 else rows), delta
+
+
+def _beside(path: str, owner: Card, *, as_json: bool) -> tuple[Spending, ...]:
+    """The account beside an identity."""
+    if path == STANDARD:
+        raise RefusedError("no account stands beside an identity from a pipe", "name its file")
+    account = account_of(path)
+    if not os.path.lexists(account):
+        if not as_json:
+            say(f"no account stands beside it: there is no {shown(account)}")
+        return ()
+    with open_input(account) as stream:
+        return read_account(open_reader(stream), owner)
 
 
 def _of_ledger(folder: str, files: str | None, delta: float | None) -> tuple[list[Row], float, list[str]]:
