@@ -30,7 +30,6 @@ MOST_EPSILON = 30
 PROTECTS = {"party": "all a party sent", "record": "one record"}
 """Whose data is protected, by the unit."""
 
-
 NOISY = ("noise_ratio", "epsilon", "delta", "unit", "colluders")
 """Options that say what noise there is to be."""
 

@@ -111,12 +111,13 @@ def _check(account: str, spent: tuple[Spending, ...], budget: float) -> None:
                 "for a party as a whole these together promise nothing, so no budget holds: keep to one kind",
             )
         if not wanted.epsilon <= budget:
-            before = [each.epsilon for each in balances(spent[:-1], BUDGET_DELTA) if each.unit == wanted.unit]
+            before = {each.unit: each.epsilon for each in balances(spent[:-1], BUDGET_DELTA)}
+            gone = before.get(wanted.unit, 0.0)
             raise RefusedError(
                 f"epsilon would be {shown(wanted.epsilon)} at delta {BUDGET_DELTA:g}, "
                 f"above the budget of {budget:g}",
-                f"{shown(before[0] if before else 0.0)} was spent before, says {account}, "
-                "and nothing is ever taken back",
+                f"{shown(gone)} was spent before, says {account}, which leaves {max(0.0, budget - gone):.3g}: "
+                "nothing is ever taken back",
             )
 
 
