@@ -116,8 +116,8 @@ def _check(account: str, spent: tuple[Spending, ...], budget: float) -> None:
             raise RefusedError(
                 f"epsilon would be {shown(wanted.epsilon)} at delta {BUDGET_DELTA:g}, "
                 f"above the budget of {budget:g}",
-                f"{shown(gone)} was spent before, says {account}, which leaves {max(0.0, budget - gone):.3g}: "
-                "nothing is ever taken back",
+                f"{shown(gone)} was spent before, says {account}, which leaves "
+                f"{max(0.0, budget - gone):.3g}: nothing is ever taken back",
             )
 
 
