@@ -60,7 +60,7 @@ from hecli.schemes.paillier.key_files import read_share as _read_share
 from hecli.schemes.paillier.key_files import write_private_key as _write_private_key
 from hecli.schemes.paillier.key_files import write_public_key as _write_public_key
 from hecli.schemes.paillier.key_files import write_share as _write_share
-from hecli.storage.local import LOCAL, at_the_end
+from hecli.storage.local import LOCAL, at_the_end, beside_the_end
 from hecli.storage.spool import spooled
 from hecli.storage.use_record import remember
 
@@ -290,7 +290,7 @@ def spending(identity: str | os.PathLike[str], signer: Any, *, budget: float | N
         What counts them.
     """
     path = os.fspath(identity)
-    return _spending(LOCAL, at_the_end(f"{at_the_end(path)}.{SUFFIX}"), signer, path, budget)
+    return _spending(LOCAL, beside_the_end(path, SUFFIX), signer, path, budget)
 
 
 def settle(residual: str | os.PathLike[str], total: Any, *, plan: Any = None) -> bool:

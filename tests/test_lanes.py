@@ -70,7 +70,7 @@ finite = st.floats(-1e6, 1e6)
 )
 def test_lanes_are_in_range_and_near_their_values(values, bits, step, stochastic):
     qmax = 2 ** (bits - 1) - 1
-    lanes, outside = to_lanes(values, 1.0, step, qmax, stochastic=stochastic)
+    lanes, outside = to_lanes(values, 1.0, step, qmax, qmax, stochastic=stochastic)
     assert (lanes <= 2 * qmax).all()
     back = of_digits(lanes, 2 * qmax + 1, 1, qmax)
     exact = values / step
@@ -121,20 +121,20 @@ def test_what_is_clipped_is_counted_in_the_same_pass():
 
 def test_zero_is_exact_and_extremes_fit():
     values = np.array([0.0, -0.0, 127.0, -127.0, 1e300, -1e300])
-    lanes, outside = to_lanes(values, 1.0, 1.0, 127, stochastic=False)
+    lanes, outside = to_lanes(values, 1.0, 1.0, 127, 127, stochastic=False)
     assert lanes.tolist() == [127, 127, 254, 0, 254, 0]
     assert outside.tolist() == [False] * 4 + [True] * 2
 
 
 def test_values_beyond_float64_are_clipped_not_lost():
-    lanes, outside = to_lanes(np.array([1e308, -1e308]), 1.0, 1e-300, 127, stochastic=True)
+    lanes, outside = to_lanes(np.array([1e308, -1e308]), 1.0, 1e-300, 127, 127, stochastic=True)
     assert outside.all()
     assert lanes.tolist() == [254, 0]
 
 
 def test_stochastic_rounding_is_unbiased():
     count = 40_000
-    lanes, _ = to_lanes(np.full(count, 0.3), 1.0, 1.0, 127, stochastic=True)
+    lanes, _ = to_lanes(np.full(count, 0.3), 1.0, 1.0, 127, 127, stochastic=True)
     back = of_digits(lanes, 255, 1, 127)
     assert set(back.tolist()) == {0, 1}
     # Five standard deviations of a mean of so many coin flips.

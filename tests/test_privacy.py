@@ -6,7 +6,9 @@ import math
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 
+import dp_accounting as accounting
 import numpy as np
+import opendp.prelude as dp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +40,8 @@ from hecli.rounds.spending import spending, spent_in
 from hecli.rounds.update import open_update
 from hecli.storage.local import LOCAL
 from tests.support import KEY, PUBLIC, UNCOUNTED, npz, reader, small_plan, written
+
+dp.enable_features("contrib")
 
 NAMES = ("alice", "bob", "carol", "dora")
 PEOPLE = {name: Identity.generate(name) for name in NAMES}
@@ -76,9 +80,6 @@ def lattice(arrays, plan):
 @pytest.mark.parametrize("rho", [1e-4, 0.01, 0.1, 0.5, 2.0, 5.0])
 @pytest.mark.parametrize("delta", [1e-3, 1e-5, 1e-9])
 def test_epsilon_is_that_of_opendp_and_of_dp_accounting(rho, delta):
-    dp = pytest.importorskip("opendp.prelude")
-    accounting = pytest.importorskip("dp_accounting")
-    dp.enable_features("contrib")
     mine = Cost(Fraction(rho), 1).epsilon(delta)
     gaussian = dp.m.make_gaussian(
         dp.atom_domain(T=int), dp.absolute_distance(T=int), scale=1 / math.sqrt(2 * rho)
@@ -93,7 +94,6 @@ def test_epsilon_is_that_of_opendp_and_of_dp_accounting(rho, delta):
 
 def test_epsilon_is_no_less_than_that_of_the_exact_privacy_loss():
     """The conversion is a bound: the true curve of the Gaussian lies below it, by little."""
-    accounting = pytest.importorskip("dp_accounting")
     accountant = accounting.pld.PLDAccountant()
     accountant.compose(accounting.GaussianDpEvent(1 / math.sqrt(2 * 0.01)), 60)
     exact = accountant.get_epsilon(1e-5)
@@ -166,8 +166,6 @@ def test_noise_is_a_discrete_gaussian(sigma):
 
 
 def test_noise_is_that_of_opendp():
-    dp = pytest.importorskip("opendp.prelude")
-    dp.enable_features("contrib")
     sigma, count = 5, 20_000
     space = dp.vector_domain(dp.atom_domain(T=int)), dp.l2_distance(T=float)
     theirs = np.array(dp.m.make_gaussian(*space, scale=float(sigma))([0] * count))

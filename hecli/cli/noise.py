@@ -18,7 +18,7 @@ from hecli.privacy.describe import finite, shown
 from hecli.privacy.guarantee import PARTY, UNITS, check_asked
 from hecli.rounds.spending import Account, shown_delta, spending, spent_in
 from hecli.rounds.update import Update
-from hecli.storage.local import LOCAL, at_the_end
+from hecli.storage.local import LOCAL, beside_the_end
 
 Command = Callable[..., Any]
 
@@ -148,7 +148,7 @@ def account_of(identity: str) -> str:
     Returns:
         The path of its account, which may not be there.
     """
-    return at_the_end(f"{at_the_end(identity)}.{SUFFIX}")
+    return beside_the_end(identity, SUFFIX)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from hecli.ledger.recorder import Recorder
 from hecli.plan.costs import costs
 from hecli.plan.data import Plan
 from hecli.plan.files import read_plan, write_plan
-from hecli.plan.making import Example, make_plan
+from hecli.plan.making import DEFAULT_BITS, Example, make_plan
 from hecli.plan.position import LAST_ROUND
 from hecli.plan.settings import Setting
 from hecli.plan.settings import beside as beside_others
@@ -48,7 +48,7 @@ from hecli.schemes.paillier.keys import RANDOMNESS
 from hecli.schemes.paillier.scheme import Paillier
 from hecli.schemes.round import PublicKey
 
-DEFAULT_BITS, DEFAULT_NAME = 16, "round"
+DEFAULT_NAME = "round"
 
 IN_PLAN = (
     "parties",

@@ -39,7 +39,7 @@ def plan_text(
     quantise, sizes = plan.codec.quantise, plan.geometry
     bound = max(error_bound(plan, at) for at in tensors)
     ranges = [step * (quantise.qmax - quantise.tail) for step in quantise.steps]
-    shown = (
+    width = (
         f"±{min(ranges):.3g}" if min(ranges) == max(ranges) else f"±{min(ranges):.3g} to ±{max(ranges):.3g}"
     )
     values, size = sum(spec.size for spec in plan.tensors), foreseen.file_bytes
@@ -60,7 +60,7 @@ def plan_text(
         *_roster_lines(plan.roster),
         *([f"compression  {', '.join(coded)}"] if coded else []),
         *_factors(plan),
-        f"values       {quantise.bits} bits, range {shown}, rounded {quantise.rounding}",
+        f"values       {quantise.bits} bits, range {width}, rounded {quantise.rounding}",
         f"lanes        {lanes}; at capacity the largest sum is {largest:,}, which fits",
         f"ciphertexts  {sizes.blocks:,}, {sizes.packing.values} values in each",
         f"file         {count_bytes(whole)}, {share}",

@@ -4,7 +4,6 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +23,6 @@ from hecli.ledger.chain import Ledger, read_ledger
 from hecli.plan.files import carried_plan, parse_plan
 from hecli.privacy import describe
 from hecli.privacy.account import KIND, Balance, Spending, balances, read_account
-from hecli.privacy.accounting import Cost
 from hecli.rounds.spending import shown_delta
 from hecli.storage.local import LOCAL
 from hecli.training.history import read_history
@@ -211,7 +209,7 @@ def _of_training(found: Ledger, training: Training, delta: float | None) -> tupl
     if promise is None or not attempts:
         return [], delta or DELTA
     delta = delta or promise.delta
-    sums = Cost(Fraction(promise.rho), 1).times(attempts)
+    sums = promise.cost(attempts)
     alone = sums.scaled(training.min_parties - promise.colluders)
     balance = Balance(promise.unit, sums, alone, delta)
     return [Row.of(name, balance) for name in training.roster.parties], delta

@@ -10,7 +10,7 @@ from hecli.codec.arrays import Floats, Lanes, Values
 
 
 def to_lanes(
-    values: Values, fraction: float, step: float, qmax: int, *, stochastic: bool
+    values: Values, fraction: float, step: float, bound: int, zero: int, *, stochastic: bool
 ) -> tuple[Lanes, npt.NDArray[np.bool_] | None]:
     """Round finite values to lanes.
 
@@ -18,21 +18,22 @@ def to_lanes(
         values: The values.
         fraction: What they are multiplied with.
         step: The distance between neighbouring values.
-        qmax: The largest quantised value; what is beyond is clipped.
+        bound: The largest quantised value; what is beyond is clipped.
+        zero: The lane of 0.
         stochastic: Whether to round up or down at random, so that the mean is exact.
 
     Returns:
-        The lanes, from 0 to 2*qmax; and which values were clipped, None where none was.
+        The lanes, from zero - bound to zero + bound; and which values were clipped, None where none was.
     """
     # Beyond the range of float64 is beyond the range of any lane: it is clipped.
     with np.errstate(over="ignore"):
         exact = values.astype(np.float64) * fraction / step
     rounded = np.floor(exact + _uniform(exact.shape)) if stochastic else np.rint(exact)
     outside = None
-    if max(rounded.max(initial=0.0), -rounded.min(initial=0.0)) > qmax:
-        outside = np.abs(rounded) > qmax
-        rounded = np.clip(rounded, -qmax, qmax)
-    return (rounded + qmax).astype(np.uint64), outside
+    if max(rounded.max(initial=0.0), -rounded.min(initial=0.0)) > bound:
+        outside = np.abs(rounded) > bound
+        rounded = np.clip(rounded, -bound, bound)
+    return (rounded + zero).astype(np.uint64), outside
 
 
 def to_digits(values: Lanes, base: int, digits: int) -> Lanes:

@@ -147,14 +147,12 @@ class Quantise:
         than one step; the randomness is the operating system's.
         """
         # Imported here: whoever only looks at a plan needs no arrays.
-        import numpy as np  # noqa: PLC0415
-
         from hecli.codec.fixed_point import to_digits, to_lanes  # noqa: PLC0415
 
-        step, bound = self.steps[tensor], self.bound(tensor)
+        step, bound, zero = self.steps[tensor], self.bound(tensor), self.largest(tensor)
         stochastic = self.rounding == "stochastic"
         for piece in values:
-            lanes, outside = to_lanes(piece, encoding.fraction, step, bound, stochastic=stochastic)
+            lanes, outside = to_lanes(piece, encoding.fraction, step, bound, zero, stochastic=stochastic)
             if outside is not None:
                 if encoding.strict:
                     raise DataError(
@@ -164,7 +162,7 @@ class Quantise:
                         "make a plan with a larger --range, or leave out --strict to clip it",
                     )
                 encoding.clipped[tensor] += int(outside.sum())
-            yield to_digits(lanes + np.uint64(self.tail), 2 * self.qmax + 1, self._digits(tensor))
+            yield to_digits(lanes, 2 * self.qmax + 1, self._digits(tensor))
 
     def decode(self, tensor: int, values: Iterable["Values"], decoding: Decoding) -> Iterator["Values"]:
         """Turn lane sums into sums of quantised values: whole numbers, as float64."""

@@ -63,12 +63,16 @@ class Spending(NamedTuple):
     @property
     def cost(self) -> Cost:
         """What it costs when the sum is opened."""
-        return Cost(Fraction(self.norm2, 2 * self.honest * self.variance), 1)
+        return self._cost(self.honest)
 
     @property
     def cost_alone(self) -> Cost:
         """What it costs when the update itself is opened, or a second sum without it."""
-        return Cost(Fraction(self.norm2, 2 * self.variance), 1)
+        return self._cost(1)
+
+    def _cost(self, honest: int) -> Cost:
+        """Of so many parties' noise (Bun and Steinke, proposition 1.6)."""
+        return Cost(Fraction(self.norm2, 2 * honest * self.variance), 1)
 
 
 class Balance(NamedTuple):
@@ -121,7 +125,7 @@ def balances(spent: Iterable[Spending], delta: float | None = None) -> list[Bala
         sums, alone = Cost(), Cost()
         for each in spent:
             times = _CHANGED if unit == RECORD and each.unit == PARTY else 1
-            sums, alone = sums.and_(each.cost.scaled(times)), alone.and_(each.cost_alone.scaled(times))
+            sums, alone = sums.plus(each.cost.scaled(times)), alone.plus(each.cost_alone.scaled(times))
         least = min(each.delta for each in spent)
         found.append(Balance(unit, sums, alone, delta or least, bounded=unit == RECORD or units == {unit}))
     return found

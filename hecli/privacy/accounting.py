@@ -30,7 +30,7 @@ class Cost(NamedTuple):
     rho: Fraction = Fraction(0)
     openings: int = 0
 
-    def and_(self, other: Self) -> "Cost":
+    def plus(self, other: Self) -> "Cost":
         """Add openings.
 
         Args:

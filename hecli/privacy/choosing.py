@@ -94,6 +94,17 @@ class Promise(NamedTuple):
         """The noise of a round."""
         return Asked(self.unit, self.clip, None, self.rho, self.colluders, self.delta)
 
+    def cost(self, rounds: int) -> Cost:
+        """Say what so many rounds may cost.
+
+        Args:
+            rounds: How many.
+
+        Returns:
+            The cost, by their sums.
+        """
+        return Cost(Fraction(self.rho), 1).times(rounds)
+
     def to_map(self) -> Map:
         """Write it as it stands in the terms of a training.
 
@@ -131,7 +142,7 @@ class Promise(NamedTuple):
         check_asked(self.unit, self.clip, self.colluders, self.delta)
         if not LEAST_RHO <= self.rho <= LARGEST_RHO or not 0 < self.epsilon < math.inf:
             raise HecliError("a promise of nothing", "give an --epsilon above 0")
-        found = Cost(Fraction(self.rho), 1).times(rounds).epsilon(self.delta)
+        found = self.cost(rounds).epsilon(self.delta)
         if found > self.epsilon * _TOLERANCE:
             raise HecliError(
                 f"{rounds:,} rounds come to epsilon {found:.4g}, of {self.epsilon:.4g} that are promised",
@@ -176,14 +187,19 @@ class Fitted(NamedTuple):
     Args:
         bits: The bits of a value with its noise.
         step: The distance between neighbouring quantised values.
-        tail: How much room there is for noise, in steps.
+        bound: The largest value of a party before noise, in steps.
         privacy: The noise.
     """
 
     bits: int
     step: float
-    tail: int
+    bound: int
     privacy: Privacy
+
+    @property
+    def tail(self) -> int:
+        """How much room there is for noise, in steps: all that values leave."""
+        return (1 << (self.bits - 1)) - 1 - self.bound
 
 
 def fit(asked: Asked, field: Field, bits: int | None) -> Fitted:
@@ -238,10 +254,7 @@ def fit(asked: Asked, field: Field, bits: int | None) -> Fitted:
             f"{bits} bits are too coarse for this noise: rounding to them would need more of it",
             f"use --bits {_made(asked, field, least).bits} or more",
         )
-    made = _made(asked, field, found)
-    # What room is left is noise's: values keep to their bound.
-    bound = bound_of(asked, field.range, made.step, made.privacy.norm2)
-    return made._replace(bits=bits, tail=(1 << (bits - 1)) - 1 - bound)
+    return _made(asked, field, found)._replace(bits=bits)
 
 
 def _made(asked: Asked, field: Field, steps: int) -> Fitted:
@@ -254,24 +267,15 @@ def _made(asked: Asked, field: Field, steps: int) -> Fitted:
     else:
         each = Fraction(norm2) / (2 * honest * Fraction(asked.rho or 0))
     variance = math.ceil(each)
-    tail = tail_of(variance, field.values * field.parties)
-    largest = bound_of(asked, field.range, step, norm2) + tail
-    privacy = Privacy(asked.unit, asked.clip, norm2, variance, asked.colluders, asked.delta)
-    return Fitted(largest.bit_length() + 1, step, tail, privacy)
+    bound = _bound(asked, field.range, step, norm2)
+    bits = (bound + tail_of(variance, field.values * field.parties)).bit_length() + 1
+    return Fitted(
+        bits, step, bound, Privacy(asked.unit, asked.clip, norm2, variance, asked.colluders, asked.delta)
+    )
 
 
-def bound_of(asked: Asked, value_range: float | None, step: float, norm2: int) -> int:
-    """Give the largest value of a party before noise, in steps.
-
-    Args:
-        asked: What was asked for.
-        value_range: The largest value of a party, where records are protected.
-        step: The distance between neighbouring quantised values.
-        norm2: The square of the largest norm, in steps.
-
-    Returns:
-        It.
-    """
+def _bound(asked: Asked, value_range: float | None, step: float, norm2: int) -> int:
+    """The largest value of a party before noise, in steps."""
     if asked.unit == PARTY:
         return math.isqrt(norm2)
     most = Fraction(RANGE_IN_CLIPS) * Fraction(asked.clip) if value_range is None else Fraction(value_range)
@@ -280,12 +284,11 @@ def bound_of(asked: Asked, value_range: float | None, step: float, norm2: int) -
 
 def _possible(asked: Asked, field: Field, steps: int) -> bool:
     made = _made(asked, field, steps)
-    largest = bound_of(asked, field.range, made.step, made.privacy.norm2)
     return (
         made.bits <= MOST_BITS
         and made.privacy.norm2 <= LARGEST_NORM2
         and made.privacy.variance <= LARGEST_VARIANCE
-        and (asked.unit == PARTY or largest <= LARGEST_SUM)
+        and (asked.unit == PARTY or made.bound <= LARGEST_SUM)
     )
 
 

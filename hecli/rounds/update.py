@@ -61,8 +61,7 @@ class Update:
     @property
     def shrunk(self) -> float:
         """What the update was multiplied with, to bring it to the clip norm of a plan with noise."""
-        protects = self.plan.privacy is not None and self.encoding is not None
-        return self.encoding.fraction if protects and self.encoding else 1.0
+        return 1.0 if self.plan.privacy is None or self.encoding is None else self.encoding.fraction
 
 
 def open_update(

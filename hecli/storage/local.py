@@ -134,6 +134,19 @@ def open_unspooled(path: str) -> io.BufferedReader:
         raise cannot("read", path, error) from error
 
 
+def beside_the_end(path: str, suffix: str) -> str:
+    """Say where what belongs to a file is: beside the file itself, or where a link there leads.
+
+    Args:
+        path: The path of the file, or of a link to it.
+        suffix: What the other's name has behind the file's, without the dot.
+
+    Returns:
+        The path of the other, which may not be there.
+    """
+    return at_the_end(f"{at_the_end(path)}.{suffix}")
+
+
 def at_the_end(path: str) -> str:
     """Say where a link leads, so that what replaces the file does not take the place of the link.
 

@@ -3,13 +3,12 @@
 import posixpath
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from fractions import Fraction
 from typing import Any
 
 from hecli.errors import HecliError
 from hecli.ledger.chain import Ledger, Link
 from hecli.ledger.entry import TIME
-from hecli.privacy.accounting import Cost
+from hecli.privacy.describe import finite
 from hecli.storage.store import Store
 from hecli.training.applying import MODEL, spent_reason, stop_reason
 from hecli.training.deriving import first_plan, later_plan
@@ -143,8 +142,8 @@ def _privacy(training: Training, attempts: int) -> dict[str, Any] | None:
     promise = training.privacy
     if promise is None:
         return None
-    spent = Cost(Fraction(promise.rho), 1).times(attempts).epsilon(promise.delta)
-    return {"epsilon": spent, "promised": promise.epsilon, "delta": promise.delta}
+    spent = promise.cost(attempts).epsilon(promise.delta)
+    return {"epsilon": finite(spent), "promised": promise.epsilon, "delta": promise.delta}
 
 
 def _spent(history: History, training: Training) -> str | None:
