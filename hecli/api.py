@@ -61,6 +61,7 @@ from hecli.schemes.paillier.key_files import write_private_key as _write_private
 from hecli.schemes.paillier.key_files import write_public_key as _write_public_key
 from hecli.schemes.paillier.key_files import write_share as _write_share
 from hecli.storage.local import LOCAL, at_the_end, beside_the_end
+from hecli.storage.places import ANYWHERE
 from hecli.storage.spool import spooled
 from hecli.storage.use_record import remember
 
@@ -70,10 +71,10 @@ Take = Callable[[ExitStack, str, Any], Any]
 """Makes of what was given for a parameter what the function takes, for as long as the stack lasts."""
 
 
-def _file(stack: ExitStack, name: str, value: Any) -> BinaryIO:
-    """A path or a stream, to be read."""
+def _file(stack: ExitStack, name: str, value: Any, *, many: bool = False) -> BinaryIO:
+    """A path, a URL or a stream, to be read."""
     if isinstance(value, str | os.PathLike):
-        return stack.enter_context(LOCAL.open(os.fspath(value)))
+        return stack.enter_context(ANYWHERE.open(os.fspath(value), many=many))
     if not hasattr(value, "read"):
         raise TypeError(f"{name} takes a path or a binary stream, not {type(value).__name__}")
     if isinstance(value, io.TextIOBase):
@@ -85,7 +86,7 @@ def _files(stack: ExitStack, name: str, value: Any) -> Any:
     """Paths or streams, to be read."""
     if isinstance(value, str | bytes | os.PathLike) or not isinstance(value, Iterable):
         raise TypeError(f"{name} takes a list of paths or binary streams, not {type(value).__name__}")
-    return [_file(stack, name, each) for each in value]
+    return [_file(stack, name, each, many=True) for each in value]
 
 
 def _reader(stack: ExitStack, name: str, value: Any) -> Any:
@@ -116,7 +117,7 @@ def _example(stack: ExitStack, name: str, value: Any) -> Any:
 def _output(stack: ExitStack, name: str, value: Any) -> Any:
     """A path that nothing is at, or a stream, to be written."""
     if isinstance(value, str | os.PathLike):
-        return stack.enter_context(LOCAL.create(os.fspath(value)))
+        return stack.enter_context(ANYWHERE.create(os.fspath(value)))
     return _stream(name, value)
 
 

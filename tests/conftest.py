@@ -2,11 +2,15 @@
 
 import os
 import shutil
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from hecli.__main__ import main
+from hecli.storage import bucket as buckets
+from hecli.storage.places import STORES
+from tests import servers
 from tests.support import KEYS
 
 settings.register_profile(
@@ -81,3 +85,64 @@ def fails(run):
         return output
 
     return call
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    with servers.moto() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def azure_server():
+    with servers.azurite() as address:
+        yield address
+
+
+@pytest.fixture
+def clouds(monkeypatch):
+    """No bucket or connection of another test, and no credentials but the test's."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_")):
+            monkeypatch.delenv(name)
+    # Where there are none, the library asks the machine that it may run on.
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for make in STORES.values():
+        make.cache_clear()
+
+
+@pytest.fixture
+def s3(s3_server, clouds, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "unheard-of-secret")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    return f"s3://{servers.make_bucket(s3_server)}/folder"
+
+
+@pytest.fixture
+def azure(azure_server, clouds, monkeypatch):
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", servers.ACCOUNT)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", servers.ACCOUNT_KEY)
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", azure_server)
+    return f"az://{servers.make_container(azure_server)}/folder"
+
+
+@pytest.fixture
+def sftp(tmp_path, clouds, monkeypatch):
+    monkeypatch.setenv("PATH", servers.stand_in_for_ssh(tmp_path / "bin", servers.sftp_server()))
+    (tmp_path / "there").mkdir()
+    return f"sftp://somebody@host{tmp_path}/there"
+
+
+@pytest.fixture
+def proxy(s3_server, s3, monkeypatch):
+    """A server before the bucket's own, that cuts what it is told to."""
+    found = servers.Proxy(s3_server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", found.address)
+    monkeypatch.setattr(buckets, "PAUSE", 0.01)
+    monkeypatch.setattr(
+        buckets, "RETRY", {"max_retries": 4, "backoff": {"init_backoff": timedelta(milliseconds=5)}}
+    )
+    yield found
+    found.close()

@@ -446,23 +446,16 @@ def test_the_version(run):
     assert KEYS.exists()
 
 
-def test_more_files_than_the_usual_limit_can_be_aggregated(place):
-    """The soft limit of open files is raised; what cannot be raised is said."""
+def test_more_files_than_can_be_open_are_aggregated(place):
+    """None of many files is kept open."""
     plan = small_plan(npz(w=np.ones(3, np.float32)), 200)
     for at in range(120):
         update = encrypted(npz(w=np.ones(3, np.float32)), plan, party=str(at))
         (place / f"{at}.enc").write_bytes(update.getvalue())
 
-    def aggregate(limit):
-        line = f'{limit}; exec "{sys.executable}" -m hecli aggregate *.enc -o out.agg'
-        return subprocess.run(["bash", "-c", line], cwd=place, capture_output=True, check=False)
-
-    assert b"out.agg: 120 contributors" in aggregate("ulimit -S -n 64").stderr
-    (place / "out.agg").unlink()
-    failed = aggregate("ulimit -n 64")
-    assert failed.returncode == 1
-    assert b": too many open files\nhint: raise it with ulimit -n, or aggregate in groups" in failed.stderr
-    assert not (place / "out.agg").exists()
+    line = f'ulimit -n 64; exec "{sys.executable}" -m hecli aggregate *.enc -o out.agg'
+    result = subprocess.run(["bash", "-c", line], cwd=place, capture_output=True, check=False)
+    assert b"out.agg: 120 contributors" in result.stderr
 
 
 def test_a_key_that_contradicts_the_plan_is_refused(grads, ok, fails):

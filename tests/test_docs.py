@@ -101,6 +101,13 @@ def test_everything_public_is_there_and_explained():
 MODULES = sorted(path for path in (ROOT / "hecli").rglob("*.py") if path.parent.name != "cli")
 IMPLEMENTATIONS = (
     "codec/quantise.py",
+    "storage/below.py",
+    "storage/cloud.py",
+    "storage/places.py",
+    "storage/ranges.py",
+    "storage/sftp.py",
+    "storage/uploading.py",
+    "storage/web.py",
     "codec/pack.py",
     "codec/rotate.py",
     "codec/sample.py",

@@ -21,8 +21,10 @@ from hecli.identity.signatures import Identity
 from hecli.rounds.spending import spending
 from hecli.schemes.paillier.scheme import Paillier
 from hecli.storage import local
+from hecli.storage.below import Below
 from hecli.storage.confined import Confined
 from hecli.storage.local import LOCAL
+from hecli.storage.places import ANYWHERE
 from hecli.storage.use_record import remember, was_used
 from hecli.training.joining import join, open_ledger, own_folder, read_terms, take_model
 from hecli.training.own import Own
@@ -47,10 +49,11 @@ class Scene:
     """A training in a folder, and its members.
 
     The key is one for trials, or `dealt`, whose five shares the first parties hold,
-    or None for masks alone.
+    or None for masks alone. `far` is the URL of the folder, where it is not here.
     """
 
-    def __init__(self, root, parties=4, *, key=KEY, masks=None, model=MODEL, names=None, **terms):
+    def __init__(self, root, parties=4, *, key=KEY, masks=None, model=MODEL, names=None, far=None, **terms):
+        self.far = far
         self.root, self.key, self.initial = Path(root), key, model
         self.shared = self.root / "shared"
         self.people = self.root / "people"
@@ -101,7 +104,7 @@ class Scene:
             "keep": 0,
         }
         self.begun = start(
-            Confined(str(self.shared)),
+            self.place(),
             of_arrays(model),
             self.identities[COORDINATOR],
             scheme,
@@ -110,6 +113,10 @@ class Scene:
         )
         return self.begun
 
+    def place(self):
+        """The shared folder, as members reach it: of this machine, or behind a URL."""
+        return Confined(str(self.shared)) if self.far is None else Below(ANYWHERE, self.far)
+
     def session(self, name, **options):
         """A new run of a member, as after a start of hecli run."""
         options = self.options | options
@@ -117,7 +124,7 @@ class Scene:
         with path.open("rb") as stream:
             identity = read_identity(open_reader(stream), lambda: "")
         shared, own = (
-            options.pop("shared", None) or Confined(str(self.shared)),
+            options.pop("shared", None) or self.place(),
             Own(LOCAL, own_folder(str(path))),
         )
         terms = read_terms(shared)

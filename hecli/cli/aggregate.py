@@ -9,10 +9,8 @@ from hecli.cli import options
 from hecli.cli.console import Console
 from hecli.cli.files import (
     STANDARD,
-    allow_open_files,
     check_output,
     label,
-    open_input,
     open_output,
     size_of,
 )
@@ -24,7 +22,7 @@ from hecli.rounds.describe import describe_contributors
 
 
 @click.command()
-@click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILES...")
+@click.argument("files", cls=options.Files, required=True, metavar="FILES...")
 @options.plan
 @options.identity
 @options.ledger
@@ -59,9 +57,8 @@ def aggregate(
     signer = options.load_identity(identity, console)
     entry = options.recorder(ledger, signer, identity)
     start = time.perf_counter()
-    allow_open_files(len(files))
     with ExitStack() as stack:
-        sources = [stack.enter_context(open_input(file)) for file in files]
+        sources = options.open_files(stack, files)
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("aggregating"))
         work = processes(jobs)

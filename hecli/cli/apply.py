@@ -16,6 +16,7 @@ from hecli.formats.text import count
 from hecli.plan.data import Plan
 from hecli.rounds.apply import RULES, plan_in
 from hecli.rounds.apply import apply as apply_sum
+from hecli.storage.paths import file_name
 
 
 @click.command()
@@ -32,7 +33,7 @@ from hecli.rounds.apply import apply as apply_sum
 @compression.basis
 @click.option(
     "--residual",
-    type=options.FILE,
+    type=options.LOCAL_FILE,
     metavar="FILE",
     help="Let go of what got through, in the file that hecli encrypt --residual kept.",
 )
@@ -122,7 +123,7 @@ def apply(
 
 def _format(output: str | None) -> str | None:
     """The format that the suffix of an output says; None for no suffix, which leaves it to the model."""
-    suffix = Path(output or "").suffix
+    suffix = Path(file_name(output or "")).suffix
     if suffix and suffix not in SUFFIXES:
         raise HecliError(f"{output}: {suffix} is no tensor format hecli writes", f"use {', '.join(SUFFIXES)}")
     return SUFFIXES.get(suffix)
@@ -132,6 +133,5 @@ def _default(sum: str, model: str | None) -> str:
     if STANDARD in (sum, model):
         return STANDARD
     if model is not None:
-        path = beside(model)
-        return str(path.with_name(f"{path.stem}.next{path.suffix}"))
-    return str(beside(sum).with_suffix(".mean.npz"))
+        return beside(model, f"{{}}.next{Path(file_name(model)).suffix}")
+    return beside(sum, "{}.mean.npz")

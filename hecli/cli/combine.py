@@ -7,7 +7,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console
-from hecli.cli.files import allow_open_files, check_output, default_output, open_input, open_output
+from hecli.cli.files import check_output, default_output, open_input, open_output
 from hecli.cli.opening import check_answers, say_opened
 from hecli.cli.options import FilesCommand
 from hecli.executors.processes import processes
@@ -18,7 +18,7 @@ from hecli.rounds.decrypt import plan_in
 
 @click.command(cls=FilesCommand)
 @click.argument("aggregate", type=options.FILE)
-@click.argument("partials", type=options.FILE, nargs=-1, required=True, metavar="PARTIALS...")
+@click.argument("partials", cls=options.Files, required=True, metavar="PARTIALS...")
 @options.key(".pub")
 @options.enrollments
 @options.answers
@@ -60,7 +60,6 @@ def combine(
     signer = options.load_identity(identity, console)
     entry = options.recorder(ledger, signer, identity)
     start = time.perf_counter()
-    allow_open_files(len(partials))
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))
         followed = plan_in(source)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +17,8 @@ from hecli.rounds.basis import read_basis
 from hecli.rounds.headers import Sum
 from hecli.rounds.residual import Feedback, kept_in, read_residual, settle
 from hecli.storage.local import LOCAL, at_the_end
+from hecli.storage.paths import folder_of, joined
+from hecli.storage.places import ANYWHERE
 
 if TYPE_CHECKING:
     from hecli.codec.basis import Basis
@@ -88,11 +89,15 @@ def load_basis(path: str | None, plan: Plan | None, beside: str | None) -> "Basi
 
 def _basis_beside(file: str, digest: bytes) -> str | None:
     """The bases with this digest in a file's folder, whatever they are called."""
-    for path in sorted(Path(file).parent.glob(f"*{BASIS}")):
+    folder = folder_of(file)
+    for name in sorted(ANYWHERE.list(folder)):
+        if not name.endswith(BASIS):
+            continue
+        path = joined(folder, name)
         try:
-            with open_input(str(path)) as stream:
+            with open_input(path) as stream:
                 if open_reader(stream).digest == digest:
-                    return str(path)
+                    return path
         except HecliError:
             # Another file's fault is not this command's.
             continue

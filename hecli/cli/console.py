@@ -18,7 +18,8 @@ from typing import Any, TextIO
 
 import click
 
-from hecli.formats.text import is_printable
+from hecli.formats.text import count_bytes, is_printable
+from hecli.storage.traffic import TRAFFIC
 
 LINE_LIMIT = 1000
 """Most characters of an error or a hint: a file may bring in any number."""
@@ -72,11 +73,17 @@ class Console:
             return
         # Rich takes long to import, and most runs have no terminal.
         from rich.console import Console as RichConsole  # noqa: PLC0415
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415
+        from rich.progress import (  # noqa: PLC0415
+            BarColumn,
+            Progress,
+            RenderableColumn,
+            TaskProgressColumn,
+            TextColumn,
+        )
         from rich.progress import TimeRemainingColumn as Remaining  # noqa: PLC0415
 
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), Remaining())
-        bar = Progress(*columns, console=RichConsole(stderr=True), transient=True)
+        bar = Progress(*columns, RenderableColumn(_Moved()), console=RichConsole(stderr=True), transient=True)
         task = bar.add_task(what, total=None)
 
         def update(done: int, total: int) -> None:
@@ -114,6 +121,14 @@ class Console:
 
         with RichConsole(stderr=True).status("") as status:
             yield lambda text: status.update(Text(shown(text)))
+
+
+class _Moved:
+    """The bytes that came from and went to storage that is far away, as far as there are any."""
+
+    def __rich__(self) -> str:
+        moved = ((TRAFFIC.received, "read"), (TRAFFIC.sent, "sent"))
+        return ", ".join(f"{count_bytes(size)} {what}" for size, what in moved if size)
 
 
 class _Changes:

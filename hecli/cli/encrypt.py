@@ -38,7 +38,7 @@ from hecli.storage.use_record import remember
 @compression.basis
 @click.option(
     "--residual",
-    type=options.FILE,
+    type=options.LOCAL_FILE,
     metavar="FILE",
     help="Add what did not get through before, and keep here what does not now; made where it is not there.",
 )

@@ -1,4 +1,4 @@
-"""Files as commands name them: - is standard input or output, the rest is of this machine."""
+"""Files as commands name them: - is standard input or output, the rest are paths and URLs."""
 
 import io
 import os
@@ -7,26 +7,32 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from hecli.cli.console import shown
 from hecli.errors import FormatError, HecliError, PipelineError, RefusedError
 from hecli.formats.kinds import RECORDS
 from hecli.formats.reader import START_SIZE, is_own, open_reader
 from hecli.storage import local
+from hecli.storage.below import Below
 from hecli.storage.confined import Confined
-from hecli.storage.local import LOCAL, Sink, cannot, open_unspooled
+from hecli.storage.local import LOCAL, Sink, open_unspooled
+from hecli.storage.paths import file_name, folder_of, joined, named, same_place, scheme_of
+from hecli.storage.places import ANYWHERE
 from hecli.storage.spool import spooled
+from hecli.storage.store import Store
+from hecli.storage.uploading import taken
 
 STANDARD = "-"
 
 
 @contextmanager
-def open_input(path: str) -> Iterator[BinaryIO]:
+def open_input(path: str, *, many: bool = False) -> Iterator[BinaryIO]:
     """Open an input, all of standard input where it is -.
 
     Args:
         path: What the command line names.
+        many: Whether it is one of many, of which nothing is kept open.
 
     Yields:
         A seekable stream.
@@ -38,12 +44,12 @@ def open_input(path: str) -> Iterator[BinaryIO]:
         with spooled(_standard_input()) as stream:
             yield stream
         return
-    with LOCAL.open(path) as stream:
+    with ANYWHERE.open(path, many=many) as stream:
         yield stream
 
 
 @contextmanager
-def open_stream(path: str) -> Iterator[io.BufferedReader]:
+def open_stream(path: str) -> Iterator["io.BufferedReader[Any]"]:
     """Open an input that is read once, from its start to its end, as it comes.
 
     Args:
@@ -57,6 +63,10 @@ def open_stream(path: str) -> Iterator[io.BufferedReader]:
     """
     if path == STANDARD:
         yield _standard_input()
+        return
+    if scheme_of(path):
+        with ANYWHERE.open(path) as far, io.BufferedReader(cast("io.RawIOBase", far)) as stream:
+            yield stream
         return
     with open_unspooled(path) as stream:
         yield stream
@@ -86,7 +96,7 @@ def open_output(path: str, *, force: bool = False, secret: bool = False) -> Iter
         sys.stdout.flush()
         yield Sink(sys.stdout.fileno(), "standard output").stream
         return
-    with LOCAL.create(path, replace=force, secret=secret) as stream:
+    with ANYWHERE.create(path, replace=force, secret=secret) as stream:
         yield stream
 
 
@@ -103,7 +113,10 @@ def check_output(path: str, *, force: bool, secret: bool = False, hint: str | No
         HecliError: A folder is there.
         RefusedError: A file is there, or what no secret may go to, or what nothing may take the place of.
     """
-    if path != STANDARD:
+    if scheme_of(path):
+        if not force and ANYWHERE.exists(path):
+            raise taken(path, hint)
+    elif path != STANDARD:
         local.check_output(path, force=force, secret=secret, hint=hint)
         if force and Path(path).is_file():
             _spare(path)
@@ -121,8 +134,8 @@ def _spare(path: str) -> None:
         raise RefusedError(f"{path} is a secret, or the record of its use", "name another file with -o")
 
 
-def shared_folder(path: str) -> Confined:
-    """Open the folder of a training.
+def shared_folder(path: str) -> Store:
+    """Open the folder of a training, which others write to.
 
     Args:
         path: What the command line names.
@@ -133,6 +146,8 @@ def shared_folder(path: str) -> Confined:
     Raises:
         HecliError: There is none.
     """
+    if scheme_of(path):
+        return Below(ANYWHERE, path)
     if not Path(path).is_dir():
         raise HecliError(f"there is no folder {path}", "check its path")
     return Confined(path)
@@ -151,25 +166,26 @@ def default_output(path: str, suffix: str) -> str:
     """
     if path == STANDARD:
         return path
-    source = beside(path)
-    output = str(source.with_name(source.stem + suffix))
-    if output == str(Path(path)):
-        raise RefusedError(f"{path} would be written over itself", "name the output with -o")
+    output = beside(path, f"{{}}{suffix}")
+    if same_place(output, path):
+        raise RefusedError(f"{named(path)} would be written over itself", "name the output with -o")
     return output
 
 
-def beside(path: str) -> Path:
-    """Give the path of an input beside which to write.
+def beside(path: str, name: str) -> str:
+    """Name a file beside an input.
 
     Args:
         path: The input.
+        name: The other's name, with {} for that of the input without its suffix.
 
     Raises:
-        HecliError: It can be no file's name.
+        HecliError: The input can be no file's name.
     """
-    if not Path(path).name:
+    file = Path(file_name(path))
+    if not file.name:
         raise HecliError(f"cannot read {path!r}: it is not a file", "name a file, or - for standard input")
-    return Path(path)
+    return joined(folder_of(path), name.replace("{}", file.stem))
 
 
 def keep_apart(output: str, *others: str) -> None:
@@ -183,7 +199,7 @@ def keep_apart(output: str, *others: str) -> None:
         RefusedError: It is one of them.
     """
     for other in others:
-        if output != STANDARD and os.path.realpath(output) == os.path.realpath(other):
+        if output != STANDARD and same_place(output, other):
             raise RefusedError(f"{output} is a secret, or the record of its use", "name another file with -o")
 
 
@@ -194,7 +210,10 @@ def size_of(path: str, otherwise: int) -> int:
         path: The output.
         otherwise: What is known of it.
     """
-    return otherwise if path == STANDARD else Path(path).stat().st_size
+    if path == STANDARD:
+        return otherwise
+    with ANYWHERE.open(path) as stream:
+        return stream.seek(0, io.SEEK_END)
 
 
 def label(path: str) -> str:
@@ -203,24 +222,7 @@ def label(path: str) -> str:
     Args:
         path: The output.
     """
-    return "standard output" if path == STANDARD else shown(path)
-
-
-def allow_open_files(count: int) -> None:
-    """Let this process have many inputs open at once, as far as the system allows.
-
-    Args:
-        count: How many.
-    """
-    try:
-        import resource  # noqa: PLC0415 - not on every system
-    except ImportError:
-        return
-    spare = 64
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count + spare if hard == resource.RLIM_INFINITY else min(count + spare, hard)
-    if soft != resource.RLIM_INFINITY and wanted > soft:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return "standard output" if path == STANDARD else shown(named(path))
 
 
 def warn_if_readable(path: str) -> str | None:
@@ -243,29 +245,3 @@ def _standard_input() -> io.BufferedReader:
     if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode) and not stream.peek(1):
         raise PipelineError("nothing came through the pipe")
     return stream
-
-
-def paths_in(folder: str, without: str | None = None) -> Iterator[Path]:
-    """Find all files in a folder and those in it, but for what is hidden, and links.
-
-    Args:
-        folder: The folder.
-        without: A folder that is left out.
-
-    Yields:
-        Their paths.
-
-    Raises:
-        HecliError: A folder cannot be read.
-    """
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise cannot("read", folder, error) from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_file(follow_symlinks=False):
-            yield Path(entry.path)
-        elif entry.is_dir(follow_symlinks=False) and not (without and Path(entry.path).samefile(without)):
-            yield from paths_in(entry.path, without)

@@ -21,7 +21,7 @@ SHOWN = 12
 
 
 @click.command()
-@click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILES...")
+@click.argument("files", cls=options.Files, required=True, metavar="FILES...")
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects, one for each file.")
 def inspect(files: tuple[str, ...], as_json: bool) -> int:
     """Say what a file is, without any key.

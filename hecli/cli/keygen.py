@@ -31,6 +31,7 @@ KEEP = "name the new key with -o; without the old private key nothing under it c
 @click.option(
     "-o",
     "--output",
+    type=options.LOCAL_FILE,
     metavar="NAME",
     help="Write NAME.pub and NAME.key, or NAME as JWK. [default: hecli]",
 )
@@ -56,10 +57,18 @@ KEEP = "name the new key with -o; without the old private key nothing under it c
     is_flag=True,
     help="Protect the secret file (typed, or HECLI_PASSPHRASE, or HECLI_IDENTITY_PASSPHRASE).",
 )
-@click.option("-y", "--public-only", metavar="KEY", help="Derive NAME.pub from this private key.")
-@click.option("--from-jwk", type=options.FILE, metavar="FILE", help="Take the key from a file of pheutil's.")
 @click.option(
-    "--export-jwk", type=options.FILE, metavar="KEY", help="Write this .pub or .key for pheutil, to -o."
+    "-y",
+    "--public-only",
+    type=options.LOCAL_FILE,
+    metavar="KEY",
+    help="Derive NAME.pub from this private key.",
+)
+@click.option(
+    "--from-jwk", type=options.LOCAL_FILE, metavar="FILE", help="Take the key from a file of pheutil's."
+)
+@click.option(
+    "--export-jwk", type=options.LOCAL_FILE, metavar="KEY", help="Write this .pub or .key for pheutil, to -o."
 )
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @options.talkative

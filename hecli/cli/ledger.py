@@ -1,6 +1,7 @@
 """hecli ledger."""
 
 import json
+import posixpath
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import Console, say, show_error, show_list, shown
-from hecli.cli.files import open_input, paths_in
+from hecli.cli.files import open_input
 from hecli.cli.main import SuggestingGroup
 from hecli.errors import HecliError
 from hecli.formats.digests import file_digest
@@ -19,7 +20,9 @@ from hecli.ledger import chain as book
 from hecli.ledger.checkpoint import keep, read_checked
 from hecli.plan.files import carried_plan
 from hecli.rounds.describe import describe_entry
-from hecli.storage.local import LOCAL
+from hecli.storage.paths import file_name, joined
+from hecli.storage.patterns import walk
+from hecli.storage.places import ANYWHERE
 
 
 @click.group(cls=SuggestingGroup)
@@ -63,16 +66,16 @@ def init(folder: str, cards: tuple[str, ...], identity: str | None, console: Con
     """
     signer = options.require_identity(identity, console)
     members = options.load_cards(cards)
-    link = book.begin(LOCAL, folder, signer, members)
+    link = book.begin(ANYWHERE, folder, signer, members)
     begun = book.Ledger((link,), frozenset([signer.card, *members]), ())
-    keep(LOCAL, options.checkpoints(identity), begun)
+    keep(ANYWHERE, options.checkpoints(identity), begun)
     _say(link, folder, console)
 
 
 @ledger.command()
 @click.argument("folder", type=options.FILE, metavar="DIR")
 @click.argument("text")
-@click.argument("files", type=options.FILE, nargs=-1, metavar="[FILES]...")
+@click.argument("files", cls=options.Files, metavar="[FILES]...")
 @options.identity
 @options.talkative
 def note(folder: str, text: str, files: tuple[str, ...], identity: str | None, console: Console) -> None:
@@ -84,9 +87,9 @@ def note(folder: str, text: str, files: tuple[str, ...], identity: str | None, c
     signer = options.require_identity(identity, console)
     about = [_named(file) for file in files]
     kept = options.checkpoints(identity)
-    found = read_checked(LOCAL, folder, kept)
-    made = book.append(LOCAL, folder, found, signer, "note", files=about, text=text)
-    keep(LOCAL, kept, made)
+    found = read_checked(ANYWHERE, folder, kept)
+    made = book.append(ANYWHERE, folder, found, signer, "note", files=about, text=text)
+    keep(ANYWHERE, kept, made)
     _say(made.last, folder, console)
 
 
@@ -102,7 +105,7 @@ def show(folder: str, as_json: bool) -> int:
     \b
       hecli ledger show ledger
     """
-    found = book.read_ledger(LOCAL, folder)
+    found = book.read_ledger(ANYWHERE, folder)
     if as_json:
         click.echo(json.dumps([_describe(link) for link in found.links], indent=2))
     else:
@@ -142,7 +145,7 @@ def verify(folder: str, files: str | None, head: str | None, console: Console) -
       hecli ledger verify ledger
       hecli ledger verify ledger --files . --head 12:6b0f...
     """
-    found = book.read_ledger(LOCAL, folder)
+    found = book.read_ledger(ANYWHERE, folder)
     problems = list(found.problems)
     notes = found.notes
     if head is not None:
@@ -184,14 +187,14 @@ def head(folder: str) -> None:
     \b
       hecli ledger head ledger
     """
-    found = book.read_ledger(LOCAL, folder)
+    found = book.read_ledger(ANYWHERE, folder)
     found.require_sound(folder)
     click.echo(found.last.head)
 
 
 def _named(file: str) -> tuple[str, bytes]:
     with open_input(file) as stream:
-        return Path(file).name, file_digest(stream)
+        return file_name(file), file_digest(stream)
 
 
 def _found(folder: str, ledger: str, links: Iterable[book.Link]) -> tuple[list[book.Found], list[str]]:
@@ -199,17 +202,17 @@ def _found(folder: str, ledger: str, links: Iterable[book.Link]) -> tuple[list[b
     recorded = [file for link in links for file in link.entry.files]
     names, digests = {name for name, _ in recorded}, {digest for _, digest in recorded}
     found, damaged = [], []
-    for path in paths_in(folder, ledger):
-        named = path.name in names
+    for path in walk(ANYWHERE, folder, ledger):
+        named = posixpath.basename(path) in names
         try:
-            with open_input(str(path)) as stream:
+            with open_input(joined(folder, path)) as stream:
                 plan = b""
                 if is_own(stream.read(START_SIZE)):
                     reader = open_reader(stream)
                     named |= reader.digest in digests
                     plan = carried_plan(reader)
                 if named:
-                    found.append(book.Found(path.relative_to(folder).as_posix(), file_digest(stream), plan))
+                    found.append(book.Found(path, file_digest(stream), plan))
         except HecliError as error:
             damaged += [error.message] if named else []
     return found, damaged

@@ -21,7 +21,9 @@ from hecli.rounds.evidence import Evidence
 from hecli.rounds.headers import open_blocks
 from hecli.rounds.opening import Opened
 from hecli.schemes.interface import ANSWERS, ENROLLMENTS
-from hecli.storage.local import LOCAL
+from hecli.storage.local import at_the_end
+from hecli.storage.paths import folder_of, joined, scheme_of
+from hecli.storage.places import ANYWHERE
 
 SUFFIX = ".enc"
 SHOWN = 3
@@ -142,17 +144,17 @@ def open_updates(
     if named:
         return options.open_files(stack, tuple(named))
     wanted = {each.digest for each in open_blocks(open_reader(source)).contributors}
-    path = Path(aggregate)
     found: dict[bytes, str] = {}
     unsound = []
-    folder = path.resolve().parent if path.is_file() else Path()
-    for name in LOCAL.list(str(folder)):
+    # What comes through a pipe has no folder of its own.
+    beside = scheme_of(aggregate) or Path(aggregate).is_file()
+    folder = folder_of(at_the_end(aggregate)) if beside else "."
+    for name in ANYWHERE.list(folder):
         if not name.endswith(SUFFIX) or len(found) == len(wanted):
             continue
-        # Under the path that was typed, for what is said of it.
-        file = str(path.parent / name if path.is_file() and not path.is_symlink() else folder / name)
+        file = joined(folder, name)
         try:
-            with LOCAL.open(file) as stream:
+            with ANYWHERE.open(file) as stream:
                 reader = open_reader(stream)
                 if reader.digest not in wanted or reader.digest in found:
                     continue

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from hecli.cli.console import Console
-from hecli.cli.files import STANDARD, allow_open_files, open_input, warn_if_readable
+from hecli.cli.files import STANDARD, open_input, warn_if_readable
 from hecli.errors import HecliError, RefusedError
 from hecli.formats.reader import open_reader
 from hecli.identity.files import read_card, read_identity
@@ -20,7 +20,9 @@ from hecli.ledger import checkpoint
 from hecli.ledger import recorder as recorders
 from hecli.plan.files import read_plan
 from hecli.schemes.paillier.key_files import read_public_key
-from hecli.storage.local import LOCAL
+from hecli.storage.paths import named, scheme_of
+from hecli.storage.patterns import match
+from hecli.storage.places import ANYWHERE
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -50,6 +52,33 @@ class File(click.types.StringParamType):
 
 
 FILE = File()
+
+
+class LocalFile(File):
+    """The name of a file that stays on this machine, such as a key."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse a URL."""
+        if scheme_of(value):
+            what = param.get_error_hint(ctx) if param is not None and ctx is not None else "this"
+            raise click.UsageError(
+                f"{what} takes a file of this machine: keys, identities and records stay here", ctx
+            )
+        return super().convert(value, param, ctx)
+
+
+LOCAL_FILE = LocalFile()
+
+
+class Files(click.Argument):
+    """An argument that takes many files, and patterns in quotes or URLs."""
+
+    def __init__(self, names: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(names, nargs=-1, type=FILE, **kwargs)
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """The files, with patterns replaced by what matches them."""
+        return tuple(path for each in super().type_cast_value(ctx, value) or () for path in _matching(each))
 
 
 class FilesOption(click.Option):
@@ -129,7 +158,7 @@ jobs = click.option(
 )
 identity = click.option(
     "--identity",
-    type=FILE,
+    type=LOCAL_FILE,
     metavar="FILE",
     envvar="HECLI_IDENTITY",
     help="Sign with this .id file (or HECLI_IDENTITY).",
@@ -170,7 +199,7 @@ strict = click.option("--strict", is_flag=True, help="Refuse values out of range
 def key(suffix: str) -> Callable[[Command], Command]:
     """Add --key, for the public (.pub) or the private (.key) key."""
     text = f"The key file. [default: HECLI_KEY, then hecli{suffix}]"
-    return click.option("--key", type=FILE, metavar="FILE", envvar="HECLI_KEY", help=text)
+    return click.option("--key", type=LOCAL_FILE, metavar="FILE", envvar="HECLI_KEY", help=text)
 
 
 enrollments = click.option(
@@ -292,13 +321,12 @@ def recorder(path: str | None, identity: "Identity | None", file: str | None = N
         FormatError: The ledger is broken.
         RefusedError: Nobody signs, or somebody who may not add to it.
     """
-    return recorders.recorder(LOCAL, path, identity, checkpoints(file))
+    return recorders.recorder(ANYWHERE, path, identity, checkpoints(file))
 
 
 def open_files(stack: "ExitStack", paths: tuple[str, ...]) -> "list[BinaryIO]":
     """All these files, for as long as `stack` lasts."""
-    allow_open_files(len(paths))
-    return [stack.enter_context(open_input(path)) for path in paths]
+    return [stack.enter_context(open_input(path, many=True)) for path in paths]
 
 
 def load_public_key(path: str | None, scheme: "Scheme | None" = None) -> "PublicKey":
@@ -349,12 +377,13 @@ def _load_plan(path: str | None, coordinator: str | None) -> "Plan | None":
 
 
 def _matching(pattern: str) -> list[str]:
-    if not glob.has_magic(pattern) or os.path.lexists(pattern):
+    there = ANYWHERE.exists if scheme_of(pattern) else os.path.lexists
+    if not glob.has_magic(pattern) or there(pattern):
         return [pattern]
-    found = sorted(glob.glob(pattern))  # noqa: PTH207 - of any folder, as shells do
+    found = match(ANYWHERE, pattern)
     if not found:
-        raise HecliError(f"no file matches {pattern}", "check the pattern and the folder")
-    return found
+        raise HecliError(f"no file matches {named(pattern)}", "check the pattern and the folder")
+    return list(found)
 
 
 def key_path(path: str | None, suffix: str) -> str:

@@ -26,7 +26,7 @@ from hecli.storage.use_record import remember
 
 @click.command(cls=FilesCommand)
 @click.argument("aggregate", type=options.FILE)
-@click.option("--share", type=options.FILE, metavar="FILE", required=True, help="Your .share file.")
+@click.option("--share", type=options.LOCAL_FILE, metavar="FILE", required=True, help="Your .share file.")
 @evidence
 @click.option(
     "--again", is_flag=True, help="For a second aggregate of a plan: what two differ by can be one party's."

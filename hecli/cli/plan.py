@@ -47,6 +47,7 @@ from hecli.schemes.paillier.key_files import read_public_key
 from hecli.schemes.paillier.keys import RANDOMNESS
 from hecli.schemes.paillier.scheme import Paillier
 from hecli.schemes.round import PublicKey
+from hecli.storage.paths import file_name, same_place, with_suffix
 
 DEFAULT_NAME = "round"
 
@@ -469,8 +470,8 @@ def _bases(target: str, *, force: bool) -> AbstractContextManager[BinaryIO]:
     """Open the file of the plan's bases, which is published before the plan."""
     if target == STANDARD:
         raise RefusedError("the bases of a plan go beside it", "name the plan with -o")
-    found = str(Path(target).with_suffix(compression.BASIS))
-    if found == str(Path(target)):
+    found = with_suffix(target, compression.BASIS)
+    if same_place(found, target):
         raise RefusedError(f"{target} is where the bases of the plan go", "name the plan round.plan, say")
     return open_output(found, force=force)
 
@@ -498,8 +499,7 @@ def _say(made: Plan, target: str, console: Console, picked: Chosen | None = None
 
 def _after(last: str) -> str:
     """Where the plan after the last one goes: beside it."""
-    path = beside(last)
-    return str(path.with_name(f"{name_after(path.stem)}.plan"))
+    return beside(last, f"{name_after(Path(file_name(last)).stem)}.plan")
 
 
 def _roster(

@@ -12,7 +12,7 @@ import click
 
 from hecli.cli import options
 from hecli.cli.console import say, show_error, show_list, shown
-from hecli.cli.files import STANDARD, open_input, paths_in
+from hecli.cli.files import STANDARD, open_input
 from hecli.cli.noise import DELTA, PROTECTS, account_of
 from hecli.errors import HecliError, RefusedError
 from hecli.formats.reader import START_SIZE, Reader, is_own, open_reader
@@ -24,7 +24,9 @@ from hecli.plan.files import carried_plan, parse_plan
 from hecli.privacy import describe
 from hecli.privacy.account import KIND, Balance, Spending, balances, read_account
 from hecli.rounds.spending import shown_delta
-from hecli.storage.local import LOCAL
+from hecli.storage.paths import folder_of, joined, scheme_of
+from hecli.storage.patterns import walk
+from hecli.storage.places import ANYWHERE
 from hecli.training.history import read_history
 from hecli.training.session import LEDGER, TERMS_FILE
 from hecli.training.terms import Training, read_training
@@ -104,7 +106,7 @@ def privacy(where: str, delta: float | None, files: str | None, as_json: bool) -
     """
     if delta is not None and not 0 < delta < 1:
         raise click.UsageError(f"a delta of {delta:g} promises nothing: give one such as 1e-5")
-    if Path(where).is_dir():
+    if scheme_of(where) or Path(where).is_dir():
         title, (rows, at, problems) = PARTY, _of_ledger(where, files, delta)
     else:
         options.refuse("files", "is for ledgers")
@@ -162,21 +164,25 @@ def _beside(path: str, owner: Card, *, as_json: bool) -> tuple[Spending, ...]:
         return read_account(open_reader(stream), owner)
 
 
+def _has_terms(folder: str) -> bool:
+    return ANYWHERE.exists(joined(folder, TERMS_FILE))
+
+
 def _of_ledger(folder: str, files: str | None, delta: float | None) -> tuple[list[Row], float, list[str]]:
     """Everybody's updates, as far as a ledger has them; the delta; and what is wrong."""
-    training, place = None, Path(folder)
-    if not (place / TERMS_FILE).is_file() and (place.absolute().parent / TERMS_FILE).is_file():
+    training = None
+    place = folder.rstrip("/") if scheme_of(folder) else str(Path(folder).absolute())
+    above = folder_of(place)
+    if not _has_terms(place) and _has_terms(above):
         # The ledger of a training was named: what it means stands in the terms beside it.
-        place = place.absolute().parent
+        place = above
     inside = place
-    if (place / TERMS_FILE).is_file():
-        inside = place / LEDGER
-        with open_input(str(place / TERMS_FILE)) as stream:
+    if _has_terms(place):
+        inside = joined(place, LEDGER)
+        with open_input(joined(place, TERMS_FILE)) as stream:
             training = read_training(open_reader(stream))
-    else:
-        place = place.absolute().parent
-    files = files or str(place)
-    found = read_ledger(LOCAL, str(inside))
+    files = files or above
+    found = read_ledger(ANYWHERE, inside)
     if training is not None:
         rows, delta = _of_training(found, training, delta)
         return rows, delta, list(found.problems)
@@ -229,11 +235,11 @@ def _plans(folder: str, wanted: Iterable[bytes]) -> dict[bytes, Spending | None]
     """What an update of each of these plans costs, as far as a file in a folder carries them."""
     found: dict[bytes, Spending | None] = {}
     left = set(wanted)
-    for path in paths_in(folder):
+    for path in walk(ANYWHERE, folder):
         if not left:
             break
         try:
-            with open_input(str(path)) as stream:
+            with open_input(joined(folder, path)) as stream:
                 if is_own(stream.read(START_SIZE)):
                     reader: Reader = open_reader(stream)
                     digest = carried_plan(reader)

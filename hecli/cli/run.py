@@ -9,7 +9,7 @@ import click
 
 from hecli.cli import noise, options
 from hecli.cli.console import Console, say, shown
-from hecli.cli.files import allow_open_files, open_input, shared_folder
+from hecli.cli.files import open_input, shared_folder
 from hecli.errors import HecliError, RefusedError
 from hecli.executors.processes import processes
 from hecli.formats.reader import open_reader
@@ -41,7 +41,7 @@ SHOWN = 4
 @click.argument("folder", type=options.FILE)
 @click.option(
     "--identity",
-    type=options.FILE,
+    type=options.LOCAL_FILE,
     metavar="FILE",
     envvar="HECLI_IDENTITY",
     required=True,
@@ -49,7 +49,7 @@ SHOWN = 4
 )
 @click.option("--train", metavar="COMMAND", help="What trains, for parties; see above.")
 @click.option(
-    "--key", type=options.FILE, metavar="FILE", help="Your .key or .share file, for whoever opens sums."
+    "--key", type=options.LOCAL_FILE, metavar="FILE", help="Your .key or .share file, for whoever opens sums."
 )
 @click.option("--accept", metavar="DIGEST", help="Accept the terms with this digest, without being asked.")
 @click.option(
@@ -129,7 +129,6 @@ def run(
         _check_digest(accept, terms.digest)
     join(terms, own, signer, partial(_accept, accept is not None))
     # Whoever opens a round has each party's update, enrollment, answer and partial open at once.
-    allow_open_files(4 * len(terms.training.roster.parties))
     if terms.training.privacy is None:
         options.refuse("budget", "is for trainings with noise, and this one has none")
     promise = terms.training.privacy

@@ -10,7 +10,7 @@ import click
 
 from hecli.cli import compression, noise, options, parts
 from hecli.cli.console import Console
-from hecli.cli.files import open_input, open_output
+from hecli.cli.files import open_input, open_output, shared_folder
 from hecli.cli.options import FilesCommand
 from hecli.cli.plan_text import noise_lines
 from hecli.cli.types import Duration, MetricType
@@ -35,7 +35,7 @@ from hecli.schemes.masks.masking import Masking
 from hecli.schemes.masks.scheme import Masks
 from hecli.schemes.paillier.key_files import read_public_key
 from hecli.schemes.paillier.scheme import Paillier
-from hecli.storage.confined import Confined
+from hecli.storage.paths import scheme_of
 from hecli.training.deriving import later_plan
 from hecli.training.describe import describe_training, training_lines
 from hecli.training.starting import Started
@@ -60,7 +60,10 @@ from hecli.training.terms import Goal, Metric
     help="Who opens sums, or holds shares. [default: you]",
 )
 @click.option(
-    "--key", type=options.FILE, metavar="FILE", help="The .pub file of the key. [default: none, masks alone]"
+    "--key",
+    type=options.LOCAL_FILE,
+    metavar="FILE",
+    help="The .pub file of the key. [default: none, masks alone]",
 )
 @click.option(
     "--rounds",
@@ -135,6 +138,7 @@ from hecli.training.terms import Goal, Metric
 @click.option("--name", default="training", metavar="TEXT", help="What to call it. [default: training]")
 @click.option(
     "--make-identities",
+    type=options.LOCAL_FILE,
     metavar="DIR",
     help="For a trial on one machine: make N parties here, with --parties.",
 )
@@ -242,7 +246,7 @@ def start(
         }
         public = None if key is None else stack.enter_context(open_input(key))
         begun = begin(
-            Confined(folder), opened, signer, scheme, key=public, metrics=metrics, goal=goal, **terms
+            shared_folder(folder), opened, signer, scheme, key=public, metrics=metrics, goal=goal, **terms
         )
     if make_identities:
         who = f"{count(len(cards), 'party', 'parties')}{'' if identity else ' and a coordinator'}"
@@ -282,6 +286,10 @@ def _check_usage(given: dict[str, Any]) -> None:
 @contextmanager
 def _folder(path: str) -> Iterator[None]:
     """Make a folder, unless it is there; it goes again where nothing comes of it."""
+    if scheme_of(path):
+        # Buckets have no folders; servers have them made with their first file.
+        yield
+        return
     made = not Path(path).exists()
     try:
         Path(path).mkdir(exist_ok=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=FilesCommand)
-@click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILES...")
+@click.argument("files", cls=options.Files, required=True, metavar="FILES...")
 @options.made_from
 @options.key(".pub")
 @options.enrollments

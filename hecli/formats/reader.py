@@ -136,8 +136,10 @@ class Reader:
         return self._sections[name]
 
     def forget_header(self) -> None:
-        """Let go of the header, which may be large, when all is known from it."""
+        """Let go of the header when all is known from it, and of what was read with it: both may be large."""
         self.header = {}
+        self._held, self._digests = -1, b""
+        self._stream.flush()
 
     def verify(self) -> None:
         """Read all records and check their digests, then go back to the first of each section.
@@ -338,6 +340,7 @@ class SectionReader:
         self._sizes = self.section.chunk_sizes
         self._chunk = first - 1
         self._left = 0
+        self._prefix = b""
         self._hash = hashlib.sha256()
 
     def read(self, records: int) -> bytes:
@@ -355,9 +358,8 @@ class SectionReader:
         wanted = records * self.section.record_size
         parts = []
         while wanted > 0 and (self._left or self._next_chunk()):
-            part = self._reader.read_at(self._at, min(wanted, self._left))
+            part = self._part(min(wanted, self._left))
             self._hash.update(part)
-            self._at += len(part)
             self._left -= len(part)
             wanted -= len(part)
             parts.append(part)
@@ -417,13 +419,19 @@ class SectionReader:
         if size is None:
             return False
         self._chunk += 1
-        prefix = bin_prefix(size)
-        if self._reader.read_at(self._at, len(prefix)) != prefix:
-            raise FormatError(f"{self._reader.name}: chunk {self._chunk} has the wrong length")
-        self._at += len(prefix)
+        self._prefix = bin_prefix(size)
         self._left = size
         self._hash = hashlib.sha256()
         return True
+
+    def _part(self, size: int) -> bytes:
+        """The next bytes of the chunk; its prefix is read with the first, for one request less."""
+        prefix, self._prefix = self._prefix, b""
+        data = self._reader.read_at(self._at, len(prefix) + size)
+        if data[: len(prefix)] != prefix:
+            raise FormatError(f"{self._reader.name}: chunk {self._chunk} has the wrong length")
+        self._at += len(data)
+        return data[len(prefix) :] if prefix else data
 
 
 def _prelude(items: object, name: str) -> Prelude:

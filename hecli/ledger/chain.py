@@ -10,8 +10,9 @@ import posixpath
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -31,7 +32,12 @@ SIZE_LIMIT = HEADER_LIMIT + 1024
 """Most bytes of an entry."""
 
 PATIENCE = 5.0
-"""Seconds to wait for an entry that somebody is still writing, where files do not appear whole."""
+"""Seconds to wait for an entry that is not whole yet, or comes later than the one behind it."""
+
+READERS = 16
+"""Entries that are read at once."""
+
+_NUMBERED = re.compile(r"([0-9]{8})\.entry")
 
 BROKEN = (
     "see all of it with hecli ledger verify; the storage, or somebody with access to it, is not to be trusted"
@@ -238,14 +244,20 @@ def read_ledger(store: Store, folder: str) -> Ledger:
     Raises:
         HecliError: It holds no ledger.
     """
-    links, problems = [], []
-    files = sorted(_files(store, folder))
-    for file in files:
+    files = _without_gaps(store, folder)
+
+    def read(file: str) -> Link | str:
         try:
             # Somebody may still be writing the last one.
-            links.append((_patiently if file == files[-1] else _open)(store, folder, file))
+            return (_patiently if file == files[-1] else _open)(store, folder, file)
         except HecliError as error:
-            problems.append(error.message)
+            return error.message
+
+    # Many at once: where storage is far away, each takes a while to come.
+    with ThreadPoolExecutor(READERS) as readers:
+        read_all = list(readers.map(read, files))
+    links = [each for each in read_all if isinstance(each, Link)]
+    problems = [each for each in read_all if isinstance(each, str)]
     # A copy under another name, as some storage makes them, is nothing new.
     copies = {
         link.digest: link
@@ -364,6 +376,7 @@ def append(
     files: Sequence[tuple[str, bytes]] = (),
     cards: Iterable[Card] = (),
     text: str = "",
+    stale: Callable[[Ledger], bool] | None = None,
 ) -> Ledger:
     """Add an entry behind all that others have added since the ledger was read.
 
@@ -377,9 +390,12 @@ def append(
         files: Names and digests of files.
         cards: Whom it brings onto the roster.
         text: A note.
+        stale: Asked whether what others have added leaves no room for the
+            entry, where it is a decision that one of them may have made.
 
     Returns:
-        The ledger with what others have added, and with the entry as its last.
+        The ledger with what others have added, and with the entry as its last
+        unless it became stale.
 
     Raises:
         FormatError: The ledger or the entry is not sound.
@@ -397,6 +413,8 @@ def append(
             return _followed(ledger, link)
         # Somebody was quicker: go on behind what they wrote.
         ledger = _next(store, folder, ledger)
+        if ledger.last.digest == link.digest or (stale is not None and stale(ledger)):
+            return ledger
 
 
 def entry_signer(reader: Reader, entry: Entry) -> Card:
@@ -421,6 +439,17 @@ def entry_signer(reader: Reader, entry: Entry) -> Card:
 def _place(name: str, link: Link) -> tuple[str, bytes]:
     """What tells a recorded file from others: its name, and where it is made once in a round its plan."""
     return name, b"" if link.entry.event in ("applied", "note") else link.entry.plan
+
+
+def _without_gaps(store: Store, folder: str) -> list[str]:
+    """The files of entries; a missing one may come yet, for tools that copy folders do so in any order."""
+    patience = time.monotonic() + PATIENCE
+    while True:
+        files = sorted(_files(store, folder))
+        numbers = {int(match[1]) for file in files if (match := _NUMBERED.fullmatch(file))}
+        if len(numbers) == max(numbers, default=0) or time.monotonic() > patience:
+            return files
+        time.sleep(0.1)
 
 
 def _files(store: Store, folder: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Adding to a ledger while a round is done."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Protocol
 
 from hecli.errors import RefusedError
@@ -9,6 +8,7 @@ from hecli.identity.cards import Card
 from hecli.identity.signatures import Identity
 from hecli.ledger.chain import append
 from hecli.ledger.checkpoint import keep, read_checked
+from hecli.storage.paths import file_name
 from hecli.storage.store import Store
 
 
@@ -73,7 +73,7 @@ def recorder(
         text: str = "",
     ) -> None:
         nonlocal known
-        named = [(Path(path).name, digest) for path, digest in files]
+        named = [(file_name(path), digest) for path, digest in files]
         known = append(store, folder, known, identity, event, plan=plan, files=named, cards=cards, text=text)
         keep(store, kept, known)
 

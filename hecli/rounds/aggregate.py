@@ -18,6 +18,7 @@ from hecli.plan.parts import Part
 from hecli.rounds.headers import Blocks, aggregate_header, open_blocks
 from hecli.rounds.progress import Progress, counted, no_progress
 from hecli.rounds.proofs import check_proofs
+from hecli.rounds.reading import in_order, side_by_side
 from hecli.rounds.signing import check_identity
 
 
@@ -141,8 +142,7 @@ def open_sources(sources: Sequence[BinaryIO], plan: Plan | None = None) -> Sourc
     salts: dict[bytes, bytes] = {}
     by_party: dict[str, str] = {}
     contributors: list[Contributor] = []
-    for source in sources:
-        reader = open_reader(source)
+    for reader in in_order(open_reader, sources):
         expected = plan if first is None else first.plan
         blocks = open_blocks(
             reader, expected, "the plan" if plan is not None or not readers else readers[0].name
@@ -219,19 +219,9 @@ def _added(
     """The blocks of the aggregate, part by part."""
     total, done = sizes.all_blocks, 0
     for part, run in zip(sizes.parts, runs, strict=True):
-        blocks = _named(run(_side_by_side(readers, part.sections, part.batch(len(readers)))), readers, part)
+        blocks = _named(run(side_by_side(readers, part.sections, part.batch(len(readers)))), readers, part)
         yield from counted(blocks, part.carrier.block_size, total, progress, done)
         done += part.blocks
-
-
-def _side_by_side(readers: Sequence[Reader], names: Sequence[str], batch: int) -> Iterator[bytes]:
-    """The same few blocks of every source, one source after the other."""
-    for name in names:
-        sections = [reader.section(name) for reader in readers]
-        for section in sections:
-            section.rewind()
-        while blob := b"".join([section.read(batch) for section in sections]):
-            yield blob
 
 
 def _named(blocks: Iterable[bytes], readers: Sequence[Reader], part: Part) -> Iterator[bytes]:

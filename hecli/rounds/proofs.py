@@ -13,6 +13,7 @@ from hecli.identity.signatures import signature_of
 from hecli.plan.data import Plan
 from hecli.rounds.headers import Sum
 from hecli.rounds.progress import Progress
+from hecli.rounds.reading import read_ahead
 from hecli.schemes.proofs import numbered
 
 UNPROVEN = "it was computed from others' updates, or altered: leave it out, and ask its party for another"
@@ -75,17 +76,21 @@ def check_proofs(
     if knowledge is None:
         return
 
-    def groups() -> Iterator[bytes]:
-        for reader, party, salt in updates:
-            signature = signature_of(reader)
-            bound = statement(plan, party, enrolled, None if signature is None else signature.card, salt)
-            pairs = zip(groups_of(reader, sizes.group), proofs_of(reader), strict=True)
-            for number, (group, proof) in enumerate(pairs):
-                yield bound + numbered(number, group) + proof
+    def groups(update: tuple[Reader, str | None, bytes]) -> Iterator[bytes]:
+        reader, party, salt = update
+        signature = signature_of(reader)
+        bound = statement(plan, party, enrolled, None if signature is None else signature.card, salt)
+        pairs = zip(groups_of(reader, sizes.group), proofs_of(reader), strict=True)
+        for number, (group, proof) in enumerate(pairs):
+            yield bound + numbered(number, group) + proof
 
     total = len(updates) * sizes.blocks
-    with knowledge.checking(len(updates) * sizes.groups, work) as run:
-        results = run(groups())
+    # Processes before threads, which are not there after a fork.
+    with (
+        knowledge.checking(len(updates) * sizes.groups, work) as run,
+        read_ahead(map(groups, updates)) as ahead,
+    ):
+        results = run(ahead)
         for done, (reader, _, _) in enumerate(updates):
             for number in range(sizes.groups):
                 first = min(number * sizes.group, sizes.lane_blocks)

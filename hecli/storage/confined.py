@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from hecli.errors import FormatError, HecliError
-from hecli.storage.local import FILES_ONLY, cannot
+from hecli.storage.local import FILES_ONLY, cannot, reopened
 
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 # Without O_NONBLOCK a named pipe would be waited for.
@@ -37,8 +37,11 @@ class Confined:
         self._root = root
 
     @contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
+    def open(self, path: str, *, many: bool = False) -> Iterator[BinaryIO]:
         """Open a file to be read; only what is a file itself."""
+        if many:
+            yield reopened(str(Path(self._root, path)), lambda: self.open(path))
+            return
         *folders, name = _parts(path)
         shown = str(Path(self._root, path))
         with self._folder(folders, shown) as folder:

@@ -5,14 +5,15 @@ import io
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from hecli.errors import HecliError, PipelineError, RefusedError
+from hecli.storage.ranges import FRONT, Range, RangeStream
 from hecli.storage.spool import spooled
-from hecli.storage.store import Store
+from hecli.storage.store import Listing, Place, Store
 
 
 class LocalStore:
@@ -26,8 +27,11 @@ class LocalStore:
         self._devices = devices
 
     @contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
+    def open(self, path: str, *, many: bool = False) -> Iterator[BinaryIO]:
         """Open a file to be read; a pipe is read whole first, to be seekable."""
+        if many and os.path.isfile(path):
+            yield reopened(path, lambda: open_unspooled(path))
+            return
         with open_unspooled(path) as stream:
             if stream.seekable():
                 yield stream
@@ -96,6 +100,19 @@ class LocalStore:
         # A hidden file is one that is still being written.
         return [name for name in found if not name.startswith(".")]
 
+    def listing(self, folder: str) -> Listing:
+        """Give what is in a folder, but for links; nothing where there is no such folder."""
+        try:
+            entries = list(os.scandir(folder))
+        except FileNotFoundError:
+            return Listing([], [])
+        except OSError as error:
+            raise cannot("read", folder, error) from error
+        return Listing(
+            [each.name for each in entries if each.is_file(follow_symlinks=False)],
+            [each.name for each in entries if each.is_dir(follow_symlinks=False)],
+        )
+
     def exists(self, path: str) -> bool:
         """Tell whether there is a file."""
         return os.path.isfile(path)
@@ -109,7 +126,7 @@ class LocalStore:
             raise cannot("remove", path, error) from error
 
 
-LOCAL: Store = LocalStore()
+LOCAL: Place = LocalStore()
 """That of one's own folders."""
 
 FILES_ONLY: Store = LocalStore(devices=False)
@@ -182,6 +199,26 @@ def check_output(path: str, *, force: bool, secret: bool = False, hint: str | No
         )
     if os.path.lexists(path) and not force and (not os.path.exists(path) or os.path.isfile(path)):
         raise _taken(path, hint)
+
+
+def reopened(name: str, reopen: Callable[[], AbstractContextManager[BinaryIO]]) -> BinaryIO:
+    """Read a file that is opened for each read, so that any number can be read side by side.
+
+    Args:
+        name: What errors call it.
+        reopen: Opens it, unbuffered or not, and raises HecliError.
+
+    Returns:
+        A seekable stream that keeps nothing open.
+    """
+
+    def fetch(at: int, size: int) -> Range:
+        with reopen() as stream:
+            found = os.fstat(stream.fileno())
+            stream.seek(at)
+            return Range(stream.read(size), found.st_size, f"{found.st_ino} {found.st_mtime_ns}")
+
+    return RangeStream(fetch(0, FRONT), fetch, name, ahead=False).stream
 
 
 class Sink(io.RawIOBase):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 Record = Callable[[bytes, bytes], None]
 """Told of a use of a secret before anything is written: digests of plan and file; raises to forbid it."""
@@ -11,14 +11,17 @@ Record = Callable[[bytes, bytes], None]
 class Store(Protocol):
     """A place for files, found by path; every failure is a HecliError that names the path."""
 
-    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
+    def open(self, path: str, *, many: bool = False) -> AbstractContextManager[BinaryIO]:
         """Open a file to be read.
 
         Args:
             path: Where it is.
+            many: Whether it is one of many, so that nothing is kept open of it
+                and nothing is read ahead.
 
         Returns:
-            A seekable stream, for as long as the block lasts.
+            A seekable stream, for as long as the block lasts. A read gives all
+            that is asked for, but at the end of the file.
 
         Raises:
             HecliError: It cannot be read.
@@ -86,6 +89,9 @@ class Store(Protocol):
 
         Returns:
             Whether there is.
+
+        Raises:
+            HecliError: Nobody knows.
         """
         ...
 
@@ -97,5 +103,35 @@ class Store(Protocol):
 
         Raises:
             HecliError: It cannot be removed.
+        """
+        ...
+
+
+class Listing(NamedTuple):
+    """What is in a folder.
+
+    Args:
+        files: The names of its files.
+        folders: Those of its folders.
+    """
+
+    files: list[str]
+    folders: list[str]
+
+
+class Place(Store, Protocol):
+    """A Store that can be looked through."""
+
+    def listing(self, folder: str) -> Listing:
+        """Give what is in a folder, but for links; nothing where there is no such folder.
+
+        Args:
+            folder: Its path.
+
+        Returns:
+            The names of files and folders.
+
+        Raises:
+            HecliError: It cannot be read, or nobody says what there is.
         """
         ...

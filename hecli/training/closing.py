@@ -15,7 +15,7 @@ from hecli.plan.data import Plan
 from hecli.rounds.aggregate import open_sources
 from hecli.rounds.enrollments import open_enrollment
 from hecli.rounds.progress import no_progress
-from hecli.training.history import Round
+from hecli.training.history import History, Round
 from hecli.training.planning import seconds_since_plan
 from hecli.training.session import Session
 
@@ -205,7 +205,15 @@ def close(session: Session, round_: Round, stage: Stage) -> tuple[str, tuple[str
         return "", missing
     files = [(session.file(name, stage.suffix), digest) for name, digest in sorted(found.items())]
     size = max(_size(session, round_, file) for file, _ in files)
-    session.record(stage.event, plan=round_.digest, files=files, seconds=round(waited, 1), bytes=size)
+
+    def stale(history: History) -> bool:
+        now = history.now(round_)
+        links = now.closed if stage.event == CLOSED else now.enrolled
+        return now.abandoned is not None or len(links) > len(stage.links)
+
+    session.record(
+        stage.event, plan=round_.digest, files=files, stale=stale, seconds=round(waited, 1), bytes=size
+    )
     without = f", without {', '.join(missing)}" if missing else ""
     done = f"round {round_.number}: {stage.event} with {len(found)} of {len(stage.expected)} parties{without}"
     return done, missing

@@ -74,6 +74,17 @@ class History:
         """
         return next((each for each in reversed(self.rounds) if each.number == number), None)
 
+    def now(self, round_: Round) -> Round:
+        """Give a round as it is now.
+
+        Args:
+            round_: The round as it was in an earlier history.
+
+        Returns:
+            It, with what was added.
+        """
+        return next(each for each in self.rounds if each.digest == round_.digest)
+
 
 def round_folder(number: int, attempt: int) -> str:
     """Say where the files of an attempt at a round lie.

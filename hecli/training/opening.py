@@ -21,6 +21,7 @@ from hecli.training.aggregating import VOID, Closed, is_void, recorded
 from hecli.training.closing import enrolled_in, listed_in
 from hecli.training.compressing import basis_of
 from hecli.training.files import digest_in
+from hecli.training.history import History
 from hecli.training.metrics import tensor_name, to_means
 from hecli.training.session import AGGREGATE_FILE, SUM_FILE, Session, placeless
 
@@ -217,7 +218,11 @@ def open_round(session: Session, found: Closed, made: Made) -> str:
         files = [(AGGREGATE_FILE, aggregated or b""), (SUM_FILE, digest)]
         said = summary_of(session, kept, found.plan)
         seconds = round(time.monotonic() - start, 1)
-        session.record("opened", plan=found.plan.digest, files=files, seconds=seconds, **said)
+
+        def stale(history: History) -> bool:
+            return bool(history.now(found.round).opened) and not found.round.opened
+
+        session.record("opened", plan=found.plan.digest, files=files, stale=stale, seconds=seconds, **said)
     return f"round {found.round.number}: opened in {duration(time.monotonic() - start)}"
 
 

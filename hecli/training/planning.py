@@ -14,7 +14,7 @@ from hecli.plan.files import read_plan, write_plan
 from hecli.plan.position import Position
 from hecli.training.deriving import After, check_derived, derive_plan
 from hecli.training.files import named
-from hecli.training.history import Round, round_folder
+from hecli.training.history import History, Round, round_folder
 from hecli.training.session import PLAN_FILE, Session
 
 PLAN_LIMIT = HEADER_LIMIT + 1024
@@ -63,9 +63,15 @@ def make_plan(session: Session, applied: Sequence[dict[str, Any]], attempt: int)
             write_plan(plan, out, session.identity)
     with session.shared.open(path) as stream:
         digest = open_reader(stream).digest
-    session.record("plan", plan=plan.digest, files=[(PLAN_FILE, digest)], text=plan.name)
+    number = len(applied) + 1
+
+    def stale(history: History) -> bool:
+        found = history.of(number)
+        return history.ended is not None or (found is not None and found.attempt >= attempt)
+
+    session.record("plan", plan=plan.digest, files=[(PLAN_FILE, digest)], text=plan.name, stale=stale)
     bits = plan.codec.quantise.bits
-    return f"round {len(applied) + 1}: planned, {plan.geometry.values:,} values of {bits} bits"
+    return f"round {number}: planned, {plan.geometry.values:,} values of {bits} bits"
 
 
 def has_plan(session: Session, round_: Round) -> bool:

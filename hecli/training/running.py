@@ -15,6 +15,9 @@ SHORTEST, LONGEST = 0.05, 5.0
 GLANCE, RARELY = 0.01, 1.0
 """Seconds between two glances at what was added, likewise: one ends the wait for the next look."""
 
+FAR = 10
+"""How many times as long as a glance takes nothing is asked after it."""
+
 CLOSED = "who is in a closed round stays in it; wait for its sum, or end the training with --end"
 
 Shown = Callable[[Awaits, float], None]
@@ -71,7 +74,7 @@ def end(session: Session, reason: str) -> str:
     ended = session.look().ended
     if ended is not None or stop_reason(session.training, session.own.applied()) is not None:
         raise RefusedError("the training is over already", "a new one can go on from its model")
-    session.record("ended", text=reason)
+    session.record("ended", text=reason, stale=lambda history: history.ended is not None)
     return f"the training was ended: {reason}"
 
 
@@ -95,7 +98,9 @@ def abandon(session: Session, reason: str) -> str:
             "there is no round to abandon: none was begun, or it was closed",
             CLOSED,
         )
-    session.record("abandoned", plan=found.digest, text=reason)
+    session.record(
+        "abandoned", plan=found.digest, text=reason, stale=lambda history: not _open_in(history, found)
+    )
     if session.look().rounds[-1].abandoned is None:
         raise RefusedError(f"round {found.number} was closed just before it was given up", CLOSED)
     return f"round {found.number}: abandoned: {reason}"
@@ -104,7 +109,16 @@ def abandon(session: Session, reason: str) -> str:
 def _wait(session: Session, seen: Glimpse, since: float, end: float) -> None:
     """Wait until then, or until something was added to what was seen."""
     while (now := time.monotonic()) < end and session.glance() == seen:
-        time.sleep(min(end - now, max(GLANCE, (now - since) / 50), RARELY))
+        # Storage that is far away is asked less often.
+        took = time.monotonic() - now
+        pause = min(max(GLANCE, (now - since) / 50, FAR * took), RARELY)
+        time.sleep(max(0.0, min(end - time.monotonic(), pause)))
+
+
+def _open_in(history: History, round_: Round) -> bool:
+    """Whether a round is still one that nothing was closed in."""
+    found = _current(history)
+    return found is not None and found.digest == round_.digest and not found.closed and not found.opened
 
 
 def _current(history: History) -> Round | None:

@@ -193,6 +193,7 @@ class Session:
         plan: bytes = b"",
         files: Sequence[tuple[str, bytes]] = (),
         text: str = "",
+        stale: Callable[[History], bool] | None = None,
         **said: Any,
     ) -> None:
         """Add an entry to the ledger.
@@ -203,11 +204,25 @@ class Session:
             files: Names and digests of files.
             text: What else there is to say, for people, or
             said: for programs, such as seconds.
+            stale: Of a decision, asked whether others have made one meanwhile,
+                with which this one counts for nothing.
         """
+
+        def overtaken(ledger: Ledger) -> bool:
+            return stale is not None and stale(read_history(ledger, self.training))
+
         # Without escapes, so that the longest metrics fit.
         text = json.dumps(said, ensure_ascii=False) if said else plain(text)
         self.ledger = append(
-            self.shared, LEDGER, self.ledger, self.identity, event, plan=plan, files=files, text=text
+            self.shared,
+            LEDGER,
+            self.ledger,
+            self.identity,
+            event,
+            plan=plan,
+            files=files,
+            text=text,
+            stale=overtaken,
         )
         self.own.keep_head(self.ledger.last.head)
 
@@ -256,7 +271,8 @@ class Session:
         Returns:
             Their streams.
         """
-        return [stack.enter_context(self.shared.open(posixpath.join(round_.folder, each))) for each in names]
+        paths = [posixpath.join(round_.folder, each) for each in names]
+        return [stack.enter_context(self.shared.open(path, many=True)) for path in paths]
 
     @contextmanager
     def opened(self, round_: Round, name: str) -> Iterator[BinaryIO]:

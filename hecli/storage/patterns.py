@@ -1,0 +1,68 @@
+"""Files of a place that are looked for: by a pattern, or in a folder and all below it."""
+
+import fnmatch
+import glob
+from collections.abc import Iterator, Sequence
+
+from hecli.storage.paths import joined, place_of, same_place, scheme_of
+from hecli.storage.store import Place
+
+
+def match(place: Place, pattern: str) -> Sequence[str]:
+    """Find the files that a pattern names; as in shells, * is no slash and finds nothing hidden.
+
+    Args:
+        place: Where to look.
+        pattern: A path or URL with *, ? and [...] in any part of it but the host or bucket.
+
+    Returns:
+        Their paths, sorted.
+
+    Raises:
+        HecliError: Nobody says what there is.
+    """
+    if scheme_of(pattern) is None:
+        return sorted(glob.glob(pattern))  # noqa: PTH207 - of any folder, as shells do
+    bucket, path = place_of(pattern)
+    *parts, last = path.split("/")
+    folders = [f"{scheme_of(pattern)}://{bucket}"]
+    for part in parts:
+        folders = [
+            joined(folder, name)
+            for folder in folders
+            for name in (_fitting(place.listing(folder).folders, part) if glob.has_magic(part) else [part])
+        ]
+    return [
+        joined(folder, name) for folder in folders for name in _fitting(place.listing(folder).files, last)
+    ]
+
+
+def walk(place: Place, folder: str, without: str | None = None) -> Iterator[str]:
+    """Find all files in a folder and those in it, but for what is hidden.
+
+    Args:
+        place: Where to look.
+        folder: The path or URL of the folder.
+        without: A folder that is left out.
+
+    Yields:
+        Their paths inside the folder.
+
+    Raises:
+        HecliError: A folder cannot be read.
+    """
+    found = place.listing(folder)
+    for name in sorted([*found.files, *found.folders]):
+        if name.startswith("."):
+            continue
+        if name in found.files:
+            yield name
+        elif without is None or not same_place(joined(folder, name), without):
+            yield from (f"{name}/{below}" for below in walk(place, joined(folder, name), without))
+
+
+def _fitting(names: list[str], pattern: str) -> list[str]:
+    hidden = pattern.startswith(".")
+    return sorted(
+        name for name in names if fnmatch.fnmatchcase(name, pattern) and name.startswith(".") is hidden
+    )

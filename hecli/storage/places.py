@@ -1,0 +1,70 @@
+"""All places for files, one Store: this machine's folders, and what URLs name."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import BinaryIO
+
+from hecli.errors import HecliError
+from hecli.storage.cloud import CloudStore
+from hecli.storage.local import LOCAL
+from hecli.storage.paths import named, scheme_of
+from hecli.storage.sftp import SftpStore
+from hecli.storage.store import Listing, Place
+from hecli.storage.web import WebStore
+
+STORES: dict[str, Callable[[], Place]] = {
+    **dict.fromkeys(("s3", "gs", "az"), cache(CloudStore)),
+    "sftp": cache(SftpStore),
+    "https": cache(WebStore),
+}
+"""What makes the Store of each kind of URL, once."""
+
+
+class Everywhere:
+    """The Store of paths and URLs, which each go to the one that knows them."""
+
+    def open(self, path: str, *, many: bool = False) -> AbstractContextManager[BinaryIO]:
+        """Open a file to be read."""
+        return _store(path).open(path, many=many)
+
+    def create(
+        self, path: str, *, replace: bool = False, secret: bool = False, lasting: bool = True
+    ) -> AbstractContextManager[BinaryIO]:
+        """Open a new file to be written."""
+        return _store(path).create(path, replace=replace, secret=secret, lasting=lasting)
+
+    def claim(self, path: str, data: bytes) -> bool:
+        """Make a small file that only one of many can make."""
+        return _store(path).claim(path, data)
+
+    def list(self, folder: str) -> Sequence[str]:
+        """Give the names of the files in a folder."""
+        return _store(folder).list(folder)
+
+    def listing(self, folder: str) -> Listing:
+        """Give what is in a folder."""
+        return _store(folder).listing(folder)
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is a file."""
+        return _store(path).exists(path)
+
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+        _store(path).remove(path)
+
+
+ANYWHERE: Place = Everywhere()
+"""Of all places."""
+
+
+def _store(path: str) -> Place:
+    scheme = scheme_of(path)
+    if scheme is None:
+        return LOCAL
+    if scheme not in STORES:
+        known = ", ".join(f"{each}://" for each in STORES)
+        hint = "use https://" if scheme == "http" else f"hecli knows {known}; a file here needs no file://"
+        raise HecliError(f"{named(path)}: hecli does not read {scheme}://", hint)
+    return STORES[scheme]()

@@ -1,0 +1,538 @@
+"""Every place for files keeps the promises of the Store, on real servers, whatever goes wrong."""
+
+import os
+import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hecli.errors import HecliError, RefusedError
+from hecli.storage import bucket as buckets
+from hecli.storage import uploading
+from hecli.storage.local import LOCAL
+from hecli.storage.paths import file_name, folder_of, joined, named, with_suffix
+from hecli.storage.patterns import match, walk
+from hecli.storage.places import ANYWHERE, STORES
+from hecli.storage.ranges import FRONT
+from tests import servers
+
+DATA = secrets.token_bytes(300_000)
+
+
+@pytest.fixture
+def local(tmp_path):
+    (tmp_path / "here").mkdir()
+    return str(tmp_path / "here")
+
+
+@pytest.fixture(params=["local", "s3", "azure", "sftp"])
+def root(request):
+    return request.getfixturevalue(request.param)
+
+
+def write(path, data, **options):
+    with ANYWHERE.create(path, **options) as stream:
+        stream.write(data)
+
+
+def read(path):
+    with ANYWHERE.open(path) as stream:
+        return stream.read()
+
+
+def test_what_is_written_is_read(root):
+    path = joined(root, "a.enc")
+    assert not ANYWHERE.exists(path)
+    write(path, DATA)
+    assert read(path) == DATA
+    assert ANYWHERE.exists(path)
+    assert ANYWHERE.list(root) == ["a.enc"]
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_any_part_is_read_whole(root, many):
+    path = joined(root, "a.enc")
+    write(path, DATA)
+    with ANYWHERE.open(path, many=many) as stream:
+        assert stream.seek(0, 2) == len(DATA)
+        assert stream.read(5) == b""
+        for at, size in ((0, 10), (100, FRONT), (299_990, 50), (150_000, 100_000), (3, 0), (250_000, 50_000)):
+            stream.seek(at)
+            assert stream.read(size) == DATA[at : at + size]
+        assert stream.tell() == 300_000
+        stream.seek(-7, 2)
+        assert stream.read() == DATA[-7:]
+        stream.flush()
+        stream.seek(1)
+        assert stream.read(9) == DATA[1:10]
+
+
+def test_an_empty_file_is_a_file(root):
+    path = joined(root, "empty")
+    write(path, b"")
+    assert read(path) == b""
+    assert ANYWHERE.exists(path)
+
+
+def test_nothing_is_written_over_another(root):
+    path = joined(root, "a.enc")
+    write(path, b"first")
+    with pytest.raises(RefusedError, match="exists"):
+        write(path, b"second")
+    assert read(path) == b"first"
+    write(path, b"third", replace=True)
+    assert read(path) == b"third"
+
+
+def test_what_appears_meanwhile_is_not_written_over(root):
+    path = joined(root, "a.enc")
+    with pytest.raises(RefusedError, match="exists"), ANYWHERE.create(path) as stream:
+        stream.write(b"second")
+        write(path, b"first")
+    assert read(path) == b"first"
+    assert ANYWHERE.list(root) == ["a.enc"]
+
+
+def test_after_a_failure_nothing_is_left(root):
+    path = joined(root, "a.enc")
+    with pytest.raises(ZeroDivisionError), ANYWHERE.create(path) as stream:
+        stream.write(DATA)
+        1 / 0  # noqa: B018
+    assert not ANYWHERE.exists(path)
+    assert ANYWHERE.listing(root).files == []
+
+
+def test_one_of_many_claims_a_file(root):
+    path = joined(root, "ledger/00000001.entry")
+    wins, barrier = [], threading.Barrier(8)
+    ANYWHERE.claim(joined(root, "ledger/00000000.entry"), b"so that the store is probed before the race")
+
+    def claim(number):
+        data = b"%d" % number * 50
+        barrier.wait()
+        if ANYWHERE.claim(path, data):
+            wins.append(data)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(claim, range(8)))
+    assert len(wins) == 1
+    assert read(path) == wins[0]
+    assert sorted(ANYWHERE.listing(joined(root, "ledger")).files) == ["00000000.entry", "00000001.entry"]
+
+
+def test_files_are_found_by_patterns(root):
+    for name in (
+        "north/a.enc",
+        "north/b.enc",
+        "south/c.enc",
+        "south/deep/d.enc",
+        "e.enc",
+        ".hidden.enc",
+        "x[1].enc",
+    ):
+        if not root.startswith(("s3:", "az:", "sftp:")):
+            Path(joined(root, name)).parent.mkdir(parents=True, exist_ok=True)
+        if "/deep/" in name and root.startswith("sftp:"):
+            continue
+        write(joined(root, name), b"1")
+    assert match(ANYWHERE, joined(root, "*.enc")) == [joined(root, "e.enc"), joined(root, "x[1].enc")]
+    assert match(ANYWHERE, joined(root, "*/[ab].enc")) == [joined(root, f"north/{each}.enc") for each in "ab"]
+    assert match(ANYWHERE, joined(root, "s*h/?.enc")) == [joined(root, "south/c.enc")]
+    assert match(ANYWHERE, joined(root, "*.agg")) == []
+    found = list(walk(ANYWHERE, root, joined(root, "north")))
+    assert [each for each in found if "deep" not in each] == ["e.enc", "south/c.enc", "x[1].enc"]
+    assert ANYWHERE.list(joined(root, "nowhere")) == []
+
+
+def test_what_is_removed_is_gone(root):
+    path = joined(root, "a.enc")
+    write(path, b"1")
+    ANYWHERE.remove(path)
+    ANYWHERE.remove(path)
+    assert not ANYWHERE.exists(path)
+    with pytest.raises(HecliError, match=r"a\.enc.*no such file"):
+        read(path)
+
+
+def test_a_file_that_is_exchanged_while_it_is_read_is_refused(root):
+    path = joined(root, "a.enc")
+    write(path, DATA)
+    with ANYWHERE.open(path, many=True) as stream:
+        stream.read(10)
+        # The time of a file is all that some servers say of it, in seconds.
+        if root.startswith("sftp:"):
+            os.utime(root.partition("host")[2] + "/a.enc", (1, 1))
+        else:
+            write(path, DATA[::-1], replace=True)
+        stream.seek(250_000)
+        with pytest.raises(HecliError, match="changed while it was read"):
+            stream.read(10)
+
+
+# What goes wrong on the way.
+
+
+def cut_once(when, method, word=""):
+    """Cut the first request of a kind."""
+    left = [True]
+
+    def cuts(_number, found, path):
+        if found == method and word in path and left:
+            left.clear()
+            return when
+        return None
+
+    return cuts
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_request_that_is_cut_loses_and_doubles_nothing(proxy, s3, when):
+    """Each request of these, one after the other, is cut once: before it took effect, and after."""
+
+    def all_of_it(folder):
+        path = joined(folder, "a.enc")
+        write(path, DATA)
+        assert read(path) == DATA
+        with pytest.raises(RefusedError, match="exists"):
+            write(path, b"other")
+        assert ANYWHERE.claim(joined(folder, "00000001.entry"), b"one")
+        assert not ANYWHERE.claim(joined(folder, "00000001.entry"), b"two")
+        assert read(joined(folder, "00000001.entry")) == b"one"
+        assert ANYWHERE.list(folder) == ["00000001.entry", "a.enc"]
+        ANYWHERE.remove(path)
+        assert not ANYWHERE.exists(path)
+
+    all_of_it(joined(s3, "whole"))
+    count = len(proxy.requests)
+    assert count > 10
+    for cut in range(count):
+        del proxy.requests[:]
+        for make in STORES.values():
+            make.cache_clear()
+        proxy.cuts = lambda number, _method, _path, cut=cut: when if number == cut else None
+        all_of_it(joined(s3, f"{when}-{cut}"))
+
+
+def test_a_store_that_answers_nothing_is_named(monkeypatch, s3):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr(buckets, "RETRY", {"max_retries": 1})
+    monkeypatch.setattr(buckets, "TRIES", 1)
+    for use in (read, lambda path: write(path, b"1"), ANYWHERE.list):
+        with pytest.raises(HecliError, match=r"s3://.*the storage does not answer") as failed:
+            use(f"{s3}/a.enc")
+        assert "unheard-of-secret" not in f"{failed.value.message}{failed.value.hint}"
+
+
+def test_a_large_file_is_sent_in_pieces(monkeypatch, proxy, s3):
+    monkeypatch.setattr(uploading, "SINGLE", 1 << 20)
+    monkeypatch.setattr(uploading, "PIECE", 5 << 20)
+    data = secrets.token_bytes(12 << 20)
+    write(joined(s3, "large"), data)
+    assert read(joined(s3, "large")) == data
+    assert sum("partNumber" in path for _, path in proxy.requests) == 3
+    with pytest.raises(ZeroDivisionError), ANYWHERE.create(joined(s3, "half")) as stream:
+        stream.write(data)
+        1 / 0  # noqa: B018
+    assert not ANYWHERE.exists(joined(s3, "half"))
+    assert proxy.requests[-1][0] == "HEAD"
+    assert any(method == "DELETE" and "uploadId" in path for method, path in proxy.requests)
+
+
+def test_a_large_file_is_not_put_over_one_that_came_meanwhile(monkeypatch, s3):
+    monkeypatch.setattr(uploading, "SINGLE", 1 << 20)
+    monkeypatch.setattr(uploading, "PIECE", 5 << 20)
+    path = joined(s3, "large")
+    with pytest.raises(RefusedError, match="exists"), ANYWHERE.create(path) as stream:
+        stream.write(bytes(6 << 20))
+        ANYWHERE.claim(path, b"first")
+        stream.write(bytes(6 << 20))
+    assert read(path) == b"first"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("request_", [("POST", "uploads"), ("PUT", "partNumber=2"), ("POST", "uploadId")])
+def test_a_large_file_survives_a_cut(monkeypatch, proxy, s3, when, request_):
+    monkeypatch.setattr(uploading, "SINGLE", 1 << 20)
+    monkeypatch.setattr(uploading, "PIECE", 5 << 20)
+    data = secrets.token_bytes(11 << 20)
+    proxy.cuts = cut_once(when, *request_)
+    write(joined(s3, "large"), data)
+    assert read(joined(s3, "large")) == data
+    assert ANYWHERE.list(s3) == ["large"]
+
+
+def test_a_store_that_ignores_conditions_holds_no_ledger(proxy, s3):
+    def alters(_number, _method, _path, headers):
+        for name in list(headers):
+            if name.lower() == "if-none-match":
+                del headers[name]
+
+    proxy.alters = alters
+    with pytest.raises(RefusedError, match="lets new files replace old ones"):
+        ANYWHERE.claim(joined(s3, "00000001.entry"), b"1")
+    assert ANYWHERE.listing(s3).files == []
+
+
+def test_few_requests_open_a_file(proxy, s3):
+    """The first range tells the size; the trailer is the second."""
+    write(joined(s3, "a.enc"), secrets.token_bytes(3 << 20))
+    for many in (False, True):
+        del proxy.requests[:]
+        with ANYWHERE.open(joined(s3, "a.enc"), many=many) as stream:
+            stream.read(512)
+            stream.seek(0, 2)
+            stream.seek(0)
+            stream.read(5000)
+            stream.seek((3 << 20) - 3000)
+            stream.read(40)
+            stream.read(2960)
+        assert len(proxy.requests) == 2
+
+
+def test_what_is_read_in_order_takes_few_requests(proxy, s3):
+    write(joined(s3, "a.enc"), secrets.token_bytes(20 << 20))
+    del proxy.requests[:]
+    with ANYWHERE.open(joined(s3, "a.enc")) as stream:
+        while stream.read(1 << 16):
+            pass
+    assert len(proxy.requests) <= 10
+
+
+# What people type.
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("s3://key:hidden@bucket/a.enc", "holds a password"),
+        ("sftp://anna:hidden@host/a.enc", "holds a password"),
+        ("https://anna:hidden@host/a.enc", "holds a password"),
+        ("http://host/a.enc", "does not read http://"),
+        ("ftp://host/a.enc", "does not read ftp://"),
+        ("s3:///a.enc", "names no file"),
+        ("s3://bucket", "names no file"),
+        ("s3://bucket/folder/", "names no file"),
+        ("sftp://host:port/a.enc", "names no host"),
+        ("sftp://-oProxyCommand=x/a.enc", "names no host"),
+    ],
+)
+def test_wrong_urls_are_refused(url, message):
+    with pytest.raises(HecliError, match=message) as failed:
+        read(url)
+    assert "hidden" not in f"{failed.value.message}{failed.value.hint}"
+
+
+def test_a_bucket_that_is_not_there_is_named(s3):
+    with pytest.raises(HecliError, match="there is no bucket s3://no-such-bucket"):
+        read("s3://no-such-bucket/a.enc")
+    with pytest.raises(HecliError, match="there is no bucket s3://no-such-bucket"):
+        write("s3://no-such-bucket/a.enc", b"1")
+    with pytest.raises(HecliError, match="there is no bucket s3://no-such-bucket"):
+        ANYWHERE.list("s3://no-such-bucket")
+
+
+def test_what_is_denied_is_said(monkeypatch, proxy, s3, s3_server):
+    """Whoever may add files and not look for them can still send one."""
+    write(joined(s3, "a.enc"), b"1")
+    denying = servers.Denying({"GET", "HEAD"}, s3_server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", denying.address)
+    STORES["s3"].cache_clear()
+    try:
+        with pytest.raises(HecliError, match="denies it to these credentials"):
+            read(joined(s3, "a.enc"))
+        write(joined(s3, "b.enc"), b"1")
+        with pytest.raises(HecliError, match=r"denies it|exists"):
+            write(joined(s3, "a.enc"), b"2")
+    finally:
+        denying.close()
+
+
+def test_missing_credentials_are_said(monkeypatch, s3):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setattr(buckets, "RETRY", {"max_retries": 0})
+    with pytest.raises(HecliError, match="there are no credentials") as failed:
+        read(joined(s3, "a.enc"))
+    assert "AWS_ACCESS_KEY_ID" in failed.value.hint
+
+
+def test_a_profile_gives_credentials(monkeypatch, tmp_path, s3):
+    pytest.importorskip("boto3", reason="boto3 is not installed")
+    write(joined(s3, "a.enc"), b"1")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    (tmp_path / "credentials").write_text("[lab]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+    STORES["s3"].cache_clear()
+    assert read(joined(s3, "a.enc")) == b"1"
+    monkeypatch.setenv("AWS_PROFILE", "none")
+    STORES["s3"].cache_clear()
+    with pytest.raises(HecliError, match="no such profile"):
+        read(joined(s3, "a.enc"))
+
+
+def test_a_secret_goes_nowhere_else(root):
+    if root.startswith(("s3:", "az:", "sftp:")):
+        with pytest.raises(RefusedError, match="a secret is not written to"):
+            write(joined(root, "a.int"), b"1", secret=True)
+
+
+def test_names_of_urls():
+    url = "https://anna:pw@host/a/b.plan?X-Amz-Signature=1#x"
+    assert named(url) == "https://anna@host/a/b.plan"
+    assert file_name(url) == "b.plan"
+    assert folder_of("s3://bucket/a/b.plan") == "s3://bucket/a"
+    assert with_suffix("s3://bucket/a/b.plan", ".basis") == "s3://bucket/a/b.basis"
+    assert joined("s3://bucket", "b") == "s3://bucket/b"
+    assert joined("a", "b") == str(Path("a", "b"))
+
+
+def test_local_paths_stay_as_they_are(tmp_path):
+    """What looks like no URL is a file, whatever is in its name."""
+    path = str(tmp_path / "s3:x")
+    write(path, b"1")
+    assert LOCAL.exists(path)
+
+
+# SFTP.
+
+
+def test_a_connection_that_is_lost_is_made_again(sftp, tmp_path):
+    write(joined(sftp, "a.enc"), DATA)
+    with ANYWHERE.open(joined(sftp, "a.enc"), many=True) as stream:
+        stream.read(10)
+        for client in STORES["sftp"]()._clients.values():
+            client._process.kill()
+        stream.seek(200_000)
+        assert stream.read(10) == DATA[200_000:200_010]
+    for client in STORES["sftp"]()._clients.values():
+        client._process.kill()
+    assert ANYWHERE.claim(joined(sftp, "00000001.entry"), b"one")
+    calls = (tmp_path / "bin" / "calls").read_text().splitlines()
+    assert len(calls) == 3
+    assert calls[0].endswith("-l somebody -s -- host sftp")
+
+
+def test_a_host_that_is_not_reached_is_named(sftp):
+    with pytest.raises(HecliError, match=r"ssh does not get to nowhere \(exit status 255\)"):
+        read("sftp://nowhere/a.enc")
+
+
+def test_a_connection_lost_while_writing_leaves_nothing(sftp, tmp_path):
+    with (
+        pytest.raises(HecliError, match="the connection was lost"),
+        ANYWHERE.create(joined(sftp, "a.enc")) as stream,
+    ):
+        stream.write(bytes(3 << 20))
+        for client in STORES["sftp"]()._clients.values():
+            client._process.kill()
+        stream.write(bytes(3 << 20))
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_a_server_that_is_none_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", servers.stand_in_for_ssh(tmp_path / "bin", "echo Welcome to the lab"))
+    with pytest.raises(HecliError, match="does not answer as an SFTP server"):
+        read("sftp://host/a.enc")
+
+
+def test_the_users_own_folder_is_meant(sftp, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    write("sftp://host/~/mine.enc", b"1")
+    assert (tmp_path / "mine.enc").read_bytes() == b"1"
+
+
+def test_a_folder_that_may_not_be_written_to(sftp, tmp_path):
+    write(joined(sftp, "sub/a.enc"), b"1")
+    with pytest.raises(HecliError, match="it is a folder"):
+        write(joined(sftp, "sub"), b"1")
+    with pytest.raises(HecliError, match="no such file or folder"):
+        write(joined(sftp, "none/none/a.enc"), b"1")
+
+
+# Web servers. The test's own leaves connections open that are cut under it.
+
+leaving = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(params=[True, False], ids=["ranges", "whole"])
+def web(request, tmp_path, monkeypatch):
+    cert, private = servers.certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    folder = tmp_path / "www"
+    folder.mkdir()
+    found = servers.Web(folder, cert, private, ranges=request.param)
+    monkeypatch.setattr("hecli.storage.web.PAUSE", 0.01)
+    yield found
+    found.close()
+
+
+@leaving
+def test_a_web_server_is_read(web):
+    (web.folder / "a.enc").write_bytes(DATA)
+    (web.folder / "empty").write_bytes(b"")
+    url = f"{web.url}/a.enc?signature=hidden"
+    with ANYWHERE.open(url) as stream:
+        assert stream.name == f"{web.url}/a.enc"
+        stream.seek(250_000)
+        assert stream.read(10) == DATA[250_000:250_010]
+        stream.seek(0)
+        assert stream.read() == DATA
+    assert read(f"{web.url}/empty") == b""
+    assert ANYWHERE.exists(url)
+    assert not ANYWHERE.exists(f"{web.url}/b.enc")
+    with pytest.raises(HecliError, match=r"b\.enc: no such file") as failed:
+        read(f"{web.url}/b.enc?signature=hidden")
+    assert "hidden" not in failed.value.message
+
+
+@leaving
+@pytest.mark.parametrize("fails", ["cut", 503, 429])
+def test_a_web_server_is_asked_again(web, fails):
+    (web.folder / "a.enc").write_bytes(DATA)
+    for at in range(4):
+        web.failing = [*[None] * at, fails]
+        assert read(f"{web.url}/a.enc") == DATA
+
+
+@leaving
+def test_a_web_server_that_goes_on_failing_is_named(web):
+    (web.folder / "a.enc").write_bytes(DATA)
+    web.failing = ["cut"] * 9
+    with pytest.raises(HecliError, match="does not answer"):
+        read(f"{web.url}/a.enc")
+    web.failing = [503] * 9
+    with pytest.raises(HecliError, match="status 503"):
+        read(f"{web.url}/a.enc")
+    web.failing = [403]
+    with pytest.raises(HecliError, match="denies it"):
+        read(f"{web.url}/a.enc")
+    web.failing = [302]
+    with pytest.raises(HecliError, match="not https"):
+        read(f"{web.url}/a.enc")
+
+
+@leaving
+def test_a_web_server_is_only_read(web):
+    for use in (
+        lambda: write(f"{web.url}/a", b"1"),
+        lambda: ANYWHERE.claim(f"{web.url}/a", b"1"),
+        lambda: ANYWHERE.remove(f"{web.url}/a"),
+        lambda: ANYWHERE.list(web.url),
+        lambda: match(ANYWHERE, f"{web.url}/*.enc"),
+    ):
+        with pytest.raises(RefusedError, match=r"only read|do not say what they have"):
+            use()
+
+
+@leaving
+def test_a_web_server_nobody_vouches_for_is_not_read(web, monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setattr("hecli.storage.web.TRIES", 1)
+    with pytest.raises(HecliError, match="a certificate that is trusted here"):
+        read(f"{web.url}/a.enc")
