@@ -30,6 +30,7 @@ from hecli.storage.use_record import remember
 @options.plan
 @options.identity
 @options.ledger
+@options.part
 @options.jobs
 @options.output("AGGREGATE.sum")
 @options.talkative
@@ -43,6 +44,7 @@ def decrypt(
     plan: Plan | None,
     identity: str | None,
     ledger: str | None,
+    part: tuple[int, int] | None,
     jobs: int | None,
     output: str | None,
     force: bool,
@@ -65,12 +67,13 @@ def decrypt(
       hecli decrypt round.agg --enroll *.enroll --answers *.ans
     """
     options.check_standard(aggregate, *chosen.updates, *chosen.attestations, *enrollments, *answers)
-    target = output or default_output(aggregate, ".sum")
+    options.refuse_recording(part)
+    target = output or options.sliced(default_output(aggregate, ".sum"), part)
     check_output(target, force=force)
     if identity is not None:
         options.believed(plan, console)
     signer = options.load_identity(identity, console)
-    entry = options.recorder(ledger, signer, identity)
+    entry = options.recorder(None if part else ledger, signer, identity)
     start = time.perf_counter()
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))
@@ -98,6 +101,7 @@ def decrypt(
             record=remembered,
             enrollments=options.open_files(stack, enrollments),
             answers=options.open_files(stack, answers),
+            part=part,
             work=processes(jobs),
             progress=progress,
         )
@@ -105,4 +109,4 @@ def decrypt(
         files = [(aggregate, total.aggregate), (target, opened.digest)]
         entry("opened", plan=total.plan.digest, files=files)
     chosen.say(console)
-    say_opened(opened, target, time.perf_counter() - start, console)
+    say_opened(opened, target, time.perf_counter() - start, console, part)

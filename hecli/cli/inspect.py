@@ -197,6 +197,8 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     ],
     "proof": lambda has: [f"  proof        {_of_sum(has)}"],
     "signed_by": _signed_by,
+    "of": _line("slice of"),
+    "range": _line("holds"),
     "aggregate": _line("opened from"),
     "attests": _line("attests"),
     "digest": _line("digest"),

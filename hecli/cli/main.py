@@ -24,6 +24,7 @@ GROUPS = {
         "aggregate": "Multiply updates into one aggregate.",
         "decrypt": "Open an aggregate: the sum, and only the sum.",
         "apply": "Move a model by the mean of a sum.",
+        "join": "Put slices, of commands with --part, together.",
     },
     "A whole training": {
         "start": "Begin a training of many rounds in a shared folder.",

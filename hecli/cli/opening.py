@@ -186,7 +186,9 @@ def check_answers(plan: Plan) -> None:
         options.refuse("answers", "is for plans that allow for dropouts")
 
 
-def say_opened(opened: Opened, target: str, seconds: float, console: Console) -> None:
+def say_opened(
+    opened: Opened, target: str, seconds: float, console: Console, part: tuple[int, int] | None = None
+) -> None:
     """Say what was opened.
 
     Args:
@@ -194,6 +196,7 @@ def say_opened(opened: Opened, target: str, seconds: float, console: Console) ->
         target: Where it went.
         seconds: What it took.
         console: Where to say it.
+        part: Which part of it, and of how many; None for all.
     """
     total = opened.total
     for said in opened.refused:
@@ -207,7 +210,8 @@ def say_opened(opened: Opened, target: str, seconds: float, console: Console) ->
         "seconds": round(seconds, 3),
     }
     text = (
-        f"{label(target)}: the sum of {count(len(total.contributors), 'contributor')}, "
+        f"{label(target)}: {'the sum' if part is None else 'a slice of the sum'} of "
+        f"{count(len(total.contributors), 'contributor')}, "
         f"total weight {total.weight:,}, {duration(seconds)}"
     )
     console.summary(summary, text, to_stdout=target != STANDARD)

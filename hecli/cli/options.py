@@ -3,6 +3,7 @@
 import functools
 import glob
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -194,6 +195,48 @@ weight = click.option(
     help="Weight in the mean, such as samples; for plans with --max-weight.",
 )
 strict = click.option("--strict", is_flag=True, help="Refuse values out of range instead of clipping them.")
+
+
+class PartType(click.types.StringParamType):
+    """One of many parts, as in 3/16."""
+
+    name = "part"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number of the part, from 1, and how many there are."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", value)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            self.fail(f"{value!r} is none of the parts from 1/16 to 16/16, or another number", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+part = click.option(
+    "--part",
+    type=PartType(),
+    metavar="I/K",
+    help="Do part I of K alone, and write a slice for hecli join.",
+)
+
+
+def sliced(target: str, part: tuple[int, int] | None) -> str:
+    """Name the slice of a file by the part that it is.
+
+    Args:
+        target: The whole file.
+        part: The number of the part, and how many there are; None for the file itself.
+    """
+    if part is None or target == STANDARD:
+        return target
+    number, count = part
+    return f"{target}-{number:0{len(str(count))}}.slice"
+
+
+def refuse_recording(part: tuple[int, int] | None) -> None:
+    """Refuse to record a slice, where that was asked for: what comes of all of them is recorded."""
+    if part is not None:
+        refuse("ledger", "is for whole files: hecli join records them")
 
 
 def key(suffix: str) -> Callable[[Command], Command]:

@@ -34,6 +34,7 @@ from hecli.storage.use_record import remember
 @options.plan
 @options.identity
 @options.ledger
+@options.part
 @options.jobs
 @options.output("AGGREGATE-N.part")
 @options.talkative
@@ -45,6 +46,7 @@ def partial(
     plan: Plan | None,
     identity: str | None,
     ledger: str | None,
+    part: tuple[int, int] | None,
     jobs: int | None,
     output: str | None,
     force: bool,
@@ -64,7 +66,8 @@ def partial(
     if identity is not None:
         options.believed(plan, console)
     signer = options.load_identity(identity, console)
-    entry = options.recorder(ledger, signer, identity)
+    options.refuse_recording(part)
+    entry = options.recorder(None if part else ledger, signer, identity)
     remembered = remember(share, "opened", again=again)
     start = time.perf_counter()
     with ExitStack() as stack:
@@ -72,7 +75,7 @@ def partial(
         held = _load_share(share, plan_in(source).scheme.sharing, aggregate, signer)
         options.warn_of_readers(share, console)
         found = chosen.open(stack, aggregate, source, console, verified_only=held.verified_only)
-        target = output or default_output(aggregate, f"-{held.index}.part")
+        target = output or options.sliced(default_output(aggregate, f"-{held.index}.part"), part)
         check_output(target, force=force)
         keep_apart(target, share, f"{share}.opened")
         out = stack.enter_context(open_output(target, force=force))
@@ -85,6 +88,7 @@ def partial(
             **found._asdict(),
             identity=signer,
             record=remembered,
+            part=part,
             work=processes(jobs),
             progress=progress,
         )
@@ -100,7 +104,8 @@ def partial(
     }
     sharing = made.partial.plan.scheme.sharing
     opens = f", {sharing.threshold} of {sharing.shares} open" if sharing else ""
-    text = f"{label(target)}: the partial of share {held.index}{opens}, {duration(seconds)}"
+    what = "the partial" if part is None else "a slice of the partial"
+    text = f"{label(target)}: {what} of share {held.index}{opens}, {duration(seconds)}"
     console.summary(summary, text, to_stdout=target != STANDARD)
 
 

@@ -18,12 +18,16 @@ from hecli.formats.text import count
 from hecli.plan.data import Plan
 from hecli.rounds.attest import attest as make_attestation
 from hecli.rounds.describe import Description, describe_contributors
-from hecli.rounds.verify_aggregate import verify_aggregate
+from hecli.rounds.verify_aggregate import verify_aggregate, verify_slice
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
     from hecli.schemes.round import PublicKey
+
+
+OF_SUM = {"key", "enrollments", "answers"}
+"""What only sums are checked with."""
 
 
 @click.command(cls=FilesCommand)
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
 )
 @options.identity
 @options.plan
+@options.part
 @options.jobs
 @options.talkative
 def verify(
@@ -51,6 +56,7 @@ def verify(
     attest: str | None,
     identity: str | None,
     plan: Plan | None,
+    part: tuple[int, int] | None,
     jobs: int | None,
     console: Console,
 ) -> int:
@@ -67,35 +73,50 @@ def verify(
       hecli verify round.agg --from 'updates/*.enc'
       hecli verify round.agg --from *.enc --plan round.plan \\
         --identity bob.id --attest bob.att
+      hecli verify round.agg --from *.enc --part 3/16
       hecli verify round.sum --from round.agg
       hecli verify round.sum --from round.agg *.part --key hecli.pub
     """
     options.check_standard(*files, *sources, *enrollments, *answers)
-    of_sum = {"key", "enrollments", "answers"}
     if sources:
         if len(files) > 1:
             raise click.UsageError("--from is for one aggregate or sum, named before it")
         with ExitStack() as stack:
             made = stack.enter_context(open_input(files[0]))
             streams = options.open_files(stack, sources)
-            if open_reader(made).kind == "sum":
-                options.refuse("attest", "is for an aggregate, checked with --from")
-                masks = [options.open_files(stack, each) for each in (enrollments, answers)]
-                contributors = _sum(made, streams, key, masks, plan, jobs, console)
-                text = f"is the sum of the {count(len(contributors), 'contributor')} in {label(sources[0])}"
-                checked: Description = {"opened_from": sources[0]}
-            else:
-                options.refuse(of_sum, "is for a sum, checked with --from")
-                contributors = _aggregate(made, streams, attest, identity, plan, jobs, console)
-                text = f"is the product of {count(len(contributors), 'update')}, whose proofs hold"
-                checked = {"recomputed": True}
+            match open_reader(made).kind:
+                case "sum":
+                    options.refuse({"attest", "part"}, "is for an aggregate, checked with --from")
+                    masks = [options.open_files(stack, each) for each in (enrollments, answers)]
+                    contributors = _sum(made, streams, key, masks, plan, jobs, console)
+                    text = (
+                        f"is the sum of the {count(len(contributors), 'contributor')} in {label(sources[0])}"
+                    )
+                    checked: Description = {"opened_from": sources[0]}
+                case "slice":
+                    options.refuse({*OF_SUM, "attest", "identity", "part"}, "is for whole files")
+                    contributors = _slice(made, streams, plan, jobs, console)
+                    text = f"is what {count(len(contributors), 'update')} come to there, whose proofs hold"
+                    checked = {"recomputed": True}
+                case _:
+                    options.refuse(OF_SUM, "is for a sum, checked with --from")
+                    contributors = _aggregate(made, streams, attest, identity, plan, part, jobs, console)
+                    where = "" if part is None else f" in part {part[0]} of {part[1]}"
+                    of = count(len(contributors), "update")
+                    text = f"is{where} the product of {of}, whose proofs hold"
+                    checked = {"recomputed": True}
         checked = {"file": files[0], **checked, "contributors": describe_contributors(contributors)}
         if console.json:
             click.echo(json.dumps(checked))
         elif not console.quiet:
-            say(f"{shown(files[0])}: {text}")
+            say(f"{label(files[0])}: {text}")
         return 0
-    options.refuse({*of_sum, "attest"}, "is for what --from checks")
+    options.refuse({*OF_SUM, "attest", "part"}, "is for what --from checks")
+    return _each(files, plan, jobs, console)
+
+
+def _each(files: tuple[str, ...], plan: Plan | None, jobs: int | None, console: Console) -> int:
+    """Check files by themselves."""
     # Imported here: looking at any kind of file needs numpy, recomputing does not.
     from hecli.inspection.verify import verify as verify_file  # noqa: PLC0415
 
@@ -117,12 +138,21 @@ def verify(
     return status
 
 
+def _slice(
+    made: "BinaryIO", updates: "list[BinaryIO]", plan: Plan | None, jobs: int | None, console: Console
+) -> tuple[Contributor, ...]:
+    """Check a slice of an aggregate against the updates."""
+    with console.progress("checking") as progress:
+        return verify_slice(made, updates, plan=plan, work=processes(jobs), progress=progress)
+
+
 def _aggregate(
     made: "BinaryIO",
     updates: "list[BinaryIO]",
     attest: str | None,
     identity: str | None,
     plan: Plan | None,
+    part: tuple[int, int] | None,
     jobs: int | None,
     console: Console,
 ) -> tuple[Contributor, ...]:
@@ -131,15 +161,18 @@ def _aggregate(
     if attest is None:
         options.refuse("identity", "is for --attest")
         with console.progress("checking") as progress:
-            return verify_aggregate(made, updates, plan=plan, work=work, progress=progress)
+            return verify_aggregate(made, updates, plan=plan, part=part, work=work, progress=progress)
     if identity is None:
         raise click.UsageError("an attestation is signed: --attest needs --identity")
     check_output(attest, force=False, hint="name another file")
     signer = options.require_identity(identity, console)
     options.believed(plan, console)
     with open_output(attest) as out, console.progress("checking") as progress:
-        found = make_attestation(made, updates, out, signer, plan=plan, work=work, progress=progress)
-    console.note(f"{shown(attest)}: the attestation of {signer.card.name}")
+        found = make_attestation(
+            made, updates, out, signer, plan=plan, part=part, work=work, progress=progress
+        )
+    what = "the attestation" if part is None else "a slice of the attestation"
+    console.note(f"{label(attest)}: {what} of {signer.card.name}")
     return found.attestation.contributors
 
 

@@ -136,6 +136,12 @@ KINDS = {
             instead="a sum is opened already: hecli apply takes it",
         ),
         Kind(
+            "slice",
+            signed=True,
+            missing="make one with --part",
+            instead="slices become a whole file with hecli join",
+        ),
+        Kind(
             "residual",
             secret=True,
             missing="hecli encrypt --residual makes one where there is none",

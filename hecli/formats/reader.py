@@ -1,7 +1,9 @@
 """The envelope around every hecli file, read and checked."""
 
+import copy
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import BinaryIO
 
 from hecli.errors import FormatError
@@ -10,6 +12,7 @@ from hecli.formats.canonical import (
     VERSION,
     Map,
     bin_prefix,
+    bin_size,
     fields,
     label_of,
     pack,
@@ -124,6 +127,11 @@ class Reader:
             at += section.size
             chunk += section.chunks
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the sections."""
+        return frozenset(self._sections)
+
     def section(self, name: str) -> "SectionReader":
         """Give a section.
 
@@ -134,6 +142,22 @@ class Reader:
             What reads it.
         """
         return self._sections[name]
+
+    def within(self, records: Mapping[str, tuple[int, int]]) -> "Reader":
+        """Give the same file as if it held some of its records and no others.
+
+        Args:
+            records: For each section the first of them, and the one behind the last.
+
+        Returns:
+            What reads it. Chunks that hold any of them are checked, and no others.
+        """
+        narrowed = copy.copy(self)
+        narrowed._sections = {  # noqa: SLF001 - its own
+            name: section.within(*records[name]) if name in records else section
+            for name, section in self._sections.items()
+        }
+        return narrowed
 
     def forget_header(self) -> None:
         """Let go of the header when all is known from it, and of what was read with it: both may be large."""
@@ -325,20 +349,40 @@ class SectionReader:
         section: How the section is laid out.
         at: The offset of its first chunk.
         chunk: The number of that chunk in the whole file.
+        records: The first record that is read, and the one behind the last.
     """
 
-    def __init__(self, reader: Reader, section: Section, at: int, chunk: int) -> None:
-        """Begin at the offset `at`; `chunk` is the number of the first chunk in the whole file."""
+    def __init__(
+        self, reader: Reader, section: Section, at: int, chunk: int, records: tuple[int, int] | None = None
+    ) -> None:
         self.section = section
         self._reader = reader
         self._start = at, chunk
+        self._records = records or (0, section.records)
         self.rewind()
+
+    def within(self, first: int, stop: int) -> "SectionReader":
+        """Give the same section as if it held some of its records and no others.
+
+        Args:
+            first: The first of them, and
+            stop: the one behind the last.
+
+        Returns:
+            What reads it.
+        """
+        return SectionReader(self._reader, self.section, *self._start, (first, stop))
 
     def rewind(self) -> None:
         """Go back to the first record."""
-        self._at, first = self._start
-        self._sizes = self.section.chunk_sizes
-        self._chunk = first - 1
+        first, stop = self._records
+        before, skipped = divmod(first, self.section.chunk)
+        at, chunk = self._start
+        self._at = at + before * bin_size(self.section.chunk * self.section.record_size)
+        self._chunk = chunk + before - 1
+        self._sizes = islice(self.section.chunk_sizes, before, None)
+        self._skipped = skipped * self.section.record_size
+        self._wanted = (stop - first) * self.section.record_size
         self._left = 0
         self._prefix = b""
         self._hash = hashlib.sha256()
@@ -355,19 +399,18 @@ class SectionReader:
         Raises:
             FormatError: A chunk does not have the digest in the trailer.
         """
-        wanted = records * self.section.record_size
+        wanted = min(records * self.section.record_size, self._wanted)
+        self._wanted -= wanted
         parts = []
         while wanted > 0 and (self._left or self._next_chunk()):
-            part = self._part(min(wanted, self._left))
-            self._hash.update(part)
-            self._left -= len(part)
-            wanted -= len(part)
-            parts.append(part)
-            if not self._left and self._hash.digest() != self._reader.chunk_digest(self._chunk):
-                raise FormatError(
-                    f"{self._reader.name}: chunk {self._chunk} does not match its digest",
-                    "the file was altered or damaged; get it again from whoever made it",
-                )
+            if self._skipped:
+                # For its digest alone, as is what stands behind the last record.
+                self._part(self._skipped)
+                self._skipped = 0
+            parts.append(self._part(min(wanted, self._left)))
+            wanted -= len(parts[-1])
+        if not self._wanted and self._left:
+            self._part(self._left)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def blocks(self, records: int) -> Iterator[bytes]:
@@ -431,7 +474,15 @@ class SectionReader:
         if data[: len(prefix)] != prefix:
             raise FormatError(f"{self._reader.name}: chunk {self._chunk} has the wrong length")
         self._at += len(data)
-        return data[len(prefix) :] if prefix else data
+        self._left -= size
+        part = data[len(prefix) :] if prefix else data
+        self._hash.update(part)
+        if not self._left and self._hash.digest() != self._reader.chunk_digest(self._chunk):
+            raise FormatError(
+                f"{self._reader.name}: chunk {self._chunk} does not match its digest",
+                "the file was altered or damaged; get it again from whoever made it",
+            )
+        return part
 
 
 def _prelude(items: object, name: str) -> Prelude:

@@ -28,6 +28,7 @@ from hecli.rounds.enrollments import open_answer, open_enrollment
 from hecli.rounds.headers import open_blocks, open_encoded, open_partial, open_sum
 from hecli.rounds.lanes import read_lanes
 from hecli.rounds.residual import read_residual
+from hecli.rounds.slices import describe_range, open_slice
 from hecli.schemes.paillier.key_files import parse_private_key, parse_share, read_public_key
 from hecli.schemes.paillier.keys import PublicKey
 from hecli.storage.use_record_file import parse_record
@@ -130,6 +131,21 @@ def _blocks(reader: Reader) -> Description:
     if reader.kind == "update":
         found["proofs"] = blocks.plan.geometry.groups if blocks.plan.scheme.knowledge else 0
     return found | describe_plan(blocks.plan) | describe_signature(reader)
+
+
+def _slice(reader: Reader) -> Description:
+    part = open_slice(reader)
+    plan = part.product.plan
+    found = {
+        "of": part.product.kind,
+        "range": describe_range(part.extent),
+        "contributors": describe_contributors(part.contributors),
+        "names": _names(plan),
+    }
+    about = part.product.header.get("aggregate")
+    if about is not None:
+        found["aggregate"] = about.hex()
+    return found | describe_plan(plan) | describe_signature(reader)
 
 
 def _partial(reader: Reader) -> Description:
@@ -268,6 +284,7 @@ _DESCRIBE: dict[str, Callable[[Reader], Description]] = {
     "attestation": _attestation,
     "answer": _answer,
     "partial": _partial,
+    "slice": _slice,
     "sum": _sum,
     "basis": _basis,
     "residual": _residual,

@@ -10,6 +10,7 @@ from hecli.rounds.describe import Description
 from hecli.rounds.headers import open_blocks, plan_of
 from hecli.rounds.progress import Progress, no_progress
 from hecli.rounds.proofs import check_proofs
+from hecli.rounds.slices import extent_of, open_slice
 
 
 def verify(
@@ -37,11 +38,14 @@ def verify(
     """
     found = inspect(source)
     reader = open_reader(source)
-    if plan is not None and "plan" in found:
-        plan_of(reader, plan)
+    if plan is not None and reader.kind == "slice":
+        open_slice(reader, plan)
+    elif plan is not None and "plan" in found:
+        plan_of(reader.header["plan"], reader.name, plan)
     if reader.kind == "update":
         blocks = open_blocks(reader, plan)
         (contributor,) = blocks.contributors
-        check_proofs([(reader, contributor.party, blocks.salt)], blocks.plan, blocks.enrolled, work, progress)
+        updates = [(reader, contributor.party, blocks.salt)]
+        check_proofs(updates, blocks.plan, extent_of(blocks.plan, None), blocks.enrolled, work, progress)
         found["proofs"] = "hold" if found["proofs"] else "none"
     return found

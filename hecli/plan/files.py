@@ -94,7 +94,9 @@ def carried_plan(reader: Reader) -> bytes:
     Returns:
         The plan's digest; empty where it carries none.
     """
-    plan = reader.header.get("plan")
+    # A slice holds the header of the file that it is a part of.
+    header = reader.header.get("header", reader.header)
+    plan = header.get("plan") if isinstance(header, dict) else None
     return digest_of("plan", pack(plan)) if isinstance(plan, dict) else b""
 
 

@@ -143,6 +143,7 @@ class Part:
         runs: Which lanes.
         packing: How they lie in plaintexts.
         masks: What the keys of masks over them are made for.
+        first: The number of the first of their blocks in the whole round.
     """
 
     name: str
@@ -150,6 +151,7 @@ class Part:
     runs: Runs
     packing: Packing
     masks: str
+    first: int = 0
 
     @property
     def sections(self) -> tuple[str, ...]:
@@ -191,11 +193,12 @@ class Part:
         """Say how errors call a block.
 
         Args:
-            at: Its number in the part.
+            at: Its number among those of the part.
 
         Returns:
             What to call it.
         """
+        at += self.first
         return f"ciphertext {at}" if self.name == MAIN else f"block {at} of its {self.name} part"
 
 

@@ -2,24 +2,24 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from hecli.arithmetic.sizes import InvalidCiphertextError
 from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.executors.interface import SERIAL, Executor, Run
-from hecli.formats import envelope
 from hecli.formats.contributors import Contributor, Enrolled, sorted_contributors
 from hecli.formats.reader import Reader, open_reader
-from hecli.identity.signatures import Identity, signer
+from hecli.identity.signatures import Identity
 from hecli.plan.data import Plan
-from hecli.plan.geometry import Geometry
+from hecli.plan.extent import Extent
 from hecli.plan.parts import Part
 from hecli.rounds.headers import Blocks, aggregate_header, open_blocks
 from hecli.rounds.progress import Progress, counted, no_progress
 from hecli.rounds.proofs import check_proofs
 from hecli.rounds.reading import in_order, side_by_side
 from hecli.rounds.signing import check_identity
+from hecli.rounds.slices import Product, extent_of
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,28 @@ class Sources:
     Args:
         readers: The opened files.
         blocks: What all of them together are.
+        extent: What of them is worked on.
         found_in: The file of each contributor, by the contributor's digest.
         salts: The salt of each update, likewise.
     """
 
     readers: list[Reader]
     blocks: Blocks
+    extent: Extent
     found_in: dict[bytes, str]
     salts: dict[bytes, bytes]
+
+    def within(self, extent: Extent) -> "Sources":
+        """Give some chunks of the same.
+
+        Args:
+            extent: Which.
+
+        Returns:
+            Sources of which no others are read.
+        """
+        readers = [reader.within(extent.records) for reader in self.readers]
+        return replace(self, readers=readers, extent=extent)
 
     def check_proofs(self, work: Executor, progress: Progress) -> None:
         """Refuse updates whose makers do not prove that they know what is in them.
@@ -69,7 +83,7 @@ class Sources:
             for each in self.readers
             if each.kind == "update"
         ]
-        check_proofs(updates, self.blocks.plan, self.blocks.enrolled, work, progress)
+        check_proofs(updates, self.blocks.plan, self.extent, self.blocks.enrolled, work, progress)
 
 
 def aggregate(
@@ -78,6 +92,7 @@ def aggregate(
     *,
     plan: Plan | None = None,
     identity: Identity | None = None,
+    part: tuple[int, int] | None = None,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
 ) -> Aggregated:
@@ -92,6 +107,8 @@ def aggregate(
         out: Where the aggregate goes.
         plan: The plan that all must follow; without it that of the first.
         identity: Who signs it, where the plan has a roster.
+        part: Of many machines, which this is, from 1, and how many there are:
+            then a slice is written, for `join`.
         work: Who works.
         progress: Told how many blocks are done, and of how many.
 
@@ -106,17 +123,16 @@ def aggregate(
     """
     opened = open_sources(sources, plan)
     plan = opened.blocks.plan
+    if part is not None:
+        opened = opened.within(extent_of(plan, part))
     check_identity(plan, identity, "aggregate")
     opened.check_proofs(work, progress)
+    product_of = Product("aggregate", aggregate_header(opened.blocks), plan)
     with product(opened, work, progress) as blocks:
-        digest = envelope.write(
-            out,
-            "aggregate",
-            aggregate_header(opened.blocks),
-            plan.geometry.aggregate,
-            blocks,
-            sign=signer(identity, "aggregate", plan.digest),
-        )
+        if part is None:
+            digest = product_of.write(out, blocks, identity)
+        else:
+            digest = product_of.write_slice(out, opened.extent, blocks, identity)
     return Aggregated(plan, opened.blocks.contributors, digest)
 
 
@@ -174,7 +190,7 @@ def open_sources(sources: Sequence[BinaryIO], plan: Plan | None = None) -> Sourc
             "a lane could overflow; make the next plan with more --parties",
         )
     together = first._replace(contributors=sorted_contributors(contributors))
-    return Sources(readers, together, found_in, salts)
+    return Sources(readers, together, extent_of(first.plan, None), found_in, salts)
 
 
 @contextmanager
@@ -192,13 +208,13 @@ def product(sources: Sources, work: Executor, progress: Progress) -> Iterator[It
     Raises:
         FormatError: A block is not sound, which shows while they are read.
     """
-    sizes, count = sources.blocks.plan.geometry, len(sources.readers)
+    extent, count = sources.extent, len(sources.readers)
     with ExitStack() as stack:
         runs = [
-            stack.enter_context(part.carrier.adding(count, sizes.batches(part, count), work))
-            for part in sizes.parts
+            stack.enter_context(part.carrier.adding(count, extent.batches(part, count), work))
+            for part in extent.parts
         ]
-        yield _added(runs, sources.readers, sizes, progress)
+        yield _added(runs, sources.readers, extent, progress)
 
 
 def _enrolled_twice(some: Sequence[Enrolled], others: Sequence[Enrolled]) -> str:
@@ -214,11 +230,11 @@ def _twice(contributor: Contributor, earlier: str, file: str) -> str:
 
 
 def _added(
-    runs: Sequence[Run], readers: Sequence[Reader], sizes: Geometry, progress: Progress
+    runs: Sequence[Run], readers: Sequence[Reader], extent: Extent, progress: Progress
 ) -> Iterator[bytes]:
     """The blocks of the aggregate, part by part."""
-    total, done = sizes.all_blocks, 0
-    for part, run in zip(sizes.parts, runs, strict=True):
+    total, done = extent.all_blocks, 0
+    for part, run in zip(extent.parts, runs, strict=True):
         blocks = _named(run(side_by_side(readers, part.sections, part.batch(len(readers)))), readers, part)
         yield from counted(blocks, part.carrier.block_size, total, progress, done)
         done += part.blocks

@@ -6,16 +6,16 @@ from typing import BinaryIO
 
 from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.executors.interface import SERIAL, Executor
-from hecli.formats import envelope
 from hecli.formats.canonical import Map
 from hecli.formats.contributors import Contributor, Enrolled, pack_enrolled, parse_enrolled
 from hecli.formats.reader import Reader, open_reader
 from hecli.formats.text import count
-from hecli.identity.signatures import Identity, signer
+from hecli.identity.signatures import Identity
 from hecli.plan.data import Plan
 from hecli.rounds.headers import Blocks, about_header, check_enrolled, open_about, open_blocks
 from hecli.rounds.progress import Progress, no_progress
 from hecli.rounds.signing import check_party
+from hecli.rounds.slices import Product, extent_of
 from hecli.rounds.verify_aggregate import check_recomputed
 
 KIND = "attestation"
@@ -69,6 +69,7 @@ def attest(
     identity: Identity,
     *,
     plan: Plan | None = None,
+    part: tuple[int, int] | None = None,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
 ) -> Attested:
@@ -80,6 +81,8 @@ def attest(
         out: Where the attestation goes.
         identity: The member.
         plan: The plan that all must follow; without it the aggregate's own.
+        part: Of many machines of the member's, which this is, from 1, and how
+            many there are: then a slice is written, for `join`.
         work: Who works.
         progress: Told how many blocks are checked, and of how many.
 
@@ -96,11 +99,15 @@ def attest(
     if blocks.plan.roster is None:
         raise RefusedError(f"the plan {blocks.plan.name!r} has no roster, and nobody's word counts in it")
     blocks.plan.roster.check_identity(identity, KIND)
+    extent = extent_of(blocks.plan, part)
+    reader = reader.within(extent.records)
     reader.verify()
-    check_recomputed(reader, blocks, updates, work, progress)
+    check_recomputed(reader, blocks, updates, extent, work, progress)
     made = Attestation(blocks.plan, identity.card.name, reader.digest, blocks.contributors, blocks.enrolled)
-    digest = envelope.write(out, KIND, made.header(), sign=signer(identity, KIND, blocks.plan.digest))
-    return Attested(made, digest)
+    product = Product(KIND, made.header(), blocks.plan)
+    if part is None:
+        return Attested(made, product.write(out, (), identity))
+    return Attested(made, product.write_slice(out, extent, (), identity))
 
 
 def open_attestation(reader: Reader, plan: Plan | None = None, who: str = "the plan") -> Attestation:

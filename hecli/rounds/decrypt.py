@@ -32,6 +32,7 @@ def decrypt(
     record: Record | None = None,
     enrollments: Sequence[BinaryIO] = (),
     answers: Sequence[BinaryIO] = (),
+    part: tuple[int, int] | None = None,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
 ) -> Opened:
@@ -58,6 +59,8 @@ def decrypt(
             nothing keeps a second aggregate of a plan from being opened.
         enrollments: Everybody's, where the plan allows for dropouts.
         answers: The answers that take the masks off, likewise.
+        part: Of many machines, which this is, from 1, and how many there are:
+            then a slice is written, for `join`.
         work: Who works.
         progress: Told how many blocks are done, and of how many.
 
@@ -70,7 +73,7 @@ def decrypt(
         RefusedError: There are fewer contributors than the plan opens, nothing
             shows what it was made of, something is missing, or the roster forbids it.
     """
-    opening = open_aggregate(aggregate, "sum", plan, identity)
+    opening = open_aggregate(aggregate, "sum", plan, identity, part)
     reader = opening.reader
     _check_key(opening.plan, key, reader.name)
     Evidence(updates, attested, attestations, unverified).check(
@@ -78,13 +81,24 @@ def decrypt(
         opening.blocks,
         verified_only=key is not None and key.verified_only,
         agreed=plan is not None,
+        extent=opening.extent,
         work=work,
         progress=progress,
     )
     plan = opening.plan
     opener = opening.opener(key, enrollments, answers)
     with plan.scheme.opening(plan.round, opener, work) as opens, opening.others(opener, work) as others:
-        made = write_sum(opening, opens, *opening.blocks_to_open(), others, out, identity, record, progress)
+        made = write_sum(
+            opening,
+            opens,
+            *opening.blocks_to_open(),
+            others,
+            out,
+            identity,
+            record,
+            progress,
+            sliced=part is not None,
+        )
     return replace(made, refused=tuple(sorted(opener.refused)))
 
 

@@ -30,7 +30,7 @@ def open_enrollment(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Enr
         RefusedError: The plan allows for no dropouts, or the roster forbids it.
     """
     enrollment = Enrollment.parse(reader)
-    own = plan_of(reader, plan)
+    own = plan_of(reader.header["plan"], reader.name, plan)
     if ANSWERS not in own.to_open:
         raise no_dropouts(own)
     check_party(own, reader, enrollment.party)
@@ -97,7 +97,7 @@ def open_answer(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Answer]
         RefusedError: The plan allows for no dropouts, or the roster forbids it.
     """
     found = Answer.parse(reader)
-    own = plan_of(reader, plan)
+    own = plan_of(reader.header["plan"], reader.name, plan)
     if ANSWERS not in own.to_open or own.roster is None:
         raise no_dropouts(own)
     check_party(own, reader, found.party)

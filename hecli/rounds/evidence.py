@@ -7,6 +7,7 @@ from hecli.errors import RefusedError
 from hecli.executors.interface import Executor
 from hecli.formats.reader import Reader
 from hecli.formats.text import count
+from hecli.plan.extent import Extent
 from hecli.rounds.attest import check_attested
 from hecli.rounds.headers import Blocks
 from hecli.rounds.progress import Progress
@@ -38,6 +39,7 @@ class Evidence(NamedTuple):
         *,
         verified_only: bool,
         agreed: bool,
+        extent: Extent,
         work: Executor,
         progress: Progress,
     ) -> None:
@@ -53,6 +55,7 @@ class Evidence(NamedTuple):
             blocks: What it says of itself.
             verified_only: Whether the key opens nothing without evidence.
             agreed: Whether its plan is one that was given, not the one it carries.
+            extent: What of it is opened, and all that `reader` reads beside the control block.
             work: Who works.
             progress: Told how many blocks are checked, and of how many.
 
@@ -68,7 +71,7 @@ class Evidence(NamedTuple):
                 "pass one of the three; attestations with how many are enough",
             )
         if self.updates is not None:
-            check_recomputed(reader, blocks, self.updates, work, progress)
+            check_recomputed(reader, blocks, self.updates, extent, work, progress)
         elif self.attested is not None:
             if self.attested < LEAST_ATTESTED:
                 raise RefusedError(

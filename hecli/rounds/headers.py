@@ -116,11 +116,12 @@ class Sum:
         return {**about_header(self.plan, self.contributors, self.aggregate), **totals}
 
 
-def plan_of(reader: Reader, expected: Plan | None = None, who: str = THE_PLAN) -> Plan:
+def plan_of(value: Map, name: str, expected: Plan | None = None, who: str = THE_PLAN) -> Plan:
     """Read the plan that a file carries.
 
     Args:
-        reader: The opened file, whose header has a plan.
+        value: The plan as it stands in the header.
+        name: The file, for errors.
         expected: The plan that it must follow, where there is one.
         who: What that is called.
 
@@ -131,13 +132,12 @@ def plan_of(reader: Reader, expected: Plan | None = None, who: str = THE_PLAN) -
         FormatError: It is none.
         MismatchError: It is another than expected.
     """
-    value = reader.header["plan"]
     # By its digest first: mostly that is enough.
     if expected is not None and digest_of("plan", repack(value)) == expected.digest:
         return expected
-    own = parse_plan(value, reader.name)
+    own = parse_plan(value, name)
     if expected is not None:
-        check_same(expected, own, who, reader.name)
+        check_same(expected, own, who, name)
     return own
 
 
@@ -190,7 +190,7 @@ def open_encoded(reader: Reader, plan: Plan | None = None) -> Encoded:
     """
     reader.require("encoded")
     fields(reader.header, reader.name, "its header", {"plan": dict})
-    own = plan_of(reader, plan)
+    own = plan_of(reader.header["plan"], reader.name, plan)
     reader.require_sections(*own.geometry.encoded)
     control = Control.unpack(reader.section("control").read(1))
     if control.count != 1:
@@ -225,7 +225,7 @@ def open_blocks(reader: Reader, plan: Plan | None = None, who: str = THE_PLAN) -
         fields(header, name, "its header", types, {"enrolled": list, "salt": bytes})
     else:
         fields(header, name, "its header", {"plan": dict, "contributors": list}, {"enrolled": list})
-    own = plan_of(reader, plan, who)
+    own = plan_of(reader.header["plan"], reader.name, plan, who)
     if reader.kind == "update":
         if len(header.get("salt", b"")) != (SALT_SIZE if own.scheme.knowledge else 0):
             raise FormatError(f"{name}: its salt has the wrong length")
@@ -365,7 +365,9 @@ def open_about(
     fields(header, name, "its header", known, optional)
     if len(header["aggregate"]) != DIGEST_SIZE:
         raise FormatError(f"{name}: the digest of its aggregate has the wrong length")
-    return plan_of(reader, plan, who), parse_contributors(header["contributors"], name)
+    return plan_of(reader.header["plan"], reader.name, plan, who), parse_contributors(
+        header["contributors"], name
+    )
 
 
 def about_header(plan: Plan, contributors: tuple[Contributor, ...], aggregate: bytes) -> Map:

@@ -11,21 +11,22 @@ from hecli.codec.arrays import Lanes
 from hecli.codec.control import Control
 from hecli.errors import FormatError, RefusedError
 from hecli.executors.interface import Executor
-from hecli.formats import envelope
 from hecli.formats.canonical import digest_of, pack
 from hecli.formats.contributors import Contributor
 from hecli.formats.reader import Reader, open_reader
 from hecli.formats.text import count
-from hecli.identity.signatures import Identity, signer
+from hecli.identity.signatures import Identity
 from hecli.plan.checks import possible_totals
 from hecli.plan.data import Plan
-from hecli.plan.parts import Part
+from hecli.plan.extent import Extent
+from hecli.plan.parts import CONTROL, Part, Runs
 from hecli.rounds.enrollments import open_answers, open_enrollments
 from hecli.rounds.headers import Blocks, Sum, open_blocks
 from hecli.rounds.lanes import merged
 from hecli.rounds.progress import Progress
 from hecli.rounds.proofs import groups_of, sum_statement
 from hecli.rounds.signing import check_identity
+from hecli.rounds.slices import Product, extent_of
 from hecli.schemes.proofs import numbered
 from hecli.schemes.round import Open, Opener, Opens, PrivateKey
 from hecli.storage.store import Record
@@ -51,10 +52,12 @@ class Opening:
     Args:
         reader: The file.
         blocks: What it says of itself.
+        extent: What of it is opened, and read; beside it the control block.
     """
 
     reader: Reader
     blocks: Blocks
+    extent: Extent
 
     @property
     def plan(self) -> Plan:
@@ -86,7 +89,7 @@ class Opening:
         """
         self.reader.rewind()
         control = self.reader.section("control").read(1)
-        main = self.plan.geometry.main
+        main = self.extent.main
         return control, self.reader.section(main.name).checked_blocks(main.batch())
 
     @contextmanager
@@ -105,11 +108,12 @@ class Opening:
         """
         found = []
         with ExitStack() as stack:
-            for part in self.plan.geometry.others:
-                ready = part.carrier.opening(self.plan.round_of(part), opener, work)
+            for whole, part in zip(self.plan.geometry.others, self.extent.others, strict=True):
+                ready = part.carrier.opening(self.plan.round_of(whole), opener, work)
                 section = self.reader.section(part.name)
                 section.rewind()
-                found.append(stack.enter_context(ready).open(section.checked_blocks(part.batch()), 0))
+                batches = section.checked_blocks(part.batch())
+                found.append(stack.enter_context(ready).open(batches, part.first))
             yield found
 
     def opener(
@@ -157,6 +161,7 @@ def open_aggregate(
     made: str,
     plan: Plan | None,
     identity: Identity | None,
+    part: tuple[int, int] | None = None,
 ) -> Opening:
     """Check of an aggregate all that takes neither a key nor the updates it was made of.
 
@@ -165,6 +170,7 @@ def open_aggregate(
         made: The kind of file to be made of it.
         plan: The plan it must follow; without it, its own is believed.
         identity: Who opens, where the plan has a roster.
+        part: Which part of it is opened, from 1, and of how many; without it all.
 
     Returns:
         The aggregate, opened.
@@ -187,8 +193,12 @@ def open_aggregate(
     if plan.masking is not None:
         plan.masking.check_enough(contributors, plan.roster, reader.name)
     # Damage shows in the digests, quickly, and is not taken for forgery.
+    extent = extent_of(plan, part)
+    if part is not None:
+        # Who opens any of it sees in the control block that it was made as it says.
+        reader = reader.within({**extent.records, CONTROL: (0, 1)})
     reader.verify()
-    return Opening(reader, blocks)
+    return Opening(reader, blocks, extent)
 
 
 def write_sum(
@@ -201,6 +211,8 @@ def write_sum(
     identity: Identity | None,
     record: Record | None,
     progress: Progress,
+    *,
+    sliced: bool = False,
 ) -> Opened:
     """Open an aggregate, and write its lane sums and the proofs of them.
 
@@ -214,6 +226,7 @@ def write_sum(
         identity: Who signs it.
         record: Told of the opening before anything is written.
         progress: Told how many blocks are opened, and of how many.
+        sliced: Whether a slice is written, of what is opened and without the proof.
 
     Returns:
         What was written.
@@ -226,15 +239,26 @@ def write_sum(
     if record is not None:
         record(plan.subject, opening.used_on)
     total = Sum(plan, opening.contributors, reader.digest, totals.weight, totals.clipped)
-    digest = envelope.write(
-        out,
-        "sum",
-        total.header(),
-        plan.geometry.sum,
-        _proven(total, sums, opens, reader),
-        sign=signer(identity, "sum", plan.digest),
-    )
-    return Opened(total, digest)
+    product = Product("sum", total.header(), plan)
+    if sliced:
+        pieces = written_sums(plan, (piece for _, lanes in sums for piece in lanes))
+        return Opened(total, product.write_slice(out, opening.extent, pieces, identity))
+    proven = proven_sums(total, written_sums(plan, merged(sums)), opens, reader)
+    return Opened(total, product.write(out, proven, identity))
+
+
+def written_sums(plan: Plan, sums: Iterable[Lanes]) -> Iterator[bytes]:
+    """Write lane sums as they stand in a sum.
+
+    Args:
+        plan: The plan.
+        sums: The lane sums, in pieces.
+
+    Yields:
+        The pieces.
+    """
+    word = f">u{plan.geometry.sum_size}"
+    return (piece.astype(word).tobytes() for piece in sums)
 
 
 def open_lanes(
@@ -244,7 +268,7 @@ def open_lanes(
     lanes: Iterable[bytes],
     others: Sequence[Iterator[bytes]],
     progress: Progress,
-) -> tuple[Control, Iterator[bytes]]:
+) -> tuple[Control, Sequence[tuple[Runs, Iterator[Lanes]]]]:
     """Open an aggregate: its control block at once, so that a wrong one ends it before the long work.
 
     Args:
@@ -256,19 +280,19 @@ def open_lanes(
         progress: Told how many blocks are opened, and of how many.
 
     Returns:
-        What the control block says, and the lane sums as they stand in a sum,
-        which are opened as they are taken.
+        What the control block says; and for each part which lanes are opened,
+        and their sums, which are opened as they are taken.
 
     Raises:
         FormatError: It opens to what no sum of updates can be.
     """
     reader, plan = opening.reader, opening.plan
-    sizes = plan.geometry
+    sizes, extent = plan.geometry, opening.extent
     # Both are begun: where several work, the lanes' first batches are opened meanwhile.
-    of_control, of_lanes = opened([control], sizes.lane_blocks), opened(lanes, 0)
+    of_control, of_lanes = opened([control], sizes.lane_blocks), opened(lanes, extent.main.first)
     first = b"".join(_named(of_control, reader, sizes.main, sizes.lane_blocks))
     totals = _control(first, reader, plan, len(opening.contributors))
-    total, done = sizes.all_blocks, 1
+    total, done = sum(part.blocks for part in extent.parts) + 1, 1
 
     def told(part: Part, plaintexts: Iterable[bytes]) -> Iterator[bytes]:
         nonlocal done
@@ -277,22 +301,47 @@ def open_lanes(
             done += len(batch) // part.packing.size
             progress(done, total)
 
-    parts = zip(sizes.parts, [*others, of_lanes], strict=True)
+    parts = zip(extent.parts, [*others, of_lanes], strict=True)
     sums = [(part.runs, lane_sums(opening, part, told(part, plaintexts))) for part, plaintexts in parts]
-    word = f">u{sizes.sum_size}"
-    return totals, (piece.astype(word).tobytes() for piece in merged(sums))
+    return totals, sums
 
 
-def _proven(total: Sum, sums: Iterable[bytes], opens: Opens, reader: Reader) -> Iterator[bytes]:
-    """The lane sums, and when all are there, and so can be bound to, the proof of them."""
+def proven_sums(total: Sum, sums: Iterable[bytes], opens: Opens, reader: Reader) -> Iterator[bytes]:
+    """Put the proof of lane sums behind them, when all are there and so can be bound to.
+
+    Args:
+        total: What the sum says of itself.
+        sums: The lane sums, in pieces.
+        opens: What proves.
+        reader: The aggregate.
+
+    Yields:
+        The pieces, and the proof.
+    """
     lanes = hashlib.sha256()
     for piece in sums:
         lanes.update(piece)
         yield piece
     if opens.prove is not None:
-        bound = sum_statement(total, lanes.digest())
-        groups = enumerate(groups_of(reader, total.plan.geometry.group))
-        yield opens.prove(bound, (bound + numbered(number, group) for number, group in groups))
+        yield prove(opens, sum_statement(total, lanes.digest()), reader, total.plan.geometry.group)
+
+
+def prove(opens: Opens, bound: bytes, reader: Reader, size: int) -> bytes:
+    """Make the proof of a sum.
+
+    Args:
+        opens: What proves.
+        bound: What the proof is bound to.
+        reader: The aggregate.
+        size: Blocks of a group.
+
+    Returns:
+        The proof; nothing where sums have none.
+    """
+    if opens.prove is None:
+        return b""
+    groups = enumerate(groups_of(reader, size))
+    return opens.prove(bound, (bound + numbered(number, group) for number, group in groups))
 
 
 def lane_sums(opening: Opening, part: Part, plaintexts: Iterable[bytes]) -> Iterator[Lanes]:

@@ -6,14 +6,14 @@ from typing import BinaryIO
 
 from hecli.errors import RefusedError
 from hecli.executors.interface import SERIAL, Executor
-from hecli.formats import envelope
-from hecli.identity.signatures import Identity, signer
+from hecli.identity.signatures import Identity
 from hecli.plan.data import Plan
 from hecli.rounds.evidence import Evidence
 from hecli.rounds.headers import Partial
 from hecli.rounds.opening import Opening, open_aggregate
 from hecli.rounds.progress import Progress, counted, no_progress
 from hecli.rounds.proofs import groups_of
+from hecli.rounds.slices import Product
 from hecli.schemes.interface import Sharing
 from hecli.schemes.round import Share
 from hecli.storage.store import Record
@@ -44,6 +44,7 @@ def partial(
     unverified: bool = False,
     identity: Identity | None = None,
     record: Record | None = None,
+    part: tuple[int, int] | None = None,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
 ) -> Made:
@@ -64,6 +65,8 @@ def partial(
         unverified: Whether to go without either; the share may forbid it.
         identity: Who signs the partial, where the plan has a roster.
         record: Told of the opening before anything is written.
+        part: Of many machines, which this is, from 1, and how many there are:
+            then a slice is written, for `join`.
         work: Who works.
         progress: Told how many blocks are done, and of how many.
 
@@ -76,7 +79,7 @@ def partial(
         RefusedError: There are fewer contributors than the plan opens, nothing
             shows what it was made of, or the roster forbids it.
     """
-    opening = open_aggregate(aggregate, "partial", plan, identity)
+    opening = open_aggregate(aggregate, "partial", plan, identity, part)
     reader = opening.reader
     sharing = shared(opening)
     sharing.check_share(share, reader.name)
@@ -85,6 +88,7 @@ def partial(
         opening.blocks,
         verified_only=share.verified_only,
         agreed=plan is not None,
+        extent=opening.extent,
         work=work,
         progress=progress,
     )
@@ -92,19 +96,19 @@ def partial(
     if record is not None:
         record(plan.subject, opening.used_on)
     made = Partial(plan, opening.contributors, reader.digest, share.index)
-    sections = plan.geometry.partial(sharing)
+    product = Product("partial", made.header(), plan)
+    sections = product.sections if part is None else product.within(opening.extent)
     groups = plan.geometry.partial_groups(sharing)
+    # The control block was checked with the rest; its partial belongs to the last slice alone.
+    reader = reader.within(opening.extent.records)
     with sharing.partials(share, session(opening), groups, work) as run:
-        blocks = run(groups_of(reader, sharing.group))
         records = sum(section.records for section in sections)
-        digest = envelope.write(
-            out,
-            "partial",
-            made.header(),
-            sections,
-            counted(blocks, plan.scheme.block_size, records, progress),
-            sign=signer(identity, "partial", plan.digest),
-        )
+        found = run(groups_of(reader, sharing.group))
+        blocks = counted(found, plan.scheme.block_size, records, progress)
+        if part is None:
+            digest = product.write(out, blocks, identity)
+        else:
+            digest = product.write_slice(out, opening.extent, blocks, identity)
     return Made(made, digest)
 
 

@@ -11,6 +11,7 @@ from hecli.formats.reader import Reader
 from hecli.identity.cards import Card
 from hecli.identity.signatures import signature_of
 from hecli.plan.data import Plan
+from hecli.plan.extent import Extent
 from hecli.rounds.headers import Sum
 from hecli.rounds.progress import Progress
 from hecli.rounds.reading import read_ahead
@@ -56,6 +57,7 @@ def sum_statement(total: Sum, lanes: bytes) -> bytes:
 def check_proofs(
     updates: Sequence[tuple[Reader, str | None, bytes]],
     plan: Plan,
+    extent: Extent,
     enrolled: tuple[Enrolled, ...],
     work: Executor,
     progress: Progress,
@@ -65,6 +67,7 @@ def check_proofs(
     Args:
         updates: The opened updates, checked but for their blocks; whose each is, and its salt.
         plan: Their plan.
+        extent: What of them is checked, and can be read.
         enrolled: With whom they are masked.
         work: Who works.
         progress: Told how many blocks are checked, and of how many.
@@ -80,22 +83,22 @@ def check_proofs(
         reader, party, salt = update
         signature = signature_of(reader)
         bound = statement(plan, party, enrolled, None if signature is None else signature.card, salt)
-        pairs = zip(groups_of(reader, sizes.group), proofs_of(reader), strict=True)
-        for number, (group, proof) in enumerate(pairs):
+        found = zip(extent.groups, groups_of(reader, sizes.group), proofs_of(reader), strict=True)
+        for number, group, proof in found:
             yield bound + numbered(number, group) + proof
 
-    total = len(updates) * sizes.blocks
+    total = len(updates) * extent.blocks
     # Processes before threads, which are not there after a fork.
     with (
-        knowledge.checking(len(updates) * sizes.groups, work) as run,
+        knowledge.checking(len(updates) * len(extent.groups), work) as run,
         read_ahead(map(groups, updates)) as ahead,
     ):
         results = run(ahead)
         for done, (reader, _, _) in enumerate(updates):
-            for number in range(sizes.groups):
+            for number in extent.groups:
                 first = min(number * sizes.group, sizes.lane_blocks)
                 _check(results, reader, first)
-                progress(min(done * sizes.blocks + first + sizes.group, total), total)
+                progress(min(done * extent.blocks + first - extent.main.first + sizes.group, total), total)
 
 
 def _check(results: Iterator[bytes], reader: Reader, first: int) -> None:

@@ -5,13 +5,16 @@ from typing import BinaryIO
 
 from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.executors.interface import SERIAL, Executor
-from hecli.formats.contributors import Contributor
+from hecli.formats.contributors import Contributor, parse_enrolled
 from hecli.formats.kinds import KINDS
 from hecli.formats.reader import Reader, open_reader
 from hecli.plan.data import Plan
+from hecli.plan.extent import Extent
 from hecli.rounds.aggregate import Sources, open_sources, product
 from hecli.rounds.headers import Blocks, open_blocks
 from hecli.rounds.progress import Progress, no_progress
+from hecli.rounds.slices import KIND as SLICE
+from hecli.rounds.slices import extent_of, open_slice, with_article
 
 
 def verify_aggregate(
@@ -19,6 +22,7 @@ def verify_aggregate(
     updates: Sequence[BinaryIO],
     *,
     plan: Plan | None = None,
+    part: tuple[int, int] | None = None,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
 ) -> tuple[Contributor, ...]:
@@ -28,6 +32,7 @@ def verify_aggregate(
         aggregate: The aggregate.
         updates: The parties' updates.
         plan: The plan that all must follow; without it the aggregate's own.
+        part: Which part of it is checked, from 1, and of how many; without it all.
         work: Who works.
         progress: Told how many blocks are done, and of how many.
 
@@ -41,21 +46,67 @@ def verify_aggregate(
     """
     reader = open_reader(aggregate)
     blocks = open_blocks(reader, plan)
+    extent = extent_of(blocks.plan, part)
+    reader = reader.within(extent.records)
     # Damage shows in the digests, and is not taken for fraud.
     reader.verify()
-    check_recomputed(reader, blocks, updates, work, progress)
+    check_recomputed(reader, blocks, updates, extent, work, progress)
     return blocks.contributors
 
 
+def verify_slice(
+    part: BinaryIO,
+    updates: Sequence[BinaryIO],
+    *,
+    plan: Plan | None = None,
+    work: Executor = SERIAL,
+    progress: Progress = no_progress,
+) -> tuple[Contributor, ...]:
+    """Make a slice of an aggregate again, and compare.
+
+    Args:
+        part: The slice.
+        updates: The parties' updates.
+        plan: The plan that all must follow; without it the slice's own.
+        work: Who works.
+        progress: Told how many blocks are done, and of how many.
+
+    Returns:
+        Who is in it.
+
+    Raises:
+        FormatError: A file is not sound, or a proof does not hold.
+        MismatchError: It is not their product; the first difference is named.
+        RefusedError: It is of something that nobody can make again.
+    """
+    found = open_slice(open_reader(part), plan)
+    if found.product.kind != "aggregate":
+        raise RefusedError(
+            f"{found.reader.name} is a slice of {with_article(found.product.kind)}",
+            "only slices of aggregates can be made again: join the others, and verify what comes of them",
+        )
+    found.reader.verify()
+    enrolled = parse_enrolled(found.product.header, found.reader.name)
+    blocks = Blocks(found.product.plan, found.contributors, enrolled)
+    check_recomputed(found.reader, blocks, updates, found.extent, work, progress)
+    return found.contributors
+
+
 def check_recomputed(
-    reader: Reader, blocks: Blocks, sources: Sequence[BinaryIO], work: Executor, progress: Progress
+    reader: Reader,
+    blocks: Blocks,
+    sources: Sequence[BinaryIO],
+    extent: Extent,
+    work: Executor,
+    progress: Progress,
 ) -> None:
     """Refuse an aggregate that is not the product of the updates, or updates whose proofs do not hold.
 
     Args:
-        reader: The opened aggregate.
+        reader: The opened aggregate, or a slice of it.
         blocks: What it says of itself.
         sources: The parties' updates, seekable.
+        extent: What of it is checked, and all that `reader` reads.
         work: Who works.
         progress: Told how many blocks are done, and of how many.
 
@@ -64,7 +115,7 @@ def check_recomputed(
         MismatchError: The aggregate is something else.
         RefusedError: There are no updates, or one is there twice.
     """
-    if reader.kind != "aggregate":
+    if reader.kind not in ("aggregate", SLICE):
         raise FormatError(
             f"{reader.name} is {KINDS[reader.kind].with_article}, not an aggregate file",
             "give the aggregate first, and the parties' updates with --from",
@@ -74,7 +125,7 @@ def check_recomputed(
             f"nothing shows what {reader.name} was made of: none of its parties' updates is here",
             "put them beside it as .enc files (for a pipe, in this folder), or give them with --from",
         )
-    opened = open_sources(sources, blocks.plan)
+    opened = open_sources(sources, blocks.plan).within(extent)
     for source in opened.readers:
         if source.kind != "update":
             raise FormatError(
@@ -90,18 +141,18 @@ def check_recomputed(
     opened.check_proofs(work, progress)
     reader.rewind()
     with product(opened, work, progress) as made:
-        _compare(reader, made, blocks.plan)
+        _compare(reader, made, opened.extent)
 
 
-def _compare(reader: Reader, made: Iterator[bytes], plan: Plan) -> None:
-    sizes = plan.geometry
-    for part in sizes.parts:
+def _compare(reader: Reader, made: Iterator[bytes], extent: Extent) -> None:
+    for part in extent.parts:
         size, done = part.carrier.block_size, 0
-        while done < sizes.blocks_of(part):
+        while done < extent.blocks_of(part):
             batch = next(made)
             count = len(batch) // size
             # A batch never holds blocks of two sections.
-            found = reader.section(part.sections[done >= part.blocks]).read(count)
+            section = part.sections[done >= part.blocks]
+            found = reader.section(section).read(count)
             if found != batch:
                 block = part.block(done + _first_difference(found, batch, size))
                 raise MismatchError(

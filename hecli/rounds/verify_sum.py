@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -16,11 +16,12 @@ from hecli.formats.kinds import KINDS
 from hecli.formats.reader import Reader, name_of, open_reader
 from hecli.formats.tensors.arrays import PIECE
 from hecli.plan.data import Plan
+from hecli.plan.extent import Extent
 from hecli.plan.parts import Part
 from hecli.rounds.combine import combined
 from hecli.rounds.headers import Sum, open_blocks, open_sum
-from hecli.rounds.lanes import read_lanes, selected
-from hecli.rounds.opening import Opening, lane_sums, open_lanes
+from hecli.rounds.lanes import merged, read_lanes, selected
+from hecli.rounds.opening import Opening, lane_sums, open_lanes, written_sums
 from hecli.rounds.progress import Progress, no_progress
 from hecli.rounds.proofs import groups_of, sum_statement
 from hecli.schemes.interface import KEY
@@ -80,7 +81,13 @@ def verify_sum(
             f"{name_of(partials[0])} is not needed: the key is not in shares", "give the aggregate alone"
         )
     if scheme.correctness is not None:
-        _check_proof(reader, claimed, scheme.correctness, opening.reader, opener, work, progress)
+        lanes = hashlib.sha256()
+        for piece in reader.section("lanes").blocks(PIECE):
+            lanes.update(piece)
+        proof = reader.section("proof").read(1)
+        main = _claimed_lanes(reader, claimed, plan.geometry.main)
+        said = Said(reader.name, claimed, main, lanes.digest(), proof)
+        check_proof(said, scheme.correctness, opening.reader, opener, work, progress)
         with opening.others(opener, work) as others:
             for part, plaintexts in zip(plan.geometry.others, others, strict=True):
                 _compare_part(reader, claimed, opening, part, plaintexts)
@@ -116,46 +123,71 @@ def _opening(aggregate: Reader, claimed: Sum, name: str) -> Opening:
             f"({claimed.aggregate.hex()[:16]}, not {aggregate.digest.hex()[:16]})",
             "give the aggregate that it was opened from with --from",
         )
-    return Opening(aggregate, blocks)
+    return Opening(aggregate, blocks, Extent.all(blocks.plan.geometry))
 
 
-def _check_proof(
-    reader: Reader,
-    claimed: Sum,
+class Said(NamedTuple):
+    """What a sum says that its proof is about.
+
+    Args:
+        name: The sum, for errors.
+        total: Its header.
+        lanes: The lane sums of the main part, in pieces.
+        digest: SHA-256 over all its lanes as they stand in it.
+        proof: The proof.
+    """
+
+    name: str
+    total: Sum
+    lanes: Iterator[Lanes]
+    digest: bytes
+    proof: bytes
+
+
+def check_proof(
+    said: Said,
     correctness: SumProof,
     aggregate: Reader,
     opener: Opener,
     work: Executor,
     progress: Progress,
 ) -> None:
-    sizes = claimed.plan.geometry
-    lanes = hashlib.sha256()
-    for piece in reader.section("lanes").blocks(sizes.main.batch() * sizes.packing.values):
-        lanes.update(piece)
-    bound = sum_statement(claimed, lanes.digest())
+    """Refuse a sum whose proof does not hold.
+
+    Args:
+        said: What the sum says.
+        correctness: The proof's kind.
+        aggregate: The aggregate.
+        opener: What takes masks off.
+        work: Who works.
+        progress: Told how many blocks are checked, and of how many.
+
+    Raises:
+        FormatError: It does not hold.
+    """
+    sizes = said.total.plan.geometry
+    bound = sum_statement(said.total, said.digest)
 
     def groups() -> Iterator[bytes]:
-        parts = zip(groups_of(aggregate, sizes.group), _plaintexts(reader, claimed, opener), strict=True)
+        parts = zip(groups_of(aggregate, sizes.group), _plaintexts(said, opener), strict=True)
         for number, (group, plaintexts) in enumerate(parts):
             progress(min(number * sizes.group, sizes.blocks), sizes.blocks)
             yield bound + numbered(number, group) + plaintexts
 
-    proof = reader.section("proof").read(1)
     try:
-        held = correctness.check(bound, groups(), proof, sizes.groups, work)
+        held = correctness.check(bound, groups(), said.proof, sizes.groups, work)
     except InvalidCiphertextError as error:
         raise FormatError(f"{aggregate.name}: a ciphertext {error.reason}", error.hint) from error
     if not held:
-        raise FormatError(f"{reader.name}: is not what {aggregate.name} holds", WRONG)
+        raise FormatError(f"{said.name}: is not what {aggregate.name} holds", WRONG)
 
 
-def _plaintexts(reader: Reader, claimed: Sum, opener: Opener) -> Iterator[bytes]:
+def _plaintexts(said: Said, opener: Opener) -> Iterator[bytes]:
     """What the main part of the aggregate must hold, group by group, the control block last."""
+    claimed = said.total
     plan, sizes, parties = claimed.plan, claimed.plan.geometry, len(claimed.contributors)
-    lanes = _claimed_lanes(reader, claimed, sizes.main)
-    packed = (
-        sizes.packing.pack(each, parties) for each in regrouped(lanes, sizes.group * sizes.packing.values)
-    )
+    size = sizes.group * sizes.packing.values
+    packed = (sizes.packing.pack(each, parties) for each in regrouped(said.lanes, size))
     yield from plan.scheme.remasked(packed, 0, plan.round, opener)
     control = claimed.control.pack(sizes.packing.size)
     yield from plan.scheme.remasked([control], sizes.lane_blocks, plan.round, opener)
@@ -189,12 +221,12 @@ def _compare(
     progress: Progress,
 ) -> None:
     """Refuse a sum that is not what the aggregate opens to once more."""
-    totals, sums = open_lanes(opening, opened, control, lanes, others, progress)
+    totals, found = open_lanes(opening, opened, control, lanes, others, progress)
     if totals != claimed.control:
         raise FormatError(f"{reader.name}: its totals are not what {opening.reader.name} holds", WRONG)
     size = claimed.plan.geometry.sum_size
     section = reader.section("lanes")
     section.rewind()
-    for piece in sums:
+    for piece in written_sums(claimed.plan, merged(found)):
         if section.read(len(piece) // size) != piece:
             raise FormatError(f"{reader.name}: is not what {opening.reader.name} holds", WRONG)

@@ -14,6 +14,7 @@ from hecli.plan.data import Plan
 from hecli.rounds.aggregate import aggregate
 from hecli.rounds.headers import open_blocks
 from hecli.rounds.progress import no_progress
+from hecli.rounds.slices import extent_of
 from hecli.rounds.verify_aggregate import check_recomputed
 from hecli.training.closing import gather, listed_in, lists_unsound, updating
 from hecli.training.files import digest_in
@@ -144,7 +145,8 @@ def check_aggregate(session: Session, found: Closed, digest: bytes) -> None:
         # Damage shows in the digests, and is not taken for fraud.
         reader.verify()
         updates = found.updates(session, stack)
-        check_recomputed(reader, blocks, updates, session.settings.work, no_progress)
+        extent = extent_of(found.plan, None)
+        check_recomputed(reader, blocks, updates, extent, session.settings.work, no_progress)
         session.checked.add((found.plan.digest, digest))
 
 
