@@ -41,6 +41,7 @@ from hecli.rounds.encode import encode as _encode
 from hecli.rounds.encrypt import encrypt as _encrypt
 from hecli.rounds.enroll import enroll as _enroll
 from hecli.rounds.headers import open_sum as _open_sum
+from hecli.rounds.join import join as _join
 from hecli.rounds.next_plan import next_plan as _next_plan
 from hecli.rounds.next_plan import open_example
 from hecli.rounds.partial import partial as _partial
@@ -51,6 +52,7 @@ from hecli.rounds.sensitivity import plain_by_sensitivity as _plain_by_sensitivi
 from hecli.rounds.spending import Account
 from hecli.rounds.spending import spending as _spending
 from hecli.rounds.verify_aggregate import verify_aggregate as _verify_aggregate
+from hecli.rounds.verify_aggregate import verify_slice as _verify_slice
 from hecli.rounds.verify_sum import verify_sum as _verify_sum
 from hecli.schemes.paillier.jwk import read_jwk as _read_jwk
 from hecli.schemes.paillier.jwk import write_jwk as _write_jwk
@@ -233,6 +235,15 @@ decrypt = _public(
 partial = _public(
     _partial, aggregate=_file, out=_output, updates=_files, attestations=_files, record=_record("opened")
 )
+join = _public(
+    _join,
+    slices=_files,
+    out=_output,
+    aggregate=_file,
+    enrollments=_files,
+    answers=_files,
+    record=_record("opened"),
+)
 combine = _public(
     _combine,
     aggregate=_file,
@@ -254,6 +265,7 @@ attest = _public(_attest, aggregate=_file, updates=_files, out=_output)
 inspect = _public(_inspect, source=_file)
 verify = _public(_verify, source=_file)
 verify_aggregate = _public(_verify_aggregate, aggregate=_file, updates=_files)
+verify_slice = _public(_verify_slice, part=_file, updates=_files)
 verify_sum = _public(
     _verify_sum, total=_file, aggregate=_file, partials=_files, enrollments=_files, answers=_files
 )

@@ -62,6 +62,7 @@ SOME = {
     "attestation": "alice.att",
     "answer": "bob.ans",
     "partial": "shared-1.part",
+    "slice": "round-1.slice",
     "sum": "signed.sum",
     "residual": "pending.residual",
     "tensors": "some.tensors",

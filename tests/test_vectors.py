@@ -114,6 +114,16 @@ def combined(data, *others):
     return hecli.combine(load("shared.agg"), [data, *others], io.BytesIO(), key, jobs=1)
 
 
+def joined(data, *others):
+    """Join slices; the proof of a sum is made, too."""
+    of = reader(data).header["of"]
+    out = io.BytesIO()
+    proving = {"aggregate": load("round.agg"), "key": KEY} if of == "sum" else {}
+    who = alice() if of in ("attestation", "aggregate") and reader(data).signature else None
+    hecli.join([data, *others], out, identity=who, jobs=1, **proving)
+    return out
+
+
 def masked(data, *others):
     plan = hecli.read_plan(load("dropouts.plan"))
     return hecli.encrypt(
@@ -161,6 +171,7 @@ USES = {
     "decrypt": decrypted_with_the_key,
     "verify": lambda total, aggregate: hecli.verify_sum(total, aggregate, jobs=1),
     "combine": combined,
+    "join": joined,
     "mask": masked,
     "unmask": unmasked,
 }
@@ -298,6 +309,25 @@ def test_the_key_in_shares_opens_byte_for_byte():
             load("shared.agg"), [load("shared-3.part"), partial, load("shared-4.part")], out, key, jobs=1
         )
         assert mean_of(out)["bias"] == pytest.approx(np.array([3, -3]) * 0.25 * 10 / 15)
+
+
+def test_slices_are_made_and_joined_byte_for_byte():
+    for number in (1, 2):
+        made = io.BytesIO()
+        hecli.aggregate([load("a.enc"), load("unnamed.enc")], made, part=(number, 2), jobs=1)
+        assert made.getvalue() == load(f"round-{number}.slice").getvalue()
+    whole = joined(load("round-2.slice"), load("round-none.slice"), load("round-1.slice"))
+    assert whole.getvalue() == load("round.agg").getvalue()
+    for name, kept in (
+        ("shared-1.part", "shared-1.part"),
+        ("alice.att", "alice.att"),
+        ("parts", "parts.agg"),
+    ):
+        whole = joined(load(f"{name}-1.slice"), load(f"{name}-2.slice"))
+        assert reader(whole).digest == reader(load(kept)).digest
+    total = joined(load("sum-1.slice"), load("sum-2.slice"))
+    assert body(total)["lanes"] == body(load("round.sum"))["lanes"]
+    hecli.verify_sum(total, load("round.agg"))
 
 
 def test_the_masked_rounds_are_made_again_byte_for_byte():

@@ -61,7 +61,7 @@ def join(
     output: str | None,
     console: Console,
 ) -> None:
-    """Put slices, of commands with --part, together into the whole file.
+    """Put slices, of commands with --part, together.
 
     The file is the one that a single machine would have made. Any machine may
     make any part, again too: slices that are there twice count once. Checks

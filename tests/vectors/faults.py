@@ -1366,6 +1366,66 @@ def partial_faults() -> Group:
     return group
 
 
+def slice_faults() -> Group:
+    """Slices, alone and when they are joined."""
+    group = Group("3 slice")
+    own = r.BODY_AB[:1]
+
+    def made(sections: Sections = own, extent: tuple[int, int] = (0, 1), **changes: Any) -> bytes:
+        return r.slice_of(PLAN, "aggregate", r.SLICED, extent, sections, instead=changes)
+
+    header = {"plan": PLAN, **r.SLICED}
+    group.add("slice-of-an-update", made(of="update"), "which has none")
+    group.add("slice-of-a-slice", made(of="slice"), "which has none")
+    group.add("slice-before-the-first", made(extent=(-1, 1)), "chunks that its round does not have")
+    group.add("slice-behind-the-last", made([], (3, 3)), "chunks that its round does not have")
+    group.add("slice-backwards", made([], (1, 0)), "chunks that its round does not have")
+    group.add("slice-of-more", made(r.BODY_AB), "where its header calls for")
+    group.add("slice-of-less", made([]), "where its header calls for")
+    group.add("slice-of-others", made(r.BODY_AB[1:]), "where its header calls for")
+    group.add("slice-field-missing", made(header=without(header, "contributors")), "contributors")
+    group.add("slice-field-unknown", made(header={**header, "weight": 1}), "weight")
+    group.add(
+        "slice-contributors-unsorted", made(header={**header, "contributors": r.CONTRIBUTORS[::-1]}), "order"
+    )
+    of_others = {**header, "contributors": r.SIGNED_CONTRIBUTORS}
+    group.add("slice-signed-contributors", made(header=of_others), "no roster")
+    group.add(
+        "slice-partial-without-shares",
+        r.slice_of(PLAN, "partial", {**r.partial_header(1), "contributors": r.CONTRIBUTORS}, (0, 1), []),
+        "not in shares",
+    )
+    signed = {"contributors": r.SIGNED_CONTRIBUTORS}
+    group.add(
+        "slice-unsigned",
+        r.slice_of(r.SIGNED_PLAN, "aggregate", signed, (0, 1), r.SIGNED_BODY_AB[:1]),
+        "not signed",
+    )
+    group.add(
+        "slice-by-a-stranger",
+        r.slice_of(r.SIGNED_PLAN, "aggregate", signed, (0, 1), r.SIGNED_BODY_AB[:1], signer="carol"),
+        "carol",
+    )
+    group.add(
+        "slice-attested-by-another",
+        r.slice_of(r.SIGNED_PLAN, "attestation", r.ATTESTATION, (0, 1), [], signer="bob"),
+        "not signed by alice",
+    )
+    forged = [("lanes", 512, own[0][2][:-1] + bytes([own[0][2][-1] ^ 1]))]
+    group.add("slice-twice", made(forged), "differ", "join with round-1.slice round-2.slice")
+    group.add("slice-gap", r.SLICE_LANES, "no slice has chunks 2 to 2 of 2", "join with round-none.slice")
+    group.add("slice-overlap", made(r.BODY_AB, (0, 2)), "overlap", "join with round-1.slice round-2.slice")
+    group.add("slice-of-another-file", r.PARTS_SLICES[0], "follow", "join with round-1.slice round-2.slice")
+    lied = [("lanes", 2, r.SUM[0][2][:-1] + bytes([r.SUM[0][2][-1] ^ 1]))]
+    group.add(
+        "slice-of-another-sum",
+        r.slice_of(PLAN, "sum", r.SUM_HEADER, (0, 1), lied),
+        "is not what",
+        "join with sum-2.slice",
+    )
+    return group
+
+
 def enrollment_faults() -> Group:
     """Who enrolled; enrollments and answers."""
     group = Group("3 update")
@@ -2007,6 +2067,7 @@ def bad() -> dict[str, Fault]:
         ledger_faults(),
         checkpoint_faults(),
         partial_faults(),
+        slice_faults(),
         enrollment_faults(),
         answer_faults(),
         opened_faults(),

@@ -384,6 +384,24 @@ def training() -> dict[str, Good]:
     }
 
 
+def slices() -> dict[str, Good]:
+    """Make slices, of which `join` makes the whole files."""
+    files = {
+        "round-1.slice": Good(r.SLICE_LANES, "3 slice", "of `round.agg` its lanes"),
+        "round-2.slice": Good(r.SLICE_CONTROL, "3 slice", "of `round.agg` its control block"),
+        "round-none.slice": Good(r.SLICE_NONE, "3 slice", "of `round.agg` nothing"),
+    }
+    for name, whole, made in (
+        ("sum", "round.sum", r.SUM_SLICES),
+        ("shared-1.part", "shared-1.part", r.PARTIAL_SLICES),
+        ("alice.att", "alice.att", r.ATTESTED_SLICES),
+        ("parts", "parts.agg", r.PARTS_SLICES),
+    ):
+        for number, (data, half) in enumerate(zip(made, ("first", "second"), strict=True), 1):
+            files[f"{name}-{number}.slice"] = Good(data, "3 slice", f"the {half} half of `{whole}`")
+    return files
+
+
 def table(good: dict[str, Good], faults: dict[str, Fault]) -> str:
     """Write the tables of README.md."""
     lines = [
@@ -410,6 +428,7 @@ def table(good: dict[str, Good], faults: dict[str, Fault]) -> str:
         "| `decrypt` | it is opened with `key.key`, or without a key in the scheme `masks` |",
         "| `verify` | this sum is checked against the other file |",
         "| `combine` | this partial and the other open `shared.agg` |",
+        "| `join` | it is joined with the other files |",
         "| `mask` | alice makes an update with this enrollment of bob's and the others |",
         "| `unmask` | this answer and the other open `dropouts.agg`, with all four enrollments |",
         "",
@@ -430,7 +449,7 @@ def table(good: dict[str, Good], faults: dict[str, Fault]) -> str:
 
 def main(folder: Path) -> None:
     """Write everything below `folder`."""
-    good = keys() | open_round() | other_rounds() | smaller() | noisy() | training()
+    good = keys() | open_round() | other_rounds() | slices() | smaller() | noisy() | training()
     faults = bad()
     for name, files in (("good", good), ("bad", faults)):
         shutil.rmtree(folder / name, ignore_errors=True)

@@ -606,3 +606,39 @@ CHECKPOINTS = sorted(
         [bytes(32), 1, bytes(32), [card("anna")]],
     ]
 )
+
+
+# Slices: what two machines make, one of each chunk, or of more.
+def slice_of(
+    plan: Map, of: str, header: Map, extent: tuple[int, int], sections: Sections, **changes: Any
+) -> bytes:
+    """Make a slice of a file that follows a plan; with `signer`, signed."""
+    first, stop = extent
+    whole = {"of": of, "header": {"plan": plan, **header}, "first": first, "stop": stop}
+    whole |= changes.pop("instead", {})
+    return envelope("slice", whole, sections, plan=plan_digest(plan), **changes)
+
+
+SLICED: Map = {"contributors": CONTRIBUTORS}
+SLICE_LANES = slice_of(PLAN, "aggregate", SLICED, (0, 1), BODY_AB[:1])
+SLICE_CONTROL = slice_of(PLAN, "aggregate", SLICED, (1, 2), BODY_AB[1:])
+SLICE_NONE = slice_of(PLAN, "aggregate", SLICED, (1, 1), [])
+SUM_SLICES = [
+    slice_of(PLAN, "sum", SUM_HEADER, (0, 1), SUM[:1]),
+    slice_of(PLAN, "sum", SUM_HEADER, (1, 2), []),
+]
+PARTIAL_SLICES = [
+    slice_of(SHARED_PLAN, "partial", partial_header(1), (0, 1), PARTIALS[1][:1]),
+    slice_of(SHARED_PLAN, "partial", partial_header(1), (1, 2), PARTIALS[1][1:]),
+]
+ATTESTED_SLICES = [
+    slice_of(SIGNED_PLAN, "attestation", ATTESTATION, extent, [], signer="alice")
+    for extent in ((0, 1), (1, 2))
+]
+PARTS_SLICES = [
+    slice_of(
+        PARTS_PLAN, "aggregate", {"contributors": PARTS_CONTRIBUTORS}, extent, PARTS_BODY[slice(*extent)],
+        signer="bob",
+    )
+    for extent in ((0, 2), (2, 4))
+]  # fmt: skip
