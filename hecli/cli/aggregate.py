@@ -5,20 +5,26 @@ from contextlib import ExitStack
 
 import click
 
-from hecli.cli import options
+from hecli.cli import cluster, options
 from hecli.cli.console import Console
 from hecli.cli.files import (
     STANDARD,
     check_output,
     label,
+    open_input,
     open_output,
     size_of,
 )
 from hecli.executors.processes import processes
+from hecli.formats.contributors import Contributor
+from hecli.formats.reader import open_reader
 from hecli.formats.text import count, count_bytes, duration
+from hecli.identity.signatures import Identity
 from hecli.plan.data import Plan
 from hecli.rounds.aggregate import aggregate as aggregate_files
 from hecli.rounds.describe import describe_contributors
+from hecli.rounds.headers import open_blocks
+from hecli.rounds.signing import check_identity
 from hecli.rounds.slices import describe_range, extent_of
 
 
@@ -28,6 +34,7 @@ from hecli.rounds.slices import describe_range, extent_of
 @options.identity
 @options.ledger
 @options.part
+@cluster.dask
 @options.jobs
 @options.output("round.agg")
 @options.talkative
@@ -37,6 +44,7 @@ def aggregate(
     identity: str | None,
     ledger: str | None,
     part: tuple[int, int] | None,
+    dask: str | None,
     jobs: int | None,
     output: str | None,
     force: bool,
@@ -56,6 +64,8 @@ def aggregate(
       hecli aggregate *.enc --part 3/16
     """
     options.check_standard(*files)
+    if dask is not None:
+        options.refuse(("part", "jobs"), "is for this machine: --dask shares the work out")
     options.refuse_recording(part)
     target = output or options.sliced(STANDARD if STANDARD in files else "round.agg", part)
     check_output(target, force=force)
@@ -63,16 +73,19 @@ def aggregate(
     entry = options.recorder(None if part else ledger, signer, identity)
     start = time.perf_counter()
     with ExitStack() as stack:
-        sources = options.open_files(stack, files)
-        out = stack.enter_context(open_output(target, force=force))
-        progress = stack.enter_context(console.progress("aggregating"))
-        work = processes(jobs)
-        result = aggregate_files(
-            sources, out, plan=plan, identity=signer, part=part, work=work, progress=progress
-        )
-        entry("aggregate", plan=result.plan.digest, files=[(target, result.digest)])
+        if dask is not None:
+            made, contributors, digest = _on_workers(dask, files, plan, signer, target, force, console, stack)
+        else:
+            sources = options.open_files(stack, files)
+            out = stack.enter_context(open_output(target, force=force))
+            progress = stack.enter_context(console.progress("aggregating"))
+            work = processes(jobs)
+            result = aggregate_files(
+                sources, out, plan=plan, identity=signer, part=part, work=work, progress=progress
+            )
+            made, contributors, digest = result.plan, result.contributors, result.digest
+        entry("aggregate", plan=made.digest, files=[(target, digest)])
     seconds = time.perf_counter() - start
-    made, contributors = result.plan, result.contributors
     summary = {
         "file": target,
         "contributors": describe_contributors(contributors),
@@ -84,3 +97,28 @@ def aggregate(
     holds = count(made.geometry.blocks, "ciphertext") if part is None else describe_range(extent)
     text = f"{label(target)}: {count(len(contributors), 'contributor')}, {holds}, {size}, {duration(seconds)}"
     console.summary(summary, text, to_stdout=target != STANDARD)
+
+
+def _on_workers(
+    address: str,
+    files: tuple[str, ...],
+    plan: Plan | None,
+    signer: Identity | None,
+    target: str,
+    force: bool,
+    console: Console,
+    stack: ExitStack,
+) -> tuple[Plan, tuple[Contributor, ...], bytes]:
+    """Have workers make slices, and join them: the plan, who is in it, and its digest."""
+    from hecli.rounds.join import join  # noqa: PLC0415 - it needs numpy
+
+    with open_input(files[0]) as first:
+        followed = open_blocks(open_reader(first), plan).plan
+    check_identity(followed, signer, "aggregate")
+    done = stack.enter_context(
+        cluster.in_parts(address, "aggregate", followed, len(files), console, target=target, files=files)
+    )
+    out = stack.enter_context(open_output(target, force=force))
+    slices = options.open_files(stack, tuple(done.slices))
+    found = join(slices, out, plan=followed, identity=signer, known=done.digests)
+    return followed, found.contributors, found.digest

@@ -8,7 +8,7 @@ import click
 from hecli.cli import options
 from hecli.cli.console import Console
 from hecli.cli.files import check_output, keep_apart, label, open_input, open_output
-from hecli.cli.opening import open_updates
+from hecli.cli.opening import find_updates
 from hecli.cli.options import FilesCommand
 from hecli.executors.processes import processes
 from hecli.plan.data import Plan
@@ -62,7 +62,7 @@ def answer(
     entry = options.recorder(ledger, signer, identity)
     with ExitStack() as stack:
         source = stack.enter_context(open_input(aggregate))
-        sources = open_updates(stack, updates, aggregate, source, console)
+        sources = options.open_files(stack, updates or find_updates(aggregate, source, console))
         enrolled = options.open_files(stack, enrollments)
         out = stack.enter_context(open_output(target, force=force))
         progress = stack.enter_context(console.progress("recomputing"))

@@ -1,7 +1,6 @@
 """What the commands that open an aggregate have in common: what shows what is in it, and what they say."""
 
 import functools
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -68,7 +67,23 @@ class Chosen(NamedTuple):
             return Evidence(unverified=True)
         if self.attested is not None:
             return Evidence(attested=self.attested, attestations=options.open_files(stack, self.attestations))
-        return Evidence(updates=open_updates(stack, self.updates, aggregate, source, console))
+        found = self.named(aggregate, source, console)
+        return Evidence(updates=options.open_files(stack, found.updates))
+
+    def named(self, aggregate: str, source: BinaryIO, console: Console) -> "Chosen":
+        """Look for updates where none are named.
+
+        Args:
+            aggregate: The path of the aggregate.
+            source: The aggregate itself.
+            console: Where warnings go.
+
+        Returns:
+            The same, with the paths of the updates.
+        """
+        if self.unverified or self.attested is not None or self.updates:
+            return self
+        return self._replace(updates=find_updates(aggregate, source, console))
 
     def say(self, console: Console) -> None:
         """Say what the opening rests on, where that is people's word.
@@ -124,25 +139,20 @@ def evidence(command: options.Command) -> options.Command:
     return wrapped
 
 
-def open_updates(
-    stack: ExitStack, named: Sequence[str], aggregate: str, source: BinaryIO, console: Console
-) -> list[BinaryIO]:
-    """Open the updates that an aggregate was made of.
+def find_updates(aggregate: str, source: BinaryIO, console: Console) -> tuple[str, ...]:
+    """Find the updates that an aggregate was made of, by their digests.
+
+    They are looked for among the .enc files beside the aggregate, or of the
+    working directory where it comes through a pipe.
 
     Args:
-        stack: For as long as it lasts.
-        named: Their paths; where there are none, they are looked for by their
-            digests among the .enc files beside the aggregate, or of the
-            working directory where it comes through a pipe.
         aggregate: The path of the aggregate.
         source: The aggregate itself.
         console: Where warnings go, about files that cannot be read.
 
     Returns:
-        The updates, as far as they are there.
+        Their paths, as far as they are there.
     """
-    if named:
-        return options.open_files(stack, tuple(named))
     wanted = {each.digest for each in open_blocks(open_reader(source)).contributors}
     found: dict[bytes, str] = {}
     unsound = []
@@ -168,7 +178,7 @@ def open_updates(
     if len(found) < len(wanted):
         for message in unsound[:SHOWN]:
             console.warn(f"{message}; it was not looked at")
-    return options.open_files(stack, tuple(found.values()))
+    return tuple(found.values())
 
 
 def check_answers(plan: Plan) -> None:

@@ -2,15 +2,16 @@
 
 import json
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from hecli.cli import options
+from hecli.cli import cluster, options
 from hecli.cli.console import Console, say, show_error, shown
 from hecli.cli.files import check_output, label, open_input, open_output
 from hecli.cli.options import FilesCommand
 from hecli.errors import HecliError
+from hecli.executors.interface import Executor
 from hecli.executors.processes import processes
 from hecli.formats.contributors import Contributor
 from hecli.formats.reader import open_reader
@@ -18,6 +19,7 @@ from hecli.formats.text import count
 from hecli.plan.data import Plan
 from hecli.rounds.attest import attest as make_attestation
 from hecli.rounds.describe import Description, describe_contributors
+from hecli.rounds.headers import open_blocks
 from hecli.rounds.verify_aggregate import verify_aggregate, verify_slice
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ OF_SUM = {"key", "enrollments", "answers"}
 @options.identity
 @options.plan
 @options.part
+@cluster.dask
 @options.jobs
 @options.talkative
 def verify(
@@ -57,6 +60,7 @@ def verify(
     identity: str | None,
     plan: Plan | None,
     part: tuple[int, int] | None,
+    dask: str | None,
     jobs: int | None,
     console: Console,
 ) -> int:
@@ -86,7 +90,7 @@ def verify(
             streams = options.open_files(stack, sources)
             match open_reader(made).kind:
                 case "sum":
-                    options.refuse({"attest", "part"}, "is for an aggregate, checked with --from")
+                    options.refuse({"attest", "part", "dask"}, "is for an aggregate, checked with --from")
                     masks = [options.open_files(stack, each) for each in (enrollments, answers)]
                     contributors = _sum(made, streams, key, masks, plan, jobs, console)
                     text = (
@@ -94,13 +98,17 @@ def verify(
                     )
                     checked: Description = {"opened_from": sources[0]}
                 case "slice":
-                    options.refuse({*OF_SUM, "attest", "identity", "part"}, "is for whole files")
+                    options.refuse({*OF_SUM, "attest", "identity", "part", "dask"}, "is for whole files")
                     contributors = _slice(made, streams, plan, jobs, console)
                     text = f"is what {count(len(contributors), 'update')} come to there, whose proofs hold"
                     checked = {"recomputed": True}
                 case _:
                     options.refuse(OF_SUM, "is for a sum, checked with --from")
-                    contributors = _aggregate(made, streams, attest, identity, plan, part, jobs, console)
+                    if dask is not None:
+                        options.refuse(("part", "jobs"), "is for this machine: --dask shares the work out")
+                        cluster.verify_there(dask, files[0], made, sources, plan, console)
+                    checking = Checking(plan, part, processes(jobs), done=dask is not None)
+                    contributors = _aggregate(made, streams, attest, identity, checking, console)
                     where = "" if part is None else f" in part {part[0]} of {part[1]}"
                     of = count(len(contributors), "update")
                     text = f"is{where} the product of {of}, whose proofs hold"
@@ -111,7 +119,7 @@ def verify(
         elif not console.quiet:
             say(f"{label(files[0])}: {text}")
         return 0
-    options.refuse({*OF_SUM, "attest", "part"}, "is for what --from checks")
+    options.refuse({*OF_SUM, "attest", "part", "dask"}, "is for what --from checks")
     return _each(files, plan, jobs, console)
 
 
@@ -146,20 +154,36 @@ def _slice(
         return verify_slice(made, updates, plan=plan, work=processes(jobs), progress=progress)
 
 
+class Checking(NamedTuple):
+    """How an aggregate is checked.
+
+    Args:
+        plan: The plan that it must follow, if one is given.
+        part: Which part of it, and of how many; None for all.
+        work: Who works.
+        done: Whether it was checked already.
+    """
+
+    plan: Plan | None
+    part: tuple[int, int] | None
+    work: Executor
+    done: bool
+
+
 def _aggregate(
     made: "BinaryIO",
     updates: "list[BinaryIO]",
     attest: str | None,
     identity: str | None,
-    plan: Plan | None,
-    part: tuple[int, int] | None,
-    jobs: int | None,
+    checking: Checking,
     console: Console,
 ) -> tuple[Contributor, ...]:
     """Check an aggregate against its updates, and attest it where that is asked for."""
-    work = processes(jobs)
+    plan, part, work, done = checking
     if attest is None:
         options.refuse("identity", "is for --attest")
+        if done:
+            return open_blocks(open_reader(made), plan).contributors
         with console.progress("checking") as progress:
             return verify_aggregate(made, updates, plan=plan, part=part, work=work, progress=progress)
     if identity is None:
@@ -169,7 +193,7 @@ def _aggregate(
     options.believed(plan, console)
     with open_output(attest) as out, console.progress("checking") as progress:
         found = make_attestation(
-            made, updates, out, signer, plan=plan, part=part, work=work, progress=progress
+            made, updates, out, signer, plan=plan, part=part, checked=done, work=work, progress=progress
         )
     what = "the attestation" if part is None else "a slice of the attestation"
     console.note(f"{label(attest)}: {what} of {signer.card.name}")

@@ -93,6 +93,7 @@ def aggregate(
     plan: Plan | None = None,
     identity: Identity | None = None,
     part: tuple[int, int] | None = None,
+    unsigned: bool = False,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
 ) -> Aggregated:
@@ -109,6 +110,7 @@ def aggregate(
         identity: Who signs it, where the plan has a roster.
         part: Of many machines, which this is, from 1, and how many there are:
             then a slice is written, for `join`.
+        unsigned: Whether nobody signs the slice, for whoever joins it knows its digest.
         work: Who works.
         progress: Told how many blocks are done, and of how many.
 
@@ -125,7 +127,8 @@ def aggregate(
     plan = opened.blocks.plan
     if part is not None:
         opened = opened.within(extent_of(plan, part))
-    check_identity(plan, identity, "aggregate")
+    if not unsigned:
+        check_identity(plan, identity, "aggregate")
     opened.check_proofs(work, progress)
     product_of = Product("aggregate", aggregate_header(opened.blocks), plan)
     with product(opened, work, progress) as blocks:

@@ -33,6 +33,8 @@ def decrypt(
     enrollments: Sequence[BinaryIO] = (),
     answers: Sequence[BinaryIO] = (),
     part: tuple[int, int] | None = None,
+    unsigned: bool = False,
+    checked: bool = False,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
 ) -> Opened:
@@ -61,6 +63,9 @@ def decrypt(
         answers: The answers that take the masks off, likewise.
         part: Of many machines, which this is, from 1, and how many there are:
             then a slice is written, for `join`.
+        unsigned: Whether nobody signs the slice, for whoever joins it knows its digest.
+        checked: Whether you had all parts of it checked with `verify_aggregate`,
+            so that updates are not needed.
         work: Who works.
         progress: Told how many blocks are done, and of how many.
 
@@ -73,10 +78,10 @@ def decrypt(
         RefusedError: There are fewer contributors than the plan opens, nothing
             shows what it was made of, something is missing, or the roster forbids it.
     """
-    opening = open_aggregate(aggregate, "sum", plan, identity, part)
+    opening = open_aggregate(aggregate, "sum", plan, identity, part, unsigned=unsigned)
     reader = opening.reader
     _check_key(opening.plan, key, reader.name)
-    Evidence(updates, attested, attestations, unverified).check(
+    Evidence(updates, attested, attestations, unverified, checked).check(
         reader,
         opening.blocks,
         verified_only=key is not None and key.verified_only,

@@ -60,6 +60,7 @@ def join(
     plan: Plan | None = None,
     identity: Identity | None = None,
     record: Record | None = None,
+    known: frozenset[bytes] | None = None,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
 ) -> Joined:
@@ -79,6 +80,8 @@ def join(
         plan: The plan that all must follow; without it that of the first.
         identity: Who signs the file, where the plan has a roster.
         record: Likewise told of the opening before anything is written.
+        known: The digests of the slices that your own workers made, and did
+            not sign; no others are accepted.
         work: Who works.
         progress: Told how many chunks are joined, and of how many.
 
@@ -90,7 +93,7 @@ def join(
         MismatchError: They are of different files, or two differ about the same.
         RefusedError: There is a gap, something is missing, or the roster forbids it.
     """
-    found = _in_order(slices, plan)
+    found = _in_order(slices, plan, known)
     first = found[0]
     product, own = first.product, first.product.plan
     check_identity(own, identity, product.kind)
@@ -107,15 +110,15 @@ def join(
     return Joined(product, first.contributors, len(found), digest)
 
 
-def _in_order(sources: Sequence[BinaryIO], plan: Plan | None) -> list[Slice]:
+def _in_order(sources: Sequence[BinaryIO], plan: Plan | None, known: frozenset[bytes] | None) -> list[Slice]:
     """The slices of one file, in the order of what they are about, and each once."""
     opened: list[Slice] = []
     for source in sources:
         reader = open_reader(source)
         if plan is not None or not opened:
-            each = open_slice(reader, plan)
+            each = open_slice(reader, plan, known=known)
         else:
-            each = open_slice(reader, opened[0].product.plan, opened[0].reader.name)
+            each = open_slice(reader, opened[0].product.plan, opened[0].reader.name, known)
         if opened and _of(each) != _of(opened[0]):
             raise MismatchError(
                 f"{opened[0].reader.name} and {each.reader.name} are slices of different files",

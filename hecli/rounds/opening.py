@@ -162,6 +162,8 @@ def open_aggregate(
     plan: Plan | None,
     identity: Identity | None,
     part: tuple[int, int] | None = None,
+    *,
+    unsigned: bool = False,
 ) -> Opening:
     """Check of an aggregate all that takes neither a key nor the updates it was made of.
 
@@ -171,6 +173,7 @@ def open_aggregate(
         plan: The plan it must follow; without it, its own is believed.
         identity: Who opens, where the plan has a roster.
         part: Which part of it is opened, from 1, and of how many; without it all.
+        unsigned: Whether what is made of it is signed by nobody.
 
     Returns:
         The aggregate, opened.
@@ -183,7 +186,8 @@ def open_aggregate(
     reader = open_reader(aggregate)
     blocks = open_blocks(reader, plan)
     plan, contributors = blocks.plan, blocks.contributors
-    check_identity(plan, identity, made)
+    if not unsigned:
+        check_identity(plan, identity, made)
     if len(contributors) < plan.min_parties:
         raise RefusedError(
             f"{reader.name} holds {count(len(contributors), 'contributor')}, "

@@ -45,6 +45,7 @@ def partial(
     identity: Identity | None = None,
     record: Record | None = None,
     part: tuple[int, int] | None = None,
+    checked: bool = False,
     work: Executor = SERIAL,
     progress: Progress = no_progress,
 ) -> Made:
@@ -67,6 +68,7 @@ def partial(
         record: Told of the opening before anything is written.
         part: Of many machines, which this is, from 1, and how many there are:
             then a slice is written, for `join`.
+        checked: Whether you had all parts of it checked, as for `decrypt`.
         work: Who works.
         progress: Told how many blocks are done, and of how many.
 
@@ -83,7 +85,7 @@ def partial(
     reader = opening.reader
     sharing = shared(opening)
     sharing.check_share(share, reader.name)
-    Evidence(updates, attested, attestations, unverified).check(
+    Evidence(updates, attested, attestations, unverified, checked).check(
         reader,
         opening.blocks,
         verified_only=share.verified_only,

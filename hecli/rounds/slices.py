@@ -127,13 +127,20 @@ class Slice(NamedTuple):
     signer: Card | None
 
 
-def open_slice(reader: Reader, plan: Plan | None = None, who: str = THE_PLAN) -> Slice:
+def open_slice(
+    reader: Reader,
+    plan: Plan | None = None,
+    who: str = THE_PLAN,
+    known: frozenset[bytes] | None = None,
+) -> Slice:
     """Read what a slice says of itself, and check all signatures.
 
     Args:
         reader: The opened file.
         plan: The plan it must follow, where there is one.
         who: What that is called.
+        known: The digests of those that one's own workers made, and did not
+            sign; no other is accepted.
 
     Returns:
         What it says.
@@ -166,8 +173,11 @@ def open_slice(reader: Reader, plan: Plan | None = None, who: str = THE_PLAN) ->
     if "enrolled" in optional:
         check_enrolled(own, contributors, parse_enrolled(header, name), name)
     made_by = signer_of(reader, own.digest)
+    if known is not None and reader.digest not in known:
+        raise FormatError(f"{name}: is not the slice that a worker made", "it was exchanged: do it again")
     if own.roster is not None:
-        own.roster.check_signer(made_by, kind, name)
+        if known is None:
+            own.roster.check_signer(made_by, kind, name)
         own.roster.check_contributors(contributors, own.digest, name)
     elif any(each.signature is not None for each in contributors):
         raise FormatError(f"{name}: has signed contributors, and its plan no roster")
