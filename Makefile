@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo demo-round demo-threshold test test-slow test-torch lint bench bench-training accuracy docs vectors samples clean
+.PHONY: demo demo-round demo-threshold test test-slow test-ceph test-torch lint bench bench-training accuracy docs vectors samples clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo.sh
@@ -23,6 +23,11 @@ test-torch: .venv/torch
 # What takes longer: runs killed at every file operation, fifty rounds of ten parties.
 test-slow: .venv/installed .venv/storage
 	$(BIN)/python -m pytest -n auto -m slow
+
+# Storage again, with Ceph's RADOS gateway in the place of moto.
+test-ceph: .venv/installed
+	command -v radosgw > /dev/null || apt-get install --yes --no-install-recommends ceph-mon ceph-mgr ceph-osd ceph-common radosgw
+	TEST_S3=ceph $(BIN)/python -m pytest -k "s3 or proxy or cut or bucket or large" tests/test_storage.py tests/test_far.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .

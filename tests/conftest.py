@@ -88,8 +88,10 @@ def fails(run):
 
 
 @pytest.fixture(scope="session")
-def s3_server():
-    with servers.moto() as address:
+def s3_server(tmp_path_factory):
+    """What speaks S3: moto, or with TEST_S3=ceph Ceph's RADOS gateway."""
+    ceph = os.environ.get("TEST_S3") == "ceph"
+    with servers.ceph(tmp_path_factory.mktemp("ceph")) if ceph else servers.moto() as address:
         yield address
 
 
@@ -115,7 +117,7 @@ def clouds(monkeypatch):
 @pytest.fixture
 def s3(s3_server, clouds, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "unheard-of-secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", servers.SECRET)
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
     return f"s3://{servers.make_bucket(s3_server)}/folder"
 

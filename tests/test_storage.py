@@ -222,7 +222,7 @@ def test_a_store_that_answers_nothing_is_named(monkeypatch, s3):
     for use in (read, lambda path: write(path, b"1"), ANYWHERE.list):
         with pytest.raises(HecliError, match=r"s3://.*the storage does not answer") as failed:
             use(f"{s3}/a.enc")
-        assert "unheard-of-secret" not in f"{failed.value.message}{failed.value.hint}"
+        assert servers.SECRET not in f"{failed.value.message}{failed.value.hint}"
 
 
 def test_a_large_file_is_sent_in_pieces(monkeypatch, proxy, s3):
