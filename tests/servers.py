@@ -30,7 +30,7 @@ ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """Of Azurite's own account, which is the same everywhere."""
 
-SECRET = "unheard-of-secret"  # noqa: S105
+SECRET = "unheard-of-secret"
 """Of the account at S3, which no message may show."""
 
 SFTP_SERVERS = (
