@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo demo-round demo-threshold test test-slow test-ceph test-torch lint bench bench-training accuracy docs vectors samples clean
+.PHONY: demo demo-round demo-threshold test test-slow test-ceph test-torch lint bench bench-training bench-scale accuracy docs vectors samples clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo.sh
@@ -40,6 +40,9 @@ bench: .venv/bench
 
 bench-training: .venv/installed
 	$(BIN)/python -m hecli.bench.flower --environment build/flower
+
+bench-scale: .venv/installed
+	$(BIN)/python -m hecli.bench.scale
 
 # Some two hundred trainings, on images that two other packages come with.
 accuracy: .venv/accuracy

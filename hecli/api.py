@@ -152,13 +152,13 @@ def _patterns(stack: ExitStack, name: str, value: Any) -> Any:
     return value
 
 
-def _record(use: str) -> Take:
+def _record(use: str, *, before: bool = False) -> Take:
     """A secret's path, beside which a record is kept, or a function that is told."""
 
     def take(stack: ExitStack, name: str, value: Any) -> Any:
         del stack
         if isinstance(value, str | os.PathLike):
-            return remember(os.fspath(value), use)
+            return remember(os.fspath(value), use, before=before)
         if not callable(value):
             raise TypeError(f"{name} takes the path of a secret or a function, not {type(value).__name__}")
         return value
@@ -242,7 +242,7 @@ join = _public(
     aggregate=_file,
     enrollments=_files,
     answers=_files,
-    record=_record("opened"),
+    record=_record("opened", before=True),
 )
 combine = _public(
     _combine,

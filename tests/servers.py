@@ -26,6 +26,14 @@ ROOT = Path(__file__).parent.parent
 PATIENCE = 30
 
 AZURITE = ROOT / ".venv" / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+MOTO = """
+import sys
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+run_simple("127.0.0.1", int(sys.argv[1]), DomainDispatcherApplication(create_backend_app), threaded=False)
+"""
+"""One request at a time: with many, moto looks whether a file is there, and then lets two write it."""
+
 ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """Of Azurite's own account, which is the same everywhere."""
@@ -74,7 +82,7 @@ def moto():
     pytest.importorskip("moto", reason="moto, which speaks S3, is not installed")
     pytest.importorskip("obstore", reason="obstore is not installed")
     port = free_port()
-    with started([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], port):
+    with started([sys.executable, "-c", MOTO, str(port)], port):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -191,7 +199,7 @@ class Web:
         ranges: Whether it gives ranges.
     """
 
-    def __init__(self, folder, cert, private, *, ranges):
+    def __init__(self, folder, cert, private, *, ranges):  # noqa: C901 - one handler
         self.folder = folder
         self.ranges = ranges
         self.requests = []
@@ -209,11 +217,13 @@ class Web:
                         self.send_header("Location", outer.leads_to)
                     self.send_header("Content-Length", "0")
                     self.end_headers()
-                    return
+                    return None
+                if fails in ("length", "endless", "more", "nowhere"):
+                    return outer.hostile(self, fails)
                 path = outer.folder / self.path.partition("?")[0].lstrip("/")
                 if not path.is_file():
                     self.send_error(404)
-                    return
+                    return None
                 data, size = path.read_bytes(), path.stat().st_size
                 asked = self.headers.get("Range")
                 if asked and outer.ranges:
@@ -222,7 +232,7 @@ class Web:
                         self.send_response(416)
                         self.send_header("Content-Length", "0")
                         self.end_headers()
-                        return
+                        return None
                     data = data[int(start) : int(end) + 1]
                     self.send_response(206)
                     self.send_header("Content-Range", f"bytes {start}-{int(start) + len(data) - 1}/{size}")
@@ -234,6 +244,7 @@ class Web:
                 self.wfile.write(data[: len(data) // 2] if fails == "cut" else data)
                 if fails == "cut":
                     self.close_connection = True
+                return None
 
             def log_message(self, *_):
                 pass
@@ -243,6 +254,7 @@ class Web:
                 pass
 
         self.server = Server(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cert, private)
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
@@ -250,9 +262,36 @@ class Web:
         self.leads_to = f"http://127.0.0.1:{self.server.server_address[1]}/"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    @staticmethod
+    def hostile(handler, how):
+        """An answer that makes no sense, or has no end."""
+        if how == "nowhere":
+            handler.send_response(302)
+            handler.send_header("Location", "https://[/")
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+            return
+        handler.send_response(206 if handler.headers.get("Range") else 200)
+        handler.send_header("Content-Range", "bytes 0-131071/300000")
+        if how == "length":
+            handler.send_header("Content-Length", "abc")
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(20 if how == "more" else 1000):
+                handler.wfile.write(bytes(1 << 16))
+        handler.close_connection = True
+
     def close(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+def put(address, bucket, key, data):
+    """A file in a bucket, whatever its name is."""
+    import boto3
+
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+    boto3.client("s3", endpoint_url=address, **keys).put_object(Bucket=bucket, Key=key, Body=data)
 
 
 class Proxy:

@@ -275,6 +275,18 @@ def test_a_part_checks_the_proofs_of_its_own_groups(unsigned):
             hecli.aggregate(files, io.BytesIO(), part=part, jobs=1)
 
 
+def test_slices_of_ones_own_workers_are_known_by_their_digests(made):
+    """They bear no signature; what the storage puts in their place is refused, whoever signed it."""
+    slices = [rewritten(made.aggregated((number, 2))) for number in (1, 2)]
+    known = frozenset(reader(each).digest for each in slices)
+    assert same(joined(slices, identity=ANNA, known=known), made.aggregate)
+    with pytest.raises(FormatError, match="is not the slice that a worker made"):
+        joined([forged(slices[0]), slices[1]], identity=ANNA, known=known)
+    other = forged(slices[0], sign=signer(ANNA, "slice", made.plan.digest))
+    with pytest.raises(FormatError, match="is not the slice that a worker made"):
+        joined([other, slices[1]], identity=ANNA, known=known)
+
+
 # Sums.
 
 
@@ -340,6 +352,68 @@ def test_a_part_is_opened_only_where_its_own_blocks_are_what_the_updates_make(un
         # The last chunk of the lanes is the one before the control block's.
         with pytest.raises(MismatchError, match="is not the product of the updates'"):
             hecli.decrypt(wrong, io.BytesIO(), KEY, updates=unsigned.files(), part=(last - 1, last), jobs=1)
+
+
+def test_no_part_opens_a_control_block_that_the_updates_do_not_make(made):
+    """It holds a weight: whoever exchanges it for one party's own would be told that party's."""
+    content = body(made.aggregate)
+    alone = body(made.updates[2])["control"]
+    wrong = rewritten(
+        made.aggregate, body={"control": alone}, sign=signer(ANNA, "aggregate", made.plan.digest)
+    )
+    assert content["control"] != alone
+    for part in ((1, 3), (2, 3), (3, 3)):
+        seen = []
+        wrong.seek(0)
+        with pytest.raises(MismatchError, match="is not the product of the updates'"):
+            hecli.decrypt(
+                wrong, io.BytesIO(), KEY, updates=made.files(), identity=ANNA, part=part,
+                record=lambda *use, seen=seen: seen.append(use), jobs=1,
+            )  # fmt: skip
+        assert seen == []
+
+
+def test_a_wrong_value_in_the_clear_is_not_joined(made):
+    """The proof is of what the key opened; the rest is opened again by whoever joins."""
+    slices = [made.opened((number, 2)) for number in (1, 2)]
+    for name in ("plain", "masked"):
+        at = next(at for at, each in enumerate(slices) if name in body(each))
+        content = body(slices[at])[name]
+        lied = rewritten(
+            slices[at],
+            body={name: content[:-1] + bytes([content[-1] ^ 1])},
+            sign=signer(ANNA, "slice", made.plan.digest),
+        )
+        made.aggregate.seek(0)
+        others = [each for number, each in enumerate(slices) if number != at]
+        with pytest.raises(FormatError, match="what the slices hold together: is not what"):
+            joined([lied, *others], aggregate=made.aggregate, key=KEY, identity=ANNA)
+
+
+def test_a_sum_is_joined_where_some_of_it_was_opened(place, ok, run):
+    for at in range(2):
+        np.savez(f"{at}.npz", w=np.full(5, at, np.float32))
+        ok("encrypt", f"{at}.npz", "-o", f"{at}.enc", "--party", f"p{at}")
+    ok("aggregate", "0.enc", "1.enc")
+    ok("decrypt", "round.agg", "--part", "1/1")
+    (place / "hecli.key.opened").rename(place / "elsewhere")
+    status, _, errors = run("join", "round.sum-1.slice", "--from", "round.agg")
+    assert status == 1
+    assert "hecli.key.opened does not say that any of this was opened here before" in errors
+    (place / "elsewhere").rename(place / "hecli.key.opened")
+    ok("join", "round.sum-1.slice", "--from", "round.agg")
+
+
+def test_no_slice_says_what_no_file_may(made, unsigned):
+    slices = [unsigned.opened((number, 2)) for number in (1, 2)]
+    header = reader(slices[0]).header
+    for field, value in (("weight", -5), ("clipped", -1), ("weight", 2**63), ("aggregate", b"1")):
+        other = rewritten(slices[0], header={**header, "header": {**header["header"], field: value}})
+        with pytest.raises(FormatError, match=r"out of range|wrong length"):
+            open_slice(reader(other))
+    one = {**header, "header": {**header["header"], "contributors": header["header"]["contributors"][:1]}}
+    with pytest.raises(FormatError, match="has 1 contributors, which its plan does not allow"):
+        open_slice(reader(rewritten(slices[0], header=one)))
 
 
 # Partials and attestations.

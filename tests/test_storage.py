@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -142,7 +143,7 @@ def test_files_are_found_by_patterns(root):
     assert match(ANYWHERE, joined(root, "s*h/?.enc")) == [joined(root, "south/c.enc")]
     assert match(ANYWHERE, joined(root, "*.agg")) == []
     found = list(walk(ANYWHERE, root, joined(root, "north")))
-    assert [each for each in found if "deep" not in each] == ["e.enc", "south/c.enc", "x[1].enc"]
+    assert [each for each in found if "deep" not in each] == ["e.enc", "x[1].enc", "south/c.enc"]
     assert ANYWHERE.list(joined(root, "nowhere")) == []
 
 
@@ -300,6 +301,57 @@ def test_what_is_read_in_order_takes_few_requests(proxy, s3):
     assert len(proxy.requests) <= 10
 
 
+def test_what_people_call_files_is_not_taken_for_an_answer(monkeypatch, proxy, s3):
+    """A name may hold the words or numbers that a server says."""
+    for name in ("00000501.entry", "credential.enc", "NoSuchBucket", "InvalidRange", "Missing Account"):
+        proxy.cuts = cut_once("before", "PUT", name.partition(" ")[0])
+        assert ANYWHERE.claim(joined(s3, name), b"1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    STORES["s3"].cache_clear()
+    monkeypatch.setattr(buckets, "RETRY", {"max_retries": 0})
+    for name in ("00000501.entry", "credential.enc"):
+        with pytest.raises(HecliError, match="the storage does not answer"):
+            read(joined(s3, name))
+
+
+def test_names_that_no_file_can_have(s3, s3_server):
+    for name in ("a//b", "a/../b", "a/./b"):
+        with pytest.raises(HecliError, match=r"no name that a bucket's file can have|cannot be used"):
+            read(f"{s3}/{name}")
+    bucket = s3.split("/")[2]
+    servers.put(s3_server, bucket, "folder/", b"")
+    write(joined(s3, "a.enc"), b"1")
+    assert ANYWHERE.list(s3) == ["a.enc"]
+    servers.put(s3_server, bucket, "folder/x//y", b"1")
+    with pytest.raises(HecliError, match=r"cannot be used|no name") as failed:
+        ANYWHERE.list(joined(s3, "x"))
+    assert "//" in failed.value.hint
+
+
+def test_a_large_file_goes_where_nobody_may_look(monkeypatch, s3, s3_server):
+    monkeypatch.setattr(uploading, "SINGLE", 1 << 20)
+    monkeypatch.setattr(uploading, "PIECE", 5 << 20)
+    denying = servers.Denying({"HEAD"}, s3_server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", denying.address)
+    STORES["s3"].cache_clear()
+    try:
+        write(joined(s3, "large"), bytes(11 << 20))
+    finally:
+        denying.close()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    STORES["s3"].cache_clear()
+    assert read(joined(s3, "large")) == bytes(11 << 20)
+
+
+def test_folders_in_folders_have_an_end(tmp_path):
+    deep = tmp_path
+    for _ in range(80):
+        deep /= "d"
+    deep.mkdir(parents=True)
+    with pytest.raises(HecliError, match="more than 64 folders deep"):
+        list(walk(ANYWHERE, str(tmp_path)))
+
+
 # What people type.
 
 
@@ -309,6 +361,11 @@ def test_what_is_read_in_order_takes_few_requests(proxy, s3):
         ("s3://key:hidden@bucket/a.enc", "holds a password"),
         ("sftp://anna:hidden@host/a.enc", "holds a password"),
         ("https://anna:hidden@host/a.enc", "holds a password"),
+        ("https://hidden@host/a.enc", "holds a password"),
+        ("sftp://anna:hid/hidden@host/a.enc", "holds a password"),
+        ("s3://AKIA:hidden/K7@bucket/a.enc", "holds a password"),
+        ("az://container/a.enc?se=1&sig=hidden", "holds a signature"),
+        ("s3://bucket/a.enc?X-Amz-Signature=hidden", "holds a signature"),
         ("http://host/a.enc", "does not read http://"),
         ("ftp://host/a.enc", "does not read ftp://"),
         ("s3:///a.enc", "names no file"),
@@ -384,7 +441,11 @@ def test_a_secret_goes_nowhere_else(root):
 
 def test_names_of_urls():
     url = "https://anna:pw@host/a/b.plan?X-Amz-Signature=1#x"
-    assert named(url) == "https://anna@host/a/b.plan"
+    assert named(url) == "https://...@host/a/b.plan"
+    assert named("https://host?sig=hidden") == "https://host"
+    assert named("s3://AKIA:wJalr/K7@bucket/x") == "s3://...@bucket/x"
+    assert named("az://container/x?se=1&sig=hidden") == "az://container/x"
+    assert named("s3://bucket/what?.enc") == "s3://bucket/what?.enc"
     assert file_name(url) == "b.plan"
     assert folder_of("s3://bucket/a/b.plan") == "s3://bucket/a"
     assert with_suffix("s3://bucket/a/b.plan", ".basis") == "s3://bucket/a/b.basis"
@@ -453,6 +514,86 @@ def test_a_folder_that_may_not_be_written_to(sftp, tmp_path):
         write(joined(sftp, "sub"), b"1")
     with pytest.raises(HecliError, match="no such file or folder"):
         write(joined(sftp, "none/none/a.enc"), b"1")
+
+
+def test_many_who_read_and_write_at_once_do_not_wait_for_each_other(sftp):
+    """A server may take no more before its answer is taken."""
+    write(joined(sftp, "a.enc"), bytes(4 << 20))
+
+    def use(at):
+        if at % 2:
+            write(joined(sftp, f"{at}.enc"), bytes(4 << 20))
+        return read(joined(sftp, "a.enc")) == bytes(4 << 20)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(use, range(16), timeout=60))
+
+
+def test_one_connection_for_all(sftp, tmp_path):
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda at: ANYWHERE.exists(joined(sftp, str(at))), range(16)))
+    assert len((tmp_path / "bin" / "calls").read_text().splitlines()) == 1
+
+
+def test_a_file_is_replaced_or_stays(tmp_path, monkeypatch, clouds):
+    """Also where the server can neither replace nor, then, rename."""
+    for denied, left in (("posix-rename", b"second"), ("posix-rename,rename", b"first")):
+        folder = tmp_path / denied
+        folder.mkdir()
+        server = f"{servers.sftp_server()} -P {denied}"
+        monkeypatch.setenv("PATH", servers.stand_in_for_ssh(tmp_path / f"bin-{denied}", server))
+        STORES["sftp"].cache_clear()
+        (folder / "a.enc").write_bytes(b"first")
+        url = f"sftp://host{folder}/a.enc"
+        if left == b"first":
+            with pytest.raises(HecliError):
+                write(url, b"second", replace=True)
+        else:
+            write(url, b"second", replace=True)
+        assert (folder / "a.enc").read_bytes() == left
+        assert [each.name for each in folder.iterdir()] == ["a.enc"]
+
+
+def test_no_link_leads_out_of_a_shared_folder(sftp, tmp_path):
+    private = tmp_path / "private"
+    private.mkdir()
+    (private / "model.enc").write_bytes(b"1")
+    (tmp_path / "there" / "round-0001").symlink_to(private)
+    (tmp_path / "there" / "key.pub").symlink_to(private / "model.enc")
+    shared = ANYWHERE.confined(sftp)
+    for use in (
+        lambda: shared.list("round-0001"),
+        lambda: shared.remove("round-0001/model.enc"),
+        lambda: shared.create("round-0001/new.enc").__enter__(),
+        lambda: shared.open("key.pub").__enter__(),
+        lambda: shared.exists("round-0001/model.enc"),
+    ):
+        with pytest.raises(HecliError, match="is a link"):
+            use()
+    assert [each.name for each in private.iterdir()] == ["model.enc"]
+
+
+@pytest.mark.parametrize("mode", ["empty", "ok", "huge", "names", "numbers", "short"])
+def test_a_hostile_server_is_given_up(tmp_path, monkeypatch, clouds, mode):
+    monkeypatch.setattr("hecli.storage.sftp_client.MOST_NAMES", 1000)
+    monkeypatch.setattr("hecli.storage.sftp.PAUSE", 0.01)
+    script = Path(servers.__file__).with_name("hostile_sftp.py")
+    words = f"{sys.executable} {script} {mode}"
+    monkeypatch.setenv("PATH", servers.stand_in_for_ssh(tmp_path / "bin", words))
+    for use in (lambda: read("sftp://host/a.enc"), lambda: ANYWHERE.list("sftp://host/folder")):
+        with pytest.raises(HecliError, match=r"the connection was lost|gave another range"):
+            use()
+
+
+def test_a_server_that_says_nothing_is_given_up(tmp_path, monkeypatch, clouds):
+    monkeypatch.setattr("hecli.storage.sftp_client.PATIENCE", 0.3)
+    monkeypatch.setattr("hecli.storage.sftp.PAUSE", 0.01)
+    script = Path(servers.__file__).with_name("hostile_sftp.py")
+    monkeypatch.setenv(
+        "PATH", servers.stand_in_for_ssh(tmp_path / "bin", f"{sys.executable} {script} silent")
+    )
+    with pytest.raises(HecliError, match="the connection was lost"):
+        ANYWHERE.exists("sftp://host/a.enc")
 
 
 # Web servers. The test's own leaves connections open that are cut under it.
@@ -536,3 +677,22 @@ def test_a_web_server_nobody_vouches_for_is_not_read(web, monkeypatch):
     monkeypatch.setattr("hecli.storage.web.TRIES", 1)
     with pytest.raises(HecliError, match="a certificate that is trusted here"):
         read(f"{web.url}/a.enc")
+
+
+@leaving
+@pytest.mark.parametrize("fails", ["length", "endless", "more", "nowhere"])
+def test_a_hostile_web_server_is_refused(web, fails):
+    (web.folder / "a.enc").write_bytes(DATA)
+    web.failing = [fails] * 20
+    with pytest.raises(
+        HecliError, match=r"makes no sense|does not answer|does not say how large|another range"
+    ):
+        read(f"{web.url}/a.enc")
+
+
+@leaving
+def test_addresses_of_any_letters(web):
+    (web.folder / "%C3%A9.plan").write_bytes(b"1")
+    assert read(f"{web.url}/é.plan") == b"1"
+    with pytest.raises(HecliError, match="makes no sense"):
+        read("https://[::1/a.plan")

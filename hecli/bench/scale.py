@@ -88,11 +88,24 @@ class Place:
         self.at = at or str(here)
 
     def shared(self, name: str) -> str:
-        """Name a shared file."""
+        """Name a shared file.
+
+        Args:
+            name: Its name.
+
+        Returns:
+            Its path or URL.
+        """
         return joined(self.at, name)
 
     def run(self, *commands: Sequence[str]) -> Took:
         """Run commands at the same time, to their end.
+
+        Args:
+            commands: Their words.
+
+        Returns:
+            What they took together.
 
         Raises:
             HecliError: One of them fails.

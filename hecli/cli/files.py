@@ -14,8 +14,6 @@ from hecli.errors import FormatError, HecliError, PipelineError, RefusedError
 from hecli.formats.kinds import RECORDS
 from hecli.formats.reader import START_SIZE, is_own, open_reader
 from hecli.storage import local
-from hecli.storage.below import Below
-from hecli.storage.confined import Confined
 from hecli.storage.local import LOCAL, Sink, open_unspooled
 from hecli.storage.paths import file_name, folder_of, joined, named, same_place, scheme_of
 from hecli.storage.places import ANYWHERE
@@ -146,11 +144,7 @@ def shared_folder(path: str) -> Store:
     Raises:
         HecliError: There is none.
     """
-    if scheme_of(path):
-        return Below(ANYWHERE, path)
-    if not Path(path).is_dir():
-        raise HecliError(f"there is no folder {path}", "check its path")
-    return Confined(path)
+    return ANYWHERE.confined(path)
 
 
 def default_output(path: str, suffix: str) -> str:

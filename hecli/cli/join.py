@@ -88,7 +88,8 @@ def join(
             check_answers(made_plan)
             path = options.key_path(key, ".key")
             keep_apart(target, path, f"{path}.opened")
-            record = remember(path, "opened")
+            # Of what was opened nowhere before, nobody has checked what it is.
+            record = remember(path, "opened", before=True)
             private = options.load_private_key(path, made_plan.scheme, console)
             if aggregate is None:
                 raise click.UsageError("the proof of a sum is made of its aggregate: give it with --from")

@@ -442,13 +442,19 @@ class SectionReader:
         """
         size = records * self.section.record_size
         held = b""
-        for chunk in self.blocks(self.section.chunk):
+        while chunk := self.read(self._to_end_of_chunk()):
             held += chunk
             full = len(held) - len(held) % size
             yield from (held[at : at + size] for at in range(0, full, size))
             held = held[full:]
         if held:
             yield held
+
+    def _to_end_of_chunk(self) -> int:
+        """How many records are left in the chunk that is read, or begins."""
+        if self._left:
+            return self._left // self.section.record_size
+        return self.section.chunk - self._skipped // self.section.record_size
 
     def verify(self) -> None:
         """Read all records and check their digests, then go back to the first; raises FormatError."""

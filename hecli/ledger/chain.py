@@ -250,7 +250,7 @@ def read_ledger(store: Store, folder: str) -> Ledger:
         try:
             # Somebody may still be writing the last one.
             return (_patiently if file == files[-1] else _open)(store, folder, file)
-        except HecliError as error:
+        except (FormatError, RefusedError) as error:
             return error.message
 
     # Many at once: where storage is far away, each takes a while to come.

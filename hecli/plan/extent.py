@@ -105,6 +105,12 @@ class Extent:
         return range(*self.records[PROOFS])
 
     @property
+    def to_open(self) -> tuple["Extent", ...]:
+        """What is looked into where this is opened: these chunks, and the control block, opened too."""
+        last = Extent(self.whole, self.chunks - 1, self.chunks)
+        return (self,) if self.control else (self, last)
+
+    @property
     def blocks(self) -> int:
         """Blocks of the main part in these chunks, with the control block."""
         return self.blocks_of(self.main)

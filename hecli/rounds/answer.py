@@ -82,7 +82,7 @@ def answer(
     if masking is None or ANSWERS not in plan.to_open:
         raise no_dropouts(plan)
     enrolled = open_enrollments(enrollments, plan, opening.blocks.enrolled)
-    check_recomputed(reader, opening.blocks, updates, opening.extent, work, progress)
+    check_recomputed(reader, opening.blocks, updates, [opening.extent], work, progress)
     present = {each.party or "" for each in opening.contributors}
     if record is not None:
         # Not the file: whoever hands out a false one must not use up everybody's answers.

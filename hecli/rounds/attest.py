@@ -105,7 +105,7 @@ def attest(
     reader = reader.within(extent.records)
     if not checked:
         reader.verify()
-        check_recomputed(reader, blocks, updates, extent, work, progress)
+        check_recomputed(reader, blocks, updates, [extent], work, progress)
     made = Attestation(blocks.plan, identity.card.name, reader.digest, blocks.contributors, blocks.enrolled)
     product = Product(KIND, made.header(), blocks.plan)
     if part is None:

@@ -57,7 +57,7 @@ def decrypt(
         unverified: Whether to open where nothing shows what the aggregate was
             made of; the key may forbid it.
         identity: Who signs the sum, where the plan has a roster.
-        record: Told of the opening before anything is written; without one,
+        record: Told of the opening before anything is opened; without one,
             nothing keeps a second aggregate of a plan from being opened.
         enrollments: Everybody's, where the plan allows for dropouts.
         answers: The answers that take the masks off, likewise.

@@ -57,7 +57,7 @@ class Evidence(NamedTuple):
             blocks: What it says of itself.
             verified_only: Whether the key opens nothing without evidence.
             agreed: Whether its plan is one that was given, not the one it carries.
-            extent: What of it is opened, and all that `reader` reads beside the control block.
+            extent: What of it is opened, beside the control block.
             work: Who works.
             progress: Told how many blocks are checked, and of how many.
 
@@ -75,7 +75,7 @@ class Evidence(NamedTuple):
                 "pass one of the three; attestations with how many are enough",
             )
         if self.updates is not None:
-            check_recomputed(reader, blocks, self.updates, extent, work, progress)
+            check_recomputed(reader, blocks, self.updates, extent.to_open, work, progress)
         elif self.attested is not None:
             if self.attested < LEAST_ATTESTED:
                 raise RefusedError(

@@ -25,10 +25,11 @@ from hecli.rounds.progress import Progress, no_progress
 from hecli.rounds.proofs import sum_statement
 from hecli.rounds.signing import check_identity
 from hecli.rounds.slices import Product, Slice, describe_range, open_slice
-from hecli.rounds.verify_sum import Said, check_proof
+from hecli.rounds.verify_sum import Said, check_proof, compare_part
 from hecli.schemes.round import Opener, PrivateKey
 from hecli.storage.store import Record
 
+TOGETHER = "what the slices hold together"
 ASK = "hecli verify SLICE --from UPDATES tells which one is right"
 
 
@@ -205,8 +206,11 @@ def _of_sum(
     with plan.scheme.opening(plan.round, opener, work) as opens:
         proof = prove(opens, bound, opening.reader, plan.geometry.group)
     main = _lanes(slices, plan.geometry.main)
-    said = Said("what the slices hold together", total, main, lanes.digest(), proof)
+    said = Said(TOGETHER, total, main, lanes.digest(), proof)
     check_proof(said, plan.scheme.correctness, opening.reader, opener, work, progress)
+    with opening.others(opener, work) as others:
+        for part, plaintexts in zip(plan.geometry.others, others, strict=True):
+            compare_part(TOGETHER, opening, part, _lanes(slices, part), plaintexts)
     yield proof
 
 

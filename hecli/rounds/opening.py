@@ -228,7 +228,7 @@ def write_sum(
         others: The plaintexts of the other parts.
         out: Where the sum goes.
         identity: Who signs it.
-        record: Told of the opening before anything is written.
+        record: Told of the opening before anything is opened.
         progress: Told how many blocks are opened, and of how many.
         sliced: Whether a slice is written, of what is opened and without the proof.
 
@@ -239,9 +239,10 @@ def write_sum(
         FormatError: It opens to what no sum of updates can be.
     """
     reader, plan = opening.reader, opening.plan
-    totals, sums = open_lanes(opening, opens.open, control, lanes, others, progress)
     if record is not None:
+        # Before anything is opened: also an error says something of what was.
         record(plan.subject, opening.used_on)
+    totals, sums = open_lanes(opening, opens.open, control, lanes, others, progress)
     total = Sum(plan, opening.contributors, reader.digest, totals.weight, totals.clipped)
     product = Product("sum", total.header(), plan)
     if sliced:

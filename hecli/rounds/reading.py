@@ -40,7 +40,7 @@ def side_by_side(readers: Sequence[Reader], names: Sequence[str], batch: int) ->
     Raises:
         FormatError: A chunk does not have the digest in its file's trailer.
     """
-    with ThreadPoolExecutor(min(READERS, len(readers))) as threads:
+    with _quickly_left(min(READERS, len(readers))) as threads:
         for name in names:
             sections = [reader.section(name) for reader in readers]
             for section in sections:
@@ -70,16 +70,12 @@ def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         What came of it, in order; what it raised is raised in its turn.
     """
     source = iter(items)
-    with ThreadPoolExecutor(READERS) as threads:
+    with _quickly_left(READERS) as threads:
         waiting: deque[Future[R]] = deque(threads.submit(work, each) for each in islice(source, READERS))
-        try:
-            while waiting:
-                result = waiting.popleft().result()
-                waiting.extend(threads.submit(work, each) for each in islice(source, 1))
-                yield result
-        finally:
-            for each in waiting:
-                each.cancel()
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(threads.submit(work, each) for each in islice(source, 1))
+            yield result
 
 
 @contextmanager
@@ -124,6 +120,16 @@ def read_ahead(files: Iterable[Iterator[T]]) -> Iterator[Iterator[T]]:
             yield all_items(threads)
         finally:
             given_up.set()
+
+
+@contextmanager
+def _quickly_left(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads of which none begins anything more when the block is left."""
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _End:

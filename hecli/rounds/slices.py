@@ -12,12 +12,12 @@ from hecli.errors import FormatError
 from hecli.formats import envelope
 from hecli.formats.canonical import Map, fields
 from hecli.formats.contributors import Contributor, parse_contributors, parse_enrolled
-from hecli.formats.envelope import Section
+from hecli.formats.envelope import DIGEST_SIZE, Section
 from hecli.formats.kinds import KINDS
 from hecli.formats.reader import Reader
 from hecli.identity.cards import Card
 from hecli.identity.signatures import FORGED, Identity, signer, signer_of
-from hecli.plan.checks import THE_PLAN
+from hecli.plan.checks import THE_PLAN, possible_totals
 from hecli.plan.data import Plan
 from hecli.plan.extent import Extent
 from hecli.plan.parts import MAIN
@@ -163,11 +163,10 @@ def open_slice(
     )
     own = plan_of(header["plan"], name, plan, who)
     contributors = parse_contributors(header["contributors"], name)
+    _check_said(kind, header, own, len(contributors), name)
     extent = Extent(own.geometry, reader.header["first"], reader.header["stop"])
     if not 0 <= extent.first <= extent.stop <= extent.chunks:
         raise FormatError(f"{name}: is about chunks that its round does not have")
-    if kind == "partial" and own.scheme.sharing is None:
-        raise FormatError(f"{name}: the key of its plan is not in shares")
     product = Product(kind, header, own)
     reader.require_sections(*product.within(extent))
     if "enrolled" in optional:
@@ -184,6 +183,28 @@ def open_slice(
     if kind == "attestation" and (made_by is None or made_by.name != header["party"]):
         raise FormatError(f"{name}: is not signed by {header['party']}", FORGED)
     return Slice(reader, product, extent, contributors, made_by)
+
+
+def _check_said(kind: str, header: Map, plan: Plan, count: int, name: str) -> None:
+    """Refuse a header that no whole file may have; FormatError."""
+    if len(header.get("aggregate", bytes(DIGEST_SIZE))) != DIGEST_SIZE:
+        raise FormatError(f"{name}: the digest of its aggregate has the wrong length")
+    fewest = plan.min_parties if kind == "sum" else 1
+    if not fewest <= count <= plan.capacity:
+        raise FormatError(f"{name}: has {count} contributors, which its plan does not allow")
+    if kind == "partial":
+        sharing = plan.scheme.sharing
+        if sharing is None:
+            raise FormatError(f"{name}: the key of its plan is not in shares")
+        if not 1 <= header["index"] <= sharing.shares:
+            raise FormatError(f"{name}: is of share {header['index']}, there are {sharing.shares}")
+    if kind == "attestation" and plan.roster is None:
+        raise FormatError(f"{name}: its plan has no roster")
+    if kind == "sum" and not (
+        min(header["weight"], header["clipped"]) >= 0
+        and possible_totals(plan, count, header["weight"], header["clipped"])
+    ):
+        raise FormatError(f"{name}: its total weight or clipped count is out of range")
 
 
 def describe_range(extent: Extent) -> str:

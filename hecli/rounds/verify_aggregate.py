@@ -50,7 +50,7 @@ def verify_aggregate(
     reader = reader.within(extent.records)
     # Damage shows in the digests, and is not taken for fraud.
     reader.verify()
-    check_recomputed(reader, blocks, updates, extent, work, progress)
+    check_recomputed(reader, blocks, updates, [extent], work, progress)
     return blocks.contributors
 
 
@@ -88,7 +88,7 @@ def verify_slice(
     found.reader.verify()
     enrolled = parse_enrolled(found.product.header, found.reader.name)
     blocks = Blocks(found.product.plan, found.contributors, enrolled)
-    check_recomputed(found.reader, blocks, updates, found.extent, work, progress)
+    check_recomputed(found.reader, blocks, updates, [found.extent], work, progress)
     return found.contributors
 
 
@@ -96,7 +96,7 @@ def check_recomputed(
     reader: Reader,
     blocks: Blocks,
     sources: Sequence[BinaryIO],
-    extent: Extent,
+    extents: Sequence[Extent],
     work: Executor,
     progress: Progress,
 ) -> None:
@@ -106,7 +106,7 @@ def check_recomputed(
         reader: The opened aggregate, or a slice of it.
         blocks: What it says of itself.
         sources: The parties' updates, seekable.
-        extent: What of it is checked, and all that `reader` reads.
+        extents: What of it is checked; of a slice what it holds.
         work: Who works.
         progress: Told how many blocks are done, and of how many.
 
@@ -125,7 +125,7 @@ def check_recomputed(
             f"nothing shows what {reader.name} was made of: none of its parties' updates is here",
             "put them beside it as .enc files (for a pipe, in this folder), or give them with --from",
         )
-    opened = open_sources(sources, blocks.plan).within(extent)
+    opened = open_sources(sources, blocks.plan)
     for source in opened.readers:
         if source.kind != "update":
             raise FormatError(
@@ -138,10 +138,13 @@ def check_recomputed(
             f"{reader.name}: lists others as enrolled than the updates do",
             "whoever aggregated altered it: aggregate the updates again",
         )
-    opened.check_proofs(work, progress)
-    reader.rewind()
-    with product(opened, work, progress) as made:
-        _compare(reader, made, opened.extent)
+    for extent in extents:
+        part = opened.within(extent)
+        found = reader if reader.kind == SLICE else reader.within(extent.records)
+        part.check_proofs(work, progress)
+        found.rewind()
+        with product(part, work, progress) as made:
+            _compare(found, made, extent)
 
 
 def _compare(reader: Reader, made: Iterator[bytes], extent: Extent) -> None:

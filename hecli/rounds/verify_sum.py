@@ -90,7 +90,8 @@ def verify_sum(
         check_proof(said, scheme.correctness, opening.reader, opener, work, progress)
         with opening.others(opener, work) as others:
             for part, plaintexts in zip(plan.geometry.others, others, strict=True):
-                _compare_part(reader, claimed, opening, part, plaintexts)
+                said_of_it = _claimed_lanes(reader, claimed, part)
+                compare_part(reader.name, opening, part, said_of_it, plaintexts)
     elif scheme.sharing is not None:
         if not partials:
             raise RefusedError(
@@ -200,14 +201,24 @@ def _claimed_lanes(reader: Reader, claimed: Sum, part: Part) -> Iterator[Lanes]:
     return selected(read_lanes(reader, claimed.plan.geometry.values, largest), part.runs)
 
 
-def _compare_part(
-    reader: Reader, claimed: Sum, opening: Opening, part: Part, plaintexts: Iterator[bytes]
+def compare_part(
+    name: str, opening: Opening, part: Part, said: Iterator[Lanes], plaintexts: Iterator[bytes]
 ) -> None:
-    """Refuse a sum of which a part that takes no key is not what the aggregate opens to once more."""
-    said, true = _claimed_lanes(reader, claimed, part), lane_sums(opening, part, plaintexts)
-    pairs = zip(regrouped(said, PIECE), regrouped(true, PIECE), strict=True)
+    """Refuse a sum of which a part that takes no key is not what the aggregate opens to once more.
+
+    Args:
+        name: The sum, for errors.
+        opening: The aggregate.
+        part: The part.
+        said: What the sum says of it.
+        plaintexts: What the aggregate's blocks of it open to.
+
+    Raises:
+        FormatError: They differ.
+    """
+    pairs = zip(regrouped(said, PIECE), regrouped(lane_sums(opening, part, plaintexts), PIECE), strict=True)
     if not all(np.array_equal(one, other) for one, other in pairs):
-        raise FormatError(f"{reader.name}: is not what {opening.reader.name} holds", WRONG)
+        raise FormatError(f"{name}: is not what {opening.reader.name} holds", WRONG)
 
 
 def _compare(

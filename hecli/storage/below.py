@@ -1,6 +1,6 @@
 """A folder behind a URL that others write to, with paths relative to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -16,11 +16,13 @@ class Below:
     Args:
         store: The other Store.
         root: The URL of the folder.
+        check: Refuses paths in it that would lead out of it.
     """
 
-    def __init__(self, store: Store, root: str) -> None:
+    def __init__(self, store: Store, root: str, check: Callable[[str], None] | None = None) -> None:
         self._store = store
         self._root = root
+        self._check = check
 
     def open(self, path: str, *, many: bool = False) -> AbstractContextManager[BinaryIO]:
         """Open a file to be read."""
@@ -52,4 +54,6 @@ class Below:
         parts = PurePosixPath(path).parts
         if not parts or any(part in {"/", "..", "."} for part in parts):
             raise FormatError(f"{path!r} is no path inside the folder")
+        if self._check is not None:
+            self._check(path)
         return joined(self._root, path)

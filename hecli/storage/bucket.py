@@ -1,6 +1,7 @@
 """One bucket of S3, Google Cloud Storage or Azure, and what is asked of it: each answer in hecli's words."""
 
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from hecli.errors import HecliError, RefusedError
-from hecli.storage.paths import joined, named, scheme_of
+from hecli.storage.honest import check_claims
+from hecli.storage.paths import joined, named, place_of, scheme_of
 from hecli.storage.ranges import Fetch, Range
 from hecli.storage.store import Listing
 from hecli.storage.traffic import TRAFFIC
@@ -44,16 +46,18 @@ ENDPOINTS = (
 )
 """Where else than at the large clouds a server is, which may be one without TLS."""
 
-NO_CREDENTIALS = (
-    "credential",
-    "Missing",
-    "169.254.169.254",
-    "/latest/",
-    "metadata.google",
-    "METADATA",
-    "InstanceProfile",
+ASK = "ask its owner for the right to do it"
+OTHERS = "such as If-None-Match; use another one, docs/storage.md names some"
+
+_EMPTY = re.compile(r"status code: 416 |InvalidRange")
+_NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound")
+_DENIED = re.compile(r"status code: 40[13] ")
+_NO_CONDITIONS = re.compile(r"status code: 501 |<Code>NotImplemented")
+# The library asks the machine that it may run on in the end.
+_NO_CREDENTIALS = re.compile(
+    r"Missing ?(AccessKeyId|SecretAccessKey|Account)|[Cc]redential|169\.254\.169\.254"
+    r"|/latest/(api|meta-data)/|computeMetadata|/metadata/identity"
 )
-"""What the library says where there are none: it asks the machine that it may run on in the end."""
 
 R = TypeVar("R")
 
@@ -88,7 +92,7 @@ class Bucket:
     def __init__(self, url: str) -> None:
         self.url = url
         self.scheme = scheme_of(url) or ""
-        self._honest = False
+        self._honest: set[str] = set()
 
     @cached_property
     def api(self) -> Any:
@@ -165,8 +169,10 @@ class Bucket:
         found = self.asked(
             "list", joined(self.url, folder), lambda: self.api.list_with_delimiter(self.store, prefix)
         )
+        # Some have a file in the place of the folder itself.
+        inside = [each["path"] for each in found["objects"] if each["path"].startswith(prefix)]
         return Listing(
-            [each["path"].rpartition("/")[2] for each in found["objects"]],
+            [path.removeprefix(prefix) for path in inside if path != prefix],
             [each.rstrip("/").rpartition("/")[2] for each in found["common_prefixes"]],
         )
 
@@ -256,31 +262,23 @@ class Bucket:
         return bytes(found.data)
 
     def check_honest(self, folder: str) -> None:
-        """Refuse, once, a bucket that lets a file be written over on the condition that it is not there.
+        """Refuse, once, a folder in which a new file can take the place of another.
 
         Args:
             folder: Where to try it, with a file of a random name.
 
         Raises:
-            RefusedError: It does.
+            RefusedError: It can.
         """
-        if self._honest:
-            return
-        key = f"{folder}/" if folder else ""
-        key += f".probe-{secrets.token_hex(16)}"
-        if not self.claim(key, b"one"):
-            raise HecliError(f"cannot write {joined(self.url, key)}: another file is there", "try again")
-        try:
-            if self.claim(key, b"two"):
-                raise RefusedError(
-                    f"{self.url} lets new files replace old ones: a ledger in it could lose entries",
-                    "its server does not honour If-None-Match: use another one; docs/storage.md names some",
-                )
-        finally:
-            # Whoever may add files may not always remove them.
-            with suppress(HecliError):
-                self.remove(key)
-        self._honest = True
+        if folder not in self._honest:
+            key = (f"{folder}/" if folder else "") + f".probe-{secrets.token_hex(16)}"
+            try:
+                check_claims(self.url, lambda data: self.claim(key, data))
+            finally:
+                # Whoever may add files may not always remove them.
+                with suppress(HecliError):
+                    self.remove(key)
+            self._honest.add(folder)
 
     def asked(self, verb: str, path: str, call: Callable[[], R]) -> R:
         """Ask the library for something, and put what it raises into words, of which none are its own.
@@ -299,32 +297,45 @@ class Bucket:
         try:
             return call()
         except FileNotFoundError as error:
-            if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
+            if _NO_BUCKET.search(self._unchosen(error, path)):
                 raise self._no_bucket() from error
             raise AbsentError(f"cannot {verb} {named(path)}: no such file", "check its name") from error
         except self.api.exceptions.BaseError as error:
             raise self._said(verb, path, error) from error
+        except (ValueError, TypeError) as error:
+            raise HecliError(
+                f"cannot {verb} {named(path)}: it is no name that a bucket's file can have",
+                "leave out //, . and .. between slashes",
+            ) from error
+
+    def _unchosen(self, error: Exception, path: str) -> str:
+        """What the library says, without the names that people chose, which could be any words."""
+        text = str(error)
+        for chosen in (path.removeprefix(self.url).strip("/"), place_of(self.url)[0]):
+            text = text.replace(chosen, "") if chosen else text
+        return text
 
     def _said(self, verb: str, path: str, error: Exception) -> HecliError:
-        known, text = self.api.exceptions, str(error)
-        what = f"cannot {verb} {named(path)}"
+        known, what = self.api.exceptions, f"cannot {verb} {named(path)}"
+        text = self._unchosen(error, path)
         if isinstance(error, known.AlreadyExistsError | known.PreconditionError):
             return ThereError(f"{named(path)} exists", "name another file with -o")
-        if "416 Range Not Satisfiable" in text or "InvalidRange" in text:
-            return EmptyError(f"{named(path)} is empty")
-        if "NoSuchBucket" in text or "ContainerNotFound" in text:
-            return self._no_bucket()
-        if isinstance(error, known.PermissionDeniedError | known.UnauthenticatedError) or " 403 " in text:
-            return DeniedError(
-                f"{what}: the storage denies it to these credentials", "ask its owner for the right to do it"
-            )
-        if any(word in text for word in NO_CREDENTIALS):
-            return HecliError(f"{what}: there are no credentials", CREDENTIALS[self.scheme])
-        if "501" in text or "NotImplemented" in text:
+        if isinstance(error, known.InvalidPathError) or "nvalid path" in text or "empty path segment" in text:
             return HecliError(
-                f"{what}: its server does not know conditions such as If-None-Match",
-                "use another one; docs/storage.md names some",
+                f"{what}: a file there has a name that cannot be used",
+                "remove what has // or .. in its name; whoever may write there put it there",
             )
+        for pattern, made in (
+            (_EMPTY, EmptyError(f"{named(path)} is empty")),
+            (_NO_BUCKET, self._no_bucket()),
+            (_DENIED, DeniedError(f"{what}: the storage denies it to these credentials", ASK)),
+            (_NO_CREDENTIALS, HecliError(f"{what}: there are no credentials", CREDENTIALS[self.scheme])),
+            (_NO_CONDITIONS, HecliError(f"{what}: its server does not know conditions", OTHERS)),
+        ):
+            if pattern.search(text):
+                return made
+        if isinstance(error, known.PermissionDeniedError | known.UnauthenticatedError):
+            return DeniedError(f"{what}: the storage denies it to these credentials", ASK)
         return LostError(
             f"{what}: the storage does not answer", "check the network and the address, and try again"
         )

@@ -5,10 +5,11 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO, cast
 
 from hecli.errors import HecliError, RefusedError
+from hecli.storage.below import Below
 from hecli.storage.bucket import Bucket, DeniedError
 from hecli.storage.paths import named, place_of, scheme_of
 from hecli.storage.ranges import FRONT, RangeStream
-from hecli.storage.store import Listing
+from hecli.storage.store import Listing, Store
 from hecli.storage.uploading import Upload, taken
 
 
@@ -46,10 +47,10 @@ class CloudStore:
         upload = Upload(bucket, key, replace=replace)
         try:
             yield cast("BinaryIO", upload)
+            upload.finish()
         except BaseException:
             upload.abandon()
             raise
-        upload.finish()
 
     def claim(self, path: str, data: bytes) -> bool:
         """Make a small file that only one of many can make."""
@@ -75,6 +76,10 @@ class CloudStore:
         """Remove a file; do nothing where there is none."""
         bucket, key = self._split(path)
         bucket.remove(key)
+
+    def confined(self, root: str) -> Store:
+        """Give the Store of a folder that others write to."""
+        return Below(self, root)
 
     def _split(self, path: str, *, file: bool = True) -> tuple["Bucket", str]:
         scheme = scheme_of(path)

@@ -113,6 +113,15 @@ class LocalStore:
             [each.name for each in entries if each.is_dir(follow_symlinks=False)],
         )
 
+    def confined(self, root: str) -> Store:
+        """Give the Store of a folder that others write to."""
+        # Imported here, for it stands on this module.
+        from hecli.storage.confined import Confined  # noqa: PLC0415
+
+        if not os.path.isdir(root):
+            raise HecliError(f"there is no folder {root}", "check its path")
+        return Confined(root)
+
     def exists(self, path: str) -> bool:
         """Tell whether there is a file."""
         return os.path.isfile(path)

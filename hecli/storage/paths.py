@@ -8,6 +8,11 @@ from pathlib import Path
 from hecli.errors import RefusedError
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_PASSWORD = re.compile(r"[^/@]*:.*@", re.DOTALL)
+"""A user and a password before a host."""
+
+_SIGNED = re.compile(r"\?(?=.*(?:sig|signature|token|credential)=)", re.DOTALL | re.IGNORECASE)
+"""A query that opens what stands before it."""
 
 
 def scheme_of(path: str) -> str | None:
@@ -33,14 +38,21 @@ def place_of(url: str) -> tuple[str, str]:
         The host or bucket, and the path without the slash before it.
 
     Raises:
-        RefusedError: It holds a password.
+        RefusedError: It holds a password, or what is as good as one.
     """
     match = _URL.fullmatch(url)
-    place, _, path = (match[2] if match else url).partition("/")
-    if ":" in place.rpartition("@")[0]:
+    scheme, rest = (match[1].lower(), match[2]) if match else ("", url)
+    place, _, path = rest.partition("/")
+    # A password may have a slash in it: whatever stands between a colon and an @ can be part of one.
+    if _PASSWORD.match(rest) or (scheme == "https" and "@" in place):
         raise RefusedError(
             f"{named(url)} holds a password, which command lines and logs would show",
             "leave it out: credentials come from the environment, and ssh has its own",
+        )
+    if scheme != "https" and _SIGNED.search(rest):
+        raise RefusedError(
+            f"{named(url)} holds a signature, which whoever sees it could use",
+            "a signed address begins with https://; else leave it out",
         )
     return place, path
 
@@ -57,11 +69,16 @@ def named(path: str) -> str:
     match = _URL.fullmatch(path)
     if match is None:
         return path
-    place, slash, rest = match[2].partition("/")
-    user, at, host = place.rpartition("@")
-    if match[1].lower() in {"http", "https"}:
+    scheme, rest = match[1], match[2]
+    if scheme.lower() in {"http", "https"}:
         rest = re.split(r"[?#]", rest, maxsplit=1)[0]
-    return f"{match[1]}://{user.partition(':')[0]}{at}{host}{slash}{rest}"
+        user, at, rest = rest.partition("@") if "@" in rest.partition("/")[0] else ("", "", rest)
+        return f"{scheme}://{'...' + at if user else ''}{rest}"
+    signed = _SIGNED.search(rest)
+    rest = rest[: signed.start()] if signed else rest
+    if _PASSWORD.match(rest):
+        rest = "..." + rest[rest.rindex("@") :]
+    return f"{scheme}://{rest}"
 
 
 def file_name(path: str) -> str:

@@ -4,8 +4,12 @@ import fnmatch
 import glob
 from collections.abc import Iterator, Sequence
 
-from hecli.storage.paths import joined, place_of, same_place, scheme_of
+from hecli.errors import HecliError
+from hecli.storage.paths import joined, named, place_of, same_place, scheme_of
 from hecli.storage.store import Place
+
+DEEPEST = 64
+"""Most folders in each other that are looked through."""
 
 
 def match(place: Place, pattern: str) -> Sequence[str]:
@@ -51,14 +55,22 @@ def walk(place: Place, folder: str, without: str | None = None) -> Iterator[str]
     Raises:
         HecliError: A folder cannot be read.
     """
-    found = place.listing(folder)
-    for name in sorted([*found.files, *found.folders]):
-        if name.startswith("."):
-            continue
-        if name in found.files:
-            yield name
-        elif without is None or not same_place(joined(folder, name), without):
-            yield from (f"{name}/{below}" for below in walk(place, joined(folder, name), without))
+    # The folders that are left, the next one last; their depth keeps a hostile place from having no end.
+    left = [""]
+    while left:
+        inside = left.pop()
+        found = place.listing(joined(folder, inside) if inside else folder)
+        names = sorted(name for name in (*found.files, *found.folders) if not name.startswith("."))
+        below = [f"{inside}/{name}" if inside else name for name in names]
+        folders = {name for name in found.folders if name not in found.files}
+        yield from (path for path, name in zip(below, names, strict=True) if name not in folders)
+        for path, name in zip(below[::-1], names[::-1], strict=True):
+            if name in folders and not (without and same_place(joined(folder, path), without)):
+                if path.count("/") >= DEEPEST:
+                    raise HecliError(
+                        f"{named(folder)}: is more than {DEEPEST} folders deep", "name another one"
+                    )
+                left.append(path)
 
 
 def _fitting(names: list[str], pattern: str) -> list[str]:

@@ -10,7 +10,7 @@ from hecli.storage.cloud import CloudStore
 from hecli.storage.local import LOCAL
 from hecli.storage.paths import named, scheme_of
 from hecli.storage.sftp import SftpStore
-from hecli.storage.store import Listing, Place
+from hecli.storage.store import Listing, Place, Store
 from hecli.storage.web import WebStore
 
 STORES: dict[str, Callable[[], Place]] = {
@@ -45,6 +45,10 @@ class Everywhere:
     def listing(self, folder: str) -> Listing:
         """Give what is in a folder."""
         return _store(folder).listing(folder)
+
+    def confined(self, root: str) -> Store:
+        """Give the Store of a folder that others write to."""
+        return _store(root).confined(root)
 
     def exists(self, path: str) -> bool:
         """Tell whether there is a file."""

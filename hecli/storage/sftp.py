@@ -3,17 +3,21 @@
 import io
 import secrets
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import PurePosixPath
 from typing import Any, BinaryIO, TypeVar, cast
 
-from hecli.errors import HecliError, RefusedError
+from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.storage import sftp_client as protocol
+from hecli.storage.below import Below
+from hecli.storage.honest import check_claims
 from hecli.storage.paths import folder_of, joined, named, place_of
 from hecli.storage.ranges import FRONT, Fetch, Range, RangeStream
 from hecli.storage.sftp_client import Client, LostError, StatusError, string
-from hecli.storage.store import Listing
+from hecli.storage.store import Listing, Store
 from hecli.storage.traffic import TRAFFIC
 from hecli.storage.uploading import taken
 
@@ -40,6 +44,7 @@ class SftpStore:
 
     def __init__(self) -> None:
         self._clients: dict[str, Client] = {}
+        self._connecting = threading.Lock()
         self._honest: set[str] = set()
 
     @contextmanager
@@ -57,13 +62,13 @@ class SftpStore:
             raise RefusedError(
                 f"a secret is not written to {named(path)}", "name a file of this machine with -o"
             )
-        host, target = _split(path)
+        _, target = _split(path)
         found = self._asked("write", path, lambda client: client.stat(target, follow=False))
         if found is not None and found.type == protocol.FOLDER:
             raise HecliError(f"cannot write {named(path)}: it is a folder", "name a file with -o")
         if found is not None and not replace:
             raise taken(path)
-        self._make_folder(host, path)
+        self._make_folder(path)
         hidden = _hidden(target)
         try:
             with self._written(path, hidden, lasting=lasting) as stream:
@@ -77,9 +82,9 @@ class SftpStore:
 
     def claim(self, path: str, data: bytes) -> bool:
         """Make a small file that only one of many can make, and its folder where there is none."""
-        host, target = _split(path)
-        self._make_folder(host, path)
-        self._check_honest(host, path)
+        _, target = _split(path)
+        self._make_folder(path)
+        self._check_honest(path)
         return self._claim(path, target, data)
 
     def list(self, folder: str) -> Sequence[str]:
@@ -101,8 +106,7 @@ class SftpStore:
 
     def exists(self, path: str) -> bool:
         """Tell whether there is a file."""
-        _, target = _split(path)
-        return self._asked("look for", path, lambda client: client.stat(target)) is not None
+        return self._at(path) is not None
 
     def remove(self, path: str) -> None:
         """Remove a file; do nothing where there is none."""
@@ -123,8 +127,8 @@ class SftpStore:
 
     @contextmanager
     def _written(self, path: str, hidden: str, *, lasting: bool) -> Iterator[BinaryIO]:
-        client = self._client(path)
         try:
+            client = self._client(path)
             with client.opened(hidden, protocol.WRITING) as handle:
                 upload = _Upload(client, handle, path)
                 yield cast("BinaryIO", upload)
@@ -159,9 +163,8 @@ class SftpStore:
                 if replace and REPLACE in client.extensions:
                     client.extended(REPLACE, string(hidden) + string(target))
                     return True
-                if replace:
-                    with suppress(StatusError):
-                        client.ask(protocol.REMOVE, string(target))
+                if replace and client.stat(target, follow=False) is not None:
+                    return self._exchanged(client, hidden, target)
                 client.ask(protocol.RENAME, string(hidden) + string(target))
             except StatusError as error:
                 if (
@@ -182,6 +185,18 @@ class SftpStore:
             return found == content
         return done
 
+    def _exchanged(self, client: Client, hidden: str, target: str) -> bool:
+        """Put a file in the place of another, which is set aside until it is there."""
+        aside = _hidden(target)
+        client.ask(protocol.RENAME, string(target) + string(aside))
+        try:
+            client.ask(protocol.RENAME, string(hidden) + string(target))
+        except StatusError:
+            client.ask(protocol.RENAME, string(aside) + string(target))
+            raise
+        client.ask(protocol.REMOVE, string(aside))
+        return True
+
     def _content(self, client: Client, target: str, size: int) -> bytes:
         with client.opened(target, protocol.READING) as handle:
             return client.read(handle, 0, min(size + 1, client.of_handle(handle).size))
@@ -190,9 +205,8 @@ class SftpStore:
         with suppress(_AbsentError):
             self._asked("remove", path, lambda client: client.ask(protocol.REMOVE, string(target)))
 
-    def _make_folder(self, host: str, path: str) -> None:
+    def _make_folder(self, path: str) -> None:
         """Make the folder of a file where its own is there and it is not."""
-        del host
         _, folder = _split(folder_of(path) + "/")
 
         def make(client: Client) -> None:
@@ -202,23 +216,41 @@ class SftpStore:
 
         self._asked("write", path, make)
 
-    def _check_honest(self, host: str, path: str) -> None:
-        """Refuse, once, a server whose plain rename takes the place of a file."""
-        if host in self._honest:
-            return
-        probe = joined(folder_of(path), f".probe-{secrets.token_hex(16)}")
-        target = _split(probe)[1]
-        try:
-            self._claim(probe, target, b"one")
-            if self._claim(probe, target, b"two"):
-                raise RefusedError(
-                    f"{host} lets a file be renamed over another: a ledger there could lose entries",
-                    "its SFTP server is not safe for a ledger; docs/storage.md names some that are",
+    def confined(self, root: str) -> Store:
+        """Give the Store of a folder that others write to, who may put links there."""
+        return Below(self, root, lambda path: self._refuse_links(root, path))
+
+    def _refuse_links(self, root: str, path: str) -> None:
+        """Refuse a path through a link, which would lead to what is not in the folder."""
+        at = root
+        for part in PurePosixPath(path).parts:
+            at = joined(at, part)
+            found = self._at(at, follow=False)
+            if found is None:
+                return
+            if found.type not in (protocol.FOLDER, protocol.REGULAR, None):
+                raise FormatError(
+                    f"{named(at)}: is a link or no file, and nothing in a shared folder is such",
+                    "whoever can write to the folder put it there: remove it",
                 )
-        finally:
-            with suppress(HecliError):
-                self._remove(probe, target)
-        self._honest.add(host)
+
+    def _at(self, path: str, *, follow: bool = True) -> protocol.Attributes | None:
+        """What is at a path; None where nothing is."""
+        _, target = _split(path)
+        return self._asked("look for", path, lambda client: client.stat(target, follow=follow))
+
+    def _check_honest(self, path: str) -> None:
+        """Refuse, once, a folder of a server whose plain rename takes the place of a file."""
+        folder = folder_of(path)
+        if folder not in self._honest:
+            target = _split(joined(folder, f".probe-{secrets.token_hex(16)}"))[1]
+            probe = joined(folder, target.rpartition("/")[2])
+            try:
+                check_claims(folder, lambda data: self._claim(probe, target, data))
+            finally:
+                with suppress(HecliError):
+                    self._remove(probe, target)
+            self._honest.add(folder)
 
     def _asked(self, verb: str, path: str, ask: Callable[[Client], R]) -> R:
         """What the server gives; asked for again where the connection was lost."""
@@ -235,16 +267,21 @@ class SftpStore:
 
     def _client(self, path: str) -> Client:
         place, _ = place_of(path)
-        client = self._clients.get(place)
-        if client is None or client.lost:
-            if client is not None:
-                client.close()
-            user, _, where = place.rpartition("@")
-            host, _, port = where.partition(":")
-            if not host or host.startswith("-") or user.startswith("-") or (port and not port.isdecimal()):
-                raise HecliError(f"{named(path)} names no host", "write it as sftp://user@host/folder/file")
-            client = self._clients[place] = Client(host, user or None, int(port) if port else None)
-        return client
+        # One at a time: servers turn away whoever comes many times at once.
+        with self._connecting:
+            client = self._clients.get(place)
+            if client is None or client.lost:
+                if client is not None:
+                    client.close()
+                user, _, where = place.rpartition("@")
+                host, _, port = where.partition(":")
+                named_so = host and not host.startswith("-") and not user.startswith("-")
+                if not named_so or (port and not port.isdecimal()):
+                    raise HecliError(
+                        f"{named(path)} names no host", "write it as sftp://user@host/folder/file"
+                    )
+                client = self._clients[place] = Client(host, user or None, int(port) if port else None)
+            return client
 
 
 class _AbsentError(HecliError):

@@ -12,6 +12,7 @@ import shutil
 import struct
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
@@ -27,6 +28,12 @@ IN_FLIGHT = 64
 
 PACKET_LIMIT = 1 << 20
 """Most bytes of a packet that is believed; those of long names can be large."""
+
+MOST_NAMES = 1_000_000
+"""Most names of a folder that are believed."""
+
+PATIENCE = 60
+"""Seconds until a server that says nothing is given up."""
 
 INIT, OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT = 1, 3, 4, 5, 6, 7, 8
 OPENDIR, READDIR, REMOVE, MKDIR, STAT, RENAME = 11, 12, 13, 14, 17, 18
@@ -122,7 +129,9 @@ class Client:
             raise HecliError("cannot start ssh", "is OpenSSH's client whole?") from error
         self._numbers = itertools.count()
         self._answers: dict[int, Answer] = {}
-        self._lock = threading.Lock()
+        # Two locks: whoever waits until a packet is taken must not keep an answer from being handed over,
+        # for which the server may be waiting.
+        self._lock, self._writing = threading.Lock(), threading.Lock()
         self._lost = False
         self.extensions: frozenset[str] = frozenset()
         atexit.register(self.close)
@@ -252,16 +261,20 @@ class Client:
         Returns:
             All of them; fewer where the file ends before.
         """
-        spans = [(at + done, min(BLOCK, size - done)) for done in range(0, size, BLOCK)]
-        requests = (handle + struct.pack(">QI", start, length) for start, length in spans)
-        found = []
+        spans, found = deque(_spans(at, size)), []
+
+        def requests() -> Iterator[bytes]:
+            for start, length in _spans(at, size):
+                yield handle + struct.pack(">QI", start, length)
+
         try:
-            for (start, length), (_, rest) in zip(spans, self.pipelined(READ, requests), strict=True):
-                data = _string(rest)[0]
+            for answer in self.pipelined(READ, requests()):
+                start, length = spans.popleft()
+                data = _data(answer, length)
                 # A server may give less than it was asked for (section 6.4).
                 while len(data) < length:
-                    more = self.ask(READ, handle + struct.pack(">QI", start + len(data), length - len(data)))
-                    data += _string(more[1])[0]
+                    rest = struct.pack(">QI", start + len(data), length - len(data))
+                    data += _data(self.ask(READ, handle + rest), length - len(data))
                 found.append(data)
         except StatusError as error:
             if error.status != END:
@@ -283,8 +296,9 @@ class Client:
         handle = _handle(*self.ask(OPENDIR, string(folder)))
         found: list[Name] = []
         try:
-            while True:
-                found += _names(self.ask(READDIR, handle)[1])
+            while len(found) <= MOST_NAMES:
+                found += _names(self.ask(READDIR, handle))
+            raise LostError
         except StatusError as error:
             if error.status != END:
                 raise
@@ -304,7 +318,9 @@ class Client:
 
     def _greet(self) -> None:
         try:
-            self._write(struct.pack(">IBI", 5, INIT, VERSION))
+            # Whoever is gone already may have said why.
+            with suppress(BrokenPipeError):
+                self._write(struct.pack(">IBI", 5, INIT, VERSION))
             packet = self._packet()
         except (OSError, LostError) as error:
             status = self._process.wait()
@@ -321,11 +337,10 @@ class Client:
                 f"{self._host} does not answer as an SFTP server",
                 "does its shell print something at the start? try it by hand: sftp",
             )
-        rest, found = packet[5:], set()
-        while rest:
-            name, rest = _string(rest)
-            _, rest = _string(rest)
-            found.add(name.decode("utf-8", "replace"))
+        rest, found = _Fields(packet[5:]), set()
+        while rest.left:
+            found.add(rest.string().decode("utf-8", "replace"))
+            rest.string()
         self.extensions = frozenset(found)
 
     def _send(self, kind: int, body: bytes) -> tuple[int, Answer]:
@@ -335,16 +350,20 @@ class Client:
                 raise LostError
             number = next(self._numbers) % (1 << 32)
             self._answers[number] = answer
-            try:
+        try:
+            with self._writing:
                 self._write(struct.pack(">IBI", 5 + len(body), kind, number) + body)
-            except OSError as error:
-                self._lost = True
-                raise LostError from error
+        except OSError as error:
+            self._lost = True
+            raise LostError from error
         return number, answer
 
-    @staticmethod
-    def _answer(answer: Answer) -> tuple[int, bytes]:
-        found = answer.get()
+    def _answer(self, answer: Answer) -> tuple[int, bytes]:
+        try:
+            found = answer.get(timeout=PATIENCE)
+        except queue.Empty as error:
+            self._lost = True
+            raise LostError from error
         if found is None:
             raise LostError
         kind, rest = found
@@ -406,61 +425,85 @@ def string(text: str | bytes) -> bytes:
     return struct.pack(">I", len(data)) + data
 
 
-def _string(data: bytes) -> tuple[bytes, bytes]:
-    """The string that stands first, and what is behind it; raises LostError where there is none."""
-    if len(data) < 4 or len(data) < 4 + (size := struct.unpack_from(">I", data)[0]):
+def _spans(at: int, size: int) -> Iterator[tuple[int, int]]:
+    """The places and sizes of the blocks that so many bytes are read in."""
+    for done in range(0, size, BLOCK):
+        yield at + done, min(BLOCK, size - done)
+
+
+class _Fields:
+    """The fields of a packet, taken one after the other; raises LostError where there is none."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    @property
+    def left(self) -> int:
+        return len(self._data) - self._at
+
+    def number(self, size: int = 4) -> int:
+        return int.from_bytes(self.take(size), "big")
+
+    def string(self) -> bytes:
+        return self.take(self.number())
+
+    def take(self, size: int) -> bytes:
+        if size > self.left:
+            raise LostError
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+
+def _data(answer: tuple[int, bytes], most: int) -> bytes:
+    kind, rest = answer
+    data = _Fields(rest).string() if kind == DATA else b""
+    # None at all would be asked for without end.
+    if not 0 < len(data) <= most:
         raise LostError
-    return data[4 : 4 + size], data[4 + size :]
+    return data
 
 
 def _handle(kind: int, rest: bytes) -> bytes:
     if kind != HANDLE:
         raise LostError
-    return string(_string(rest)[0])
+    return string(_Fields(rest).string())
 
 
 def _attributes(answer: tuple[int, bytes]) -> Attributes:
     kind, rest = answer
     if kind != ATTRS:
         raise LostError
-    return _attributes_first(rest)[0]
+    return _attributes_in(_Fields(rest))
 
 
-def _attributes_first(data: bytes) -> tuple[Attributes, bytes]:
-    """The attributes that stand first (section 5), and what is behind them."""
-    try:
-        (flags,) = struct.unpack_from(">I", data)
-        at, size, type, changed = 4, 0, None, None
-        if flags & 1:
-            (size,) = struct.unpack_from(">Q", data, at)
-            at += 8
-        if flags & 2:
-            at += 8
-        if flags & 4:
-            type = struct.unpack_from(">I", data, at)[0] & TYPE
-            at += 4
-        if flags & 8:
-            _, changed = struct.unpack_from(">II", data, at)
-            at += 8
-        rest = data[at:]
-        if flags & 0x80000000:
-            (count,) = struct.unpack_from(">I", rest)
-            rest = rest[4:]
-            for _ in range(2 * count):
-                rest = _string(rest)[1]
-    except struct.error as error:
-        raise LostError from error
-    return Attributes(size, type, changed), rest
+def _attributes_in(found: _Fields) -> Attributes:
+    """The attributes that come next (section 5)."""
+    flags, size, type, changed = found.number(), 0, None, None
+    if flags & 1:
+        size = found.number(8)
+    if flags & 2:
+        found.take(8)
+    if flags & 4:
+        type = found.number() & TYPE
+    if flags & 8:
+        found.take(4)
+        changed = found.number()
+    if flags & 0x80000000:
+        for _ in range(2 * found.number()):
+            found.string()
+    return Attributes(size, type, changed)
 
 
-def _names(data: bytes) -> list[Name]:
-    if len(data) < 4:
+def _names(answer: tuple[int, bytes]) -> list[Name]:
+    kind, rest = answer
+    if kind != NAME:
         raise LostError
-    (count,) = struct.unpack_from(">I", data)
-    rest, found = data[4:], []
-    for _ in range(count):
-        name, rest = _string(rest)
-        _, rest = _string(rest)
-        attributes, rest = _attributes_first(rest)
-        found.append(Name(os.fsdecode(name), attributes))
-    return found
+    found = _Fields(rest)
+    names = []
+    for _ in range(found.number()):
+        name = found.string()
+        found.string()
+        names.append(Name(os.fsdecode(name), _attributes_in(found)))
+    if not names:
+        raise LostError
+    return names

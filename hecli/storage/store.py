@@ -120,7 +120,21 @@ class Listing(NamedTuple):
 
 
 class Place(Store, Protocol):
-    """A Store that can be looked through."""
+    """A Store that can be looked through, and has folders that others write to."""
+
+    def confined(self, root: str) -> Store:
+        """Give the Store of one folder, which others write to: nothing outside of it is reached.
+
+        Args:
+            root: The path of the folder.
+
+        Returns:
+            The Store, whose paths are inside the folder.
+
+        Raises:
+            HecliError: There is none, or it cannot be used safely.
+        """
+        ...
 
     def listing(self, folder: str) -> Listing:
         """Give what is in a folder, but for links; nothing where there is no such folder.

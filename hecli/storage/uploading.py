@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from hecli.errors import HecliError, RefusedError
-from hecli.storage.bucket import AbsentError, Bucket, LostError
+from hecli.storage.bucket import AbsentError, Bucket, DeniedError, LostError
 from hecli.storage.paths import joined, named
 from hecli.storage.traffic import TRAFFIC
 
@@ -64,9 +64,7 @@ class Upload(io.RawIOBase):
             return
         self._hand_over(bytes(self._buffer))
         # Once more, as late as can be: on what is put together of pieces there is no condition.
-        there = not self._replace and self._bucket.size(self._key) is not None
-        if there:
-            self.abandon()
+        if not self._replace and self._is_taken():
             raise taken(self.name)
         self._hand_over(None)
         self._thread.join()
@@ -77,7 +75,7 @@ class Upload(io.RawIOBase):
         """Leave nothing, nor anything half."""
         if self._thread is not None:
             self._abandoned = True
-            with suppress(HecliError):
+            with suppress(BaseException):
                 self._hand_over(None)
             self._thread.join()
 
@@ -115,6 +113,12 @@ class Upload(io.RawIOBase):
                 TRAFFIC.sent += len(piece)
         if self._abandoned:
             raise AbandonedError
+
+    def _is_taken(self) -> bool:
+        # Some may add files, and not look for them.
+        with suppress(DeniedError):
+            return self._bucket.size(self._key) is not None
+        return False
 
     def _is_there(self) -> bool:
         """Whether the file is there although its last answer was lost."""

@@ -49,7 +49,7 @@ USES = {
 """All uses, by the suffix of the record."""
 
 
-def remember(secret: str, use: str, *, again: bool = False) -> Record:
+def remember(secret: str, use: str, *, again: bool = False, before: bool = False) -> Record:
     """Make what notes, beside a secret, that it is used on a file of a plan, by their digests.
 
     A use is never taken back, for whoever was stopped in the middle may have
@@ -59,10 +59,11 @@ def remember(secret: str, use: str, *, again: bool = False) -> Record:
         secret: The path of the secret's file.
         use: What it is used for, a key of USES.
         again: Whether there may be one all the same.
+        before: Whether it must have been used on it before.
 
     Returns:
         The record. It raises RefusedError where another file of the plan is
-        on it, unless `again`.
+        on it, unless `again`, and where this one is not on it that must be.
 
     Raises:
         RefusedError: The secret comes from where no record can be kept.
@@ -82,6 +83,11 @@ def remember(secret: str, use: str, *, again: bool = False) -> Record:
             uses = _read(path)
             if any(known == plan and other != file for known, other in uses) and not again:
                 raise RefusedError(f"{USES[use].said}, says {secret}.{use}", USES[use].danger)
+            if before and (plan, file) not in uses:
+                raise RefusedError(
+                    f"{secret}.{use} does not say that any of this was {use} here before",
+                    "make one of the parts on this machine, which checks what it rests on",
+                )
             if (plan, file) not in uses:
                 with LOCAL.create(path, replace=True, secret=True) as out:
                     envelope.write(out, KIND, record_header(uses | {(plan, file)}))

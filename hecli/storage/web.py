@@ -4,8 +4,10 @@ import http.client
 import io
 import re
 import ssl
+import string
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -16,7 +18,7 @@ from hecli.errors import HecliError, RefusedError
 from hecli.storage.paths import named, place_of
 from hecli.storage.ranges import FRONT, Range, RangeStream
 from hecli.storage.spool import spooled
-from hecli.storage.store import Listing
+from hecli.storage.store import Listing, Store
 from hecli.storage.traffic import TRAFFIC
 
 TRIES = 4
@@ -69,6 +71,10 @@ class WebStore:
         """Refuse it."""
         raise _no_listing(folder)
 
+    def confined(self, root: str) -> Store:
+        """Refuse it."""
+        raise _no_listing(root)
+
     def exists(self, path: str) -> bool:
         """Tell whether there is a file."""
         try:
@@ -110,6 +116,11 @@ def _again(path: str, ask: Callable[[], R]) -> R:
         except urllib.error.HTTPError as error:
             if error.code not in (TOO_MANY, *range(ITS_OWN, 600)) or attempt == TRIES - 1:
                 raise _refused(path, error.code) from error
+        except ValueError as error:
+            raise HecliError(
+                f"cannot read {named(path)}: its address or its server's answer makes no sense",
+                "check the address",
+            ) from error
         except (OSError, http.client.HTTPException, _CutError) as error:
             if isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError):
                 raise HecliError(
@@ -127,12 +138,13 @@ def _again(path: str, ask: Callable[[], R]) -> R:
 
 def _range(path: str, at: int, size: int) -> Range | None:
     """A range of a file; None where the server gives none."""
-    request = urllib.request.Request(path, headers={"Range": f"bytes={at}-{at + size - 1}"})  # noqa: S310 - https
+    request = urllib.request.Request(_address(path), headers={"Range": f"bytes={at}-{at + size - 1}"})  # noqa: S310 - https
     try:
         with _OPENER.open(request, timeout=PATIENCE) as response:
             if response.status != PARTIAL:
                 return None
-            data = response.read()
+            # No more than was asked for, whatever comes.
+            data = response.read(size + 1)
             said = _said(response.headers)
     except urllib.error.HTTPError as error:
         # Of an empty file no range can be given.
@@ -143,6 +155,11 @@ def _range(path: str, at: int, size: int) -> Range | None:
         raise _CutError
     TRAFFIC.received += len(data)
     return Range(data, said[2], response.headers.get("ETag") or response.headers.get("Last-Modified"))
+
+
+def _address(path: str) -> str:
+    """The address as it goes over the line, where what is not ASCII is written in its stead."""
+    return urllib.parse.quote(path, safe=string.punctuation)
 
 
 def _further(path: str, at: int, size: int) -> Range:
@@ -160,11 +177,18 @@ def _said(headers: Message) -> tuple[int, int, int] | None:
 
 def _whole(path: str, stack: ExitStack) -> BinaryIO:
     """All of a file, kept here."""
-    with _OPENER.open(path, timeout=PATIENCE) as response:
-        stream = stack.enter_context(spooled(cast("BinaryIO", _Body(response)), named(path)))
+    with _OPENER.open(_address(path), timeout=PATIENCE) as response:
+        length = response.headers.get("Content-Length")
+        if length is None:
+            raise HecliError(
+                f"cannot read {named(path)}: its server does not say how large it is",
+                "ask for another address, or download it first",
+            )
+        body = _Body(response, int(length))
+        stream = stack.enter_context(spooled(cast("BinaryIO", body), named(path)))
         size = stream.seek(0, 2)
         # A connection that is cut looks like the end.
-        if (length := response.headers.get("Content-Length")) is not None and size != int(length):
+        if size != int(length):
             raise _CutError
     TRAFFIC.received += size
     stream.seek(0)
@@ -178,14 +202,16 @@ class _CutError(Exception):
 class _Body(io.RawIOBase):
     """What a server sends; where the connection breaks, that is no fault of the disk it is kept on."""
 
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self._response = response
+    def __init__(self, response: http.client.HTTPResponse, size: int) -> None:
+        self._response, self._left = response, size
 
     def read(self, size: int = -1) -> bytes:
         try:
-            return self._response.read(size)
+            data = self._response.read(min(size, self._left) if size >= 0 else self._left)
         except (OSError, http.client.HTTPException) as error:
             raise _CutError from error
+        self._left -= len(data)
+        return data
 
 
 def _refused(path: str, status: int) -> HecliError:

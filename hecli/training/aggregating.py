@@ -146,7 +146,7 @@ def check_aggregate(session: Session, found: Closed, digest: bytes) -> None:
         reader.verify()
         updates = found.updates(session, stack)
         extent = extent_of(found.plan, None)
-        check_recomputed(reader, blocks, updates, extent, session.settings.work, no_progress)
+        check_recomputed(reader, blocks, updates, [extent], session.settings.work, no_progress)
         session.checked.add((found.plan.digest, digest))
 
 
