@@ -176,11 +176,11 @@ def test_slices_that_are_there_twice_count_once(unsigned):
 def test_a_gap_is_named(unsigned):
     slices = [unsigned.aggregated((number, 4)) for number in (1, 2, 3, 4)]
     chunks = Extent.all(unsigned.plan.geometry).chunks
-    with pytest.raises(RefusedError, match=rf"no slice has chunks \d+ to \d+ of {chunks}"):
+    with pytest.raises(RefusedError, match=rf"no slice has chunks? \d+.* of {chunks}"):
         joined([slices[0], slices[1], slices[3]])
-    with pytest.raises(RefusedError, match=rf"no slice has chunks 1 to \d+ of {chunks}"):
+    with pytest.raises(RefusedError, match=rf"no slice has chunks? 1.* of {chunks}"):
         joined(slices[1:])
-    with pytest.raises(RefusedError, match=rf"no slice has chunks \d+ to {chunks} of {chunks}"):
+    with pytest.raises(RefusedError, match=rf"no slice has chunks? .*{chunks} of {chunks}"):
         joined(slices[:3])
     with pytest.raises(RefusedError, match="overlap"):
         joined([*slices[:3], unsigned.aggregated((2, 2))])
@@ -457,7 +457,7 @@ def test_slices_of_an_attestation_become_one(made):
         joined(slices, identity=ALICE)
     with pytest.raises(MismatchError, match="slices of different files"):
         joined([slices[0], attested((2, 2), ALICE)], identity=CAROL)
-    with pytest.raises(RefusedError, match=r"no slice has chunks"):
+    with pytest.raises(RefusedError, match="no slice has chunk"):
         joined(slices[:1], identity=CAROL)
     stolen = rewritten(slices[1], sign=signer(ALICE, "slice", made.plan.digest))
     with pytest.raises(FormatError, match="is not signed by carol"):
@@ -502,7 +502,7 @@ def test_a_round_in_parts_as_people_type_it(place, ok, run):
     ok("aggregate", "0.enc", "1.enc", "2.enc", "-o", "whole.agg")
     for number in (1, 2, 3):
         said = ok("aggregate", "*.enc", "--part", f"{number}/3")
-        assert f"round.agg-{number}.slice: 3 contributors, chunks" in said
+        assert f"round.agg-{number}.slice: 3 contributors, chunk" in said
     assert "3 slices joined" in ok("join", "round.agg-*.slice")
     assert (place / "whole.agg").read_bytes() == (place / "round.agg").read_bytes()
     assert "proofs hold" in ok("verify", "round.agg-2.slice", "--from", "*.enc")
@@ -513,9 +513,9 @@ def test_a_round_in_parts_as_people_type_it(place, ok, run):
     assert "is the sum of the 3 contributors" in ok("verify", "round.sum", "--from", "round.agg")
     assert "slice of     aggregate" in ok("inspect", "round.agg-1.slice")
     for words, message in (
-        (("aggregate", "*.enc", "--part", "0/3"), "none of the parts"),
-        (("aggregate", "*.enc", "--part", "4/3"), "none of the parts"),
-        (("aggregate", "*.enc", "--part", "3"), "none of the parts"),
+        (("aggregate", "*.enc", "--part", "0/3"), "is no part"),
+        (("aggregate", "*.enc", "--part", "4/3"), "is no part"),
+        (("aggregate", "*.enc", "--part", "3"), "is no part"),
         (("aggregate", "*.enc", "--part", "1/3", "--ledger", "book"), "is for whole files"),
         (("verify", "round.sum", "--from", "round.agg", "--part", "1/2"), "is for an aggregate"),
         (("join", "round.agg-1.slice", "--key", "hecli.key", "-o", "x"), "is for sums that have a proof"),
@@ -526,7 +526,7 @@ def test_a_round_in_parts_as_people_type_it(place, ok, run):
         assert message in errors
     status, _, errors = run("join", "round.agg-1.slice", "-o", "x.agg")
     assert status == 1
-    assert "no slice has chunks" in errors
+    assert "no slice has chunk" in errors
     status, _, errors = run("join", "0.enc", "-o", "x.agg")
     assert status == 1
     assert "is an update file, not a slice file" in errors

@@ -325,7 +325,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parties, _, values = options.run.partition("x")
         whole_round(int(parties), int(values), masks=options.masks, at=options.at, report=report)
     else:
-        beside(10, 400_000, report)
+        beside(10, 1_500_000, report)
 
 
 if __name__ == "__main__":

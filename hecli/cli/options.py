@@ -208,7 +208,7 @@ class PartType(click.types.StringParamType):
             return value
         match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", value)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            self.fail(f"{value!r} is none of the parts from 1/16 to 16/16, or another number", param, ctx)
+            self.fail(f"{value!r} is no part: write 3/16 for the third of sixteen", param, ctx)
         return int(match[1]), int(match[2])
 
 

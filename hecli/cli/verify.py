@@ -100,7 +100,8 @@ def verify(
                 case "slice":
                     options.refuse({*OF_SUM, "attest", "identity", "part", "dask"}, "is for whole files")
                     contributors = _slice(made, streams, plan, jobs, console)
-                    text = f"is what {count(len(contributors), 'update')} come to there, whose proofs hold"
+                    of = count(len(contributors), "update")
+                    text = f"is its part of the product of {of}, whose proofs hold"
                     checked = {"recomputed": True}
                 case _:
                     options.refuse(OF_SUM, "is for a sum, checked with --from")

@@ -171,10 +171,8 @@ def _unfit(before: Sequence[Slice], each: Slice, at: int) -> RefusedError:
 
 
 def _gap(first: int, stop: int, chunks: int) -> RefusedError:
-    return RefusedError(
-        f"no slice has chunks {first + 1:,} to {stop:,} of {chunks:,}",
-        "make them, or name them too",
-    )
+    which = f"chunk {stop:,}" if first + 1 == stop else f"chunks {first + 1:,} to {stop:,}"
+    return RefusedError(f"no slice has {which} of {chunks:,}", "make it, or name it too")
 
 
 def _records(slices: Sequence[Slice], progress: Progress) -> Iterator[bytes]:

@@ -218,6 +218,8 @@ def describe_range(extent: Extent) -> str:
     """
     if extent.first == extent.stop:
         return f"no chunks of {extent.chunks:,}"
+    if extent.first + 1 == extent.stop:
+        return f"chunk {extent.stop:,} of {extent.chunks:,}"
     return f"chunks {extent.first + 1:,} to {extent.stop:,} of {extent.chunks:,}"
 
 

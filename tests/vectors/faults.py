@@ -1413,7 +1413,7 @@ def slice_faults() -> Group:
     )
     forged = [("lanes", 512, own[0][2][:-1] + bytes([own[0][2][-1] ^ 1]))]
     group.add("slice-twice", made(forged), "differ", "join with round-1.slice round-2.slice")
-    group.add("slice-gap", r.SLICE_LANES, "no slice has chunks 2 to 2 of 2", "join with round-none.slice")
+    group.add("slice-gap", r.SLICE_LANES, "no slice has chunk 2 of 2", "join with round-none.slice")
     group.add("slice-overlap", made(r.BODY_AB, (0, 2)), "overlap", "join with round-1.slice round-2.slice")
     group.add("slice-of-another-file", r.PARTS_SLICES[0], "follow", "join with round-1.slice round-2.slice")
     lied = [("lanes", 2, r.SUM[0][2][:-1] + bytes([r.SUM[0][2][-1] ^ 1]))]
