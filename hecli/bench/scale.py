@@ -260,7 +260,7 @@ def table(report: Report) -> None:
     with _place(None) as place:
         place.run(("keygen",))
         report(f"{machine()}, one core; 3072 bits, values of 16 bits")
-        head = ("values", "parties", "update", "encrypt", "aggregate", "open", "requests", "memory", "money")
+        head = ("values", "parties", "update", "encrypt", "aggregate", "open", "requests", "money")
         report(_cells(head))
         for values in VALUES:
             for parties in PARTIES:
@@ -292,7 +292,6 @@ def _foreseen(place: Place, values: int, parties: int) -> tuple[str, ...]:
         count_bytes(size),
         *(f"{each:,.3g}" for each in hours),
         f"{requests:,}",
-        count_bytes(2 * AHEAD + 3 * 60_000_000),
         f"${money:,.2f}",
     )
 
