@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from hecli.__main__ import main
+from hecli.ledger import chain
 from hecli.storage import bucket as buckets
-from hecli.storage.places import STORES
+from hecli.storage.places import store_at
 from tests import servers
 from tests.support import KEYS
 
@@ -25,6 +26,8 @@ def _no_settings(monkeypatch):
         # Lines break where a terminal ends, and tests have none.
         if name.startswith("HECLI_") or name == "COLUMNS":
             monkeypatch.delenv(name)
+    # Of entries that were taken away nobody brings one.
+    monkeypatch.setattr(chain, "PATIENCE", 0.3)
 
 
 @pytest.fixture
@@ -110,8 +113,7 @@ def clouds(monkeypatch):
     # Where there are none, the library asks the machine that it may run on.
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    for make in STORES.values():
-        make.cache_clear()
+    store_at.cache_clear()
 
 
 @pytest.fixture

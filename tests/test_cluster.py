@@ -142,6 +142,7 @@ def test_workers_make_the_very_file(made, tmp_path):
     assert (made / "hecli.key.opened").exists()
 
 
+@pytest.mark.slow
 def test_a_scheduler_with_certificates(made, tmp_path, machines):
     """The key goes over TLS alone; without --send-key it stays, and the updates are checked there."""
     files = [made / f"{name}.enc" for name in NAMES]
@@ -163,6 +164,7 @@ def test_a_scheduler_with_certificates(made, tmp_path, machines):
         assert np.allclose(hecli.mean(tmp_path / each)["w"], 0.2, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_lost_is_done_without(made, tmp_path, machines):
     files = [made / f"{name}.enc" for name in NAMES]
 
@@ -257,9 +259,9 @@ def test_a_worker_without_credentials_says_so(made, s3, monkeypatch):
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setattr("hecli.storage.bucket.RETRY", {"max_retries": 0})
-    from hecli.storage.places import STORES
+    from hecli.storage.places import store_at
 
-    STORES["s3"].cache_clear()
+    store_at.cache_clear()
     failed = remote.do(job(made, files=(url,)))
     assert "there are no credentials" in failed.message
     assert "AWS_ACCESS_KEY_ID" in failed.hint

@@ -413,6 +413,7 @@ def test_recomputing_imports_no_numpy(grads):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_bench_measures(place, run, monkeypatch):
     monkeypatch.setattr(commands, "REPEATS", 1)
     monkeypatch.setattr(commands, "UPDATES", 3)

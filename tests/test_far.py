@@ -9,9 +9,10 @@ import pytest
 import hecli
 from hecli.errors import RefusedError
 from hecli.identity.signatures import Identity
+from hecli.ledger import chain
 from hecli.ledger.chain import append, begin, follow, read_ledger
 from hecli.storage.paths import joined
-from hecli.storage.places import ANYWHERE, STORES
+from hecli.storage.places import ANYWHERE, store_at
 from tests.trainings import COORDINATOR, Over, Scene
 
 PARTIES = ("anna", "bob", "carol")
@@ -203,8 +204,9 @@ def number_of(path):
     return int(name) if name.isdecimal() else None
 
 
-def test_an_entry_that_comes_late_is_waited_for(tmp_path):
+def test_an_entry_that_comes_late_is_waited_for(tmp_path, monkeypatch):
     """Tools that copy folders bring files in any order."""
+    monkeypatch.setattr(chain, "PATIENCE", 5)
     anna, folder = Identity.generate("anna"), str(tmp_path / "ledger")
     begin(ANYWHERE, folder, anna, [])
     book = read_ledger(ANYWHERE, folder)
@@ -276,7 +278,7 @@ def test_a_training_as_people_type_it(s3, place, ok, run):
     assert "there is no training in this folder" in errors
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.slow), "after"])
 def test_a_training_survives_cut_requests(proxy, s3, tmp_path, when):
     """Every seventh request is cut; nothing is lost and nothing happens twice."""
     scene = Scene(tmp_path / "scene", parties=3, far=joined(s3, "shared"), rounds=1)
@@ -311,7 +313,7 @@ def test_a_ledger_is_not_put_where_it_could_be_written_over(proxy, s3, place, ru
 
     ok("keygen", "--identity", "anna")
     proxy.alters = alters
-    STORES["s3"].cache_clear()
+    store_at.cache_clear()
     status, _, errors = run("ledger", "init", f"{s3}/ledger", "--identity", "anna.id")
     assert status == 1
     assert "lets new files replace old ones" in errors

@@ -15,7 +15,7 @@ from hecli.storage import uploading
 from hecli.storage.local import LOCAL
 from hecli.storage.paths import file_name, folder_of, joined, named, with_suffix
 from hecli.storage.patterns import match, walk
-from hecli.storage.places import ANYWHERE, STORES
+from hecli.storage.places import ANYWHERE, STORES, store_at
 from hecli.storage.ranges import FRONT
 from tests import servers
 
@@ -210,8 +210,7 @@ def test_a_request_that_is_cut_loses_and_doubles_nothing(proxy, s3, when):
     assert count > 10
     for cut in range(count):
         del proxy.requests[:]
-        for make in STORES.values():
-            make.cache_clear()
+        store_at.cache_clear()
         proxy.cuts = lambda number, _method, _path, cut=cut: when if number == cut else None
         all_of_it(joined(s3, f"{when}-{cut}"))
 
@@ -307,7 +306,7 @@ def test_what_people_call_files_is_not_taken_for_an_answer(monkeypatch, proxy, s
         proxy.cuts = cut_once("before", "PUT", name.partition(" ")[0])
         assert ANYWHERE.claim(joined(s3, name), b"1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    STORES["s3"].cache_clear()
+    store_at.cache_clear()
     monkeypatch.setattr(buckets, "RETRY", {"max_retries": 0})
     for name in ("00000501.entry", "credential.enc"):
         with pytest.raises(HecliError, match="the storage does not answer"):
@@ -333,13 +332,13 @@ def test_a_large_file_goes_where_nobody_may_look(monkeypatch, s3, s3_server):
     monkeypatch.setattr(uploading, "PIECE", 5 << 20)
     denying = servers.Denying({"HEAD"}, s3_server)
     monkeypatch.setenv("AWS_ENDPOINT_URL", denying.address)
-    STORES["s3"].cache_clear()
+    store_at.cache_clear()
     try:
         write(joined(s3, "large"), bytes(11 << 20))
     finally:
         denying.close()
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    STORES["s3"].cache_clear()
+    store_at.cache_clear()
     assert read(joined(s3, "large")) == bytes(11 << 20)
 
 
@@ -395,7 +394,7 @@ def test_what_is_denied_is_said(monkeypatch, proxy, s3, s3_server):
     write(joined(s3, "a.enc"), b"1")
     denying = servers.Denying({"GET", "HEAD"}, s3_server)
     monkeypatch.setenv("AWS_ENDPOINT_URL", denying.address)
-    STORES["s3"].cache_clear()
+    store_at.cache_clear()
     try:
         with pytest.raises(HecliError, match="denies it to these credentials"):
             read(joined(s3, "a.enc"))
@@ -425,10 +424,10 @@ def test_a_profile_gives_credentials(monkeypatch, tmp_path, s3):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     (tmp_path / "credentials").write_text("[lab]\naws_access_key_id = a\naws_secret_access_key = b\n")
     monkeypatch.setenv("AWS_PROFILE", "lab")
-    STORES["s3"].cache_clear()
+    store_at.cache_clear()
     assert read(joined(s3, "a.enc")) == b"1"
     monkeypatch.setenv("AWS_PROFILE", "none")
-    STORES["s3"].cache_clear()
+    store_at.cache_clear()
     with pytest.raises(HecliError, match="no such profile"):
         read(joined(s3, "a.enc"))
 
@@ -467,11 +466,11 @@ def test_a_connection_that_is_lost_is_made_again(sftp, tmp_path):
     write(joined(sftp, "a.enc"), DATA)
     with ANYWHERE.open(joined(sftp, "a.enc"), many=True) as stream:
         stream.read(10)
-        for client in STORES["sftp"]()._clients.values():
+        for client in store_at(STORES["sftp"])._clients.values():
             client._process.kill()
         stream.seek(200_000)
         assert stream.read(10) == DATA[200_000:200_010]
-    for client in STORES["sftp"]()._clients.values():
+    for client in store_at(STORES["sftp"])._clients.values():
         client._process.kill()
     assert ANYWHERE.claim(joined(sftp, "00000001.entry"), b"one")
     calls = (tmp_path / "bin" / "calls").read_text().splitlines()
@@ -490,7 +489,7 @@ def test_a_connection_lost_while_writing_leaves_nothing(sftp, tmp_path):
         ANYWHERE.create(joined(sftp, "a.enc")) as stream,
     ):
         stream.write(bytes(3 << 20))
-        for client in STORES["sftp"]()._clients.values():
+        for client in store_at(STORES["sftp"])._clients.values():
             client._process.kill()
         stream.write(bytes(3 << 20))
     assert list((tmp_path / "there").iterdir()) == []
@@ -542,7 +541,7 @@ def test_a_file_is_replaced_or_stays(tmp_path, monkeypatch, clouds):
         folder.mkdir()
         server = f"{servers.sftp_server()} -P {denied}"
         monkeypatch.setenv("PATH", servers.stand_in_for_ssh(tmp_path / f"bin-{denied}", server))
-        STORES["sftp"].cache_clear()
+        store_at.cache_clear()
         (folder / "a.enc").write_bytes(b"first")
         url = f"sftp://host{folder}/a.enc"
         if left == b"first":

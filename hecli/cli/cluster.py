@@ -12,7 +12,6 @@ import click
 from hecli.cli.console import Console
 from hecli.cli.files import STANDARD
 from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
-from hecli.executors.cluster import dask_cluster
 from hecli.formats.reader import open_reader
 from hecli.plan.data import Plan
 from hecli.plan.extent import Extent
@@ -93,7 +92,8 @@ def in_parts(
     Raises:
         HecliError: A part cannot be done.
     """
-    # Workers open sums, too, and for that numpy is imported.
+    # Only where there is a cluster; workers open sums, too, and for that numpy is imported.
+    from hecli.executors.cluster import dask_cluster  # noqa: PLC0415
     from hecli.remote import Failed, Job, anywhere, do  # noqa: PLC0415
 
     for each in (*files, aggregate, target):

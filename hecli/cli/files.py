@@ -15,11 +15,10 @@ from hecli.formats.kinds import RECORDS
 from hecli.formats.reader import START_SIZE, is_own, open_reader
 from hecli.storage import local
 from hecli.storage.local import LOCAL, Sink, open_unspooled
-from hecli.storage.paths import file_name, folder_of, joined, named, same_place, scheme_of
+from hecli.storage.paths import file_name, folder_of, joined, named, same_place, scheme_of, taken
 from hecli.storage.places import ANYWHERE
 from hecli.storage.spool import spooled
 from hecli.storage.store import Store
-from hecli.storage.uploading import taken
 
 STANDARD = "-"
 

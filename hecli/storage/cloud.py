@@ -7,10 +7,10 @@ from typing import BinaryIO, cast
 from hecli.errors import HecliError, RefusedError
 from hecli.storage.below import Below
 from hecli.storage.bucket import Bucket, DeniedError
-from hecli.storage.paths import named, place_of, scheme_of
+from hecli.storage.paths import named, place_of, scheme_of, taken
 from hecli.storage.ranges import FRONT, RangeStream
 from hecli.storage.store import Listing, Store
-from hecli.storage.uploading import Upload, taken
+from hecli.storage.uploading import Upload
 
 
 class CloudStore:

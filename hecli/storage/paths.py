@@ -146,3 +146,18 @@ def same_place(one: str, other: str) -> bool:
     if scheme_of(one) or scheme_of(other):
         return one.rstrip("/") == other.rstrip("/")
     return os.path.realpath(one) == os.path.realpath(other)
+
+
+def taken(path: str, hint: str | None = None) -> RefusedError:
+    """Say that something is there.
+
+    Args:
+        path: Where.
+        hint: What to do about it.
+
+    Returns:
+        The error, to be raised.
+    """
+    return RefusedError(
+        f"{named(path)} exists", hint or "name another file with -o, or pass --force to replace it"
+    )

@@ -1,24 +1,37 @@
 """All places for files, one Store: this machine's folders, and what URLs name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cache
+from importlib import import_module
 from typing import BinaryIO
 
 from hecli.errors import HecliError
-from hecli.storage.cloud import CloudStore
 from hecli.storage.local import LOCAL
 from hecli.storage.paths import named, scheme_of
-from hecli.storage.sftp import SftpStore
 from hecli.storage.store import Listing, Place, Store
-from hecli.storage.web import WebStore
 
-STORES: dict[str, Callable[[], Place]] = {
-    **dict.fromkeys(("s3", "gs", "az"), cache(CloudStore)),
-    "sftp": cache(SftpStore),
-    "https": cache(WebStore),
+STORES = {
+    **dict.fromkeys(("s3", "gs", "az"), "cloud:CloudStore"),
+    "sftp": "sftp:SftpStore",
+    "https": "web:WebStore",
 }
-"""What makes the Store of each kind of URL, once."""
+"""The module and the class of the Store of each kind of URL, imported where one is used."""
+
+
+@cache
+def store_at(place: str) -> Place:
+    """Make a Store, once.
+
+    Args:
+        place: One of STORES.
+
+    Returns:
+        The Store.
+    """
+    module, name = place.split(":")
+    store: Place = getattr(import_module(f"hecli.storage.{module}"), name)()
+    return store
 
 
 class Everywhere:
@@ -71,4 +84,4 @@ def _store(path: str) -> Place:
         known = ", ".join(f"{each}://" for each in STORES)
         hint = "use https://" if scheme == "http" else f"hecli knows {known}; a file here needs no file://"
         raise HecliError(f"{named(path)}: hecli does not read {scheme}://", hint)
-    return STORES[scheme]()
+    return store_at(STORES[scheme])

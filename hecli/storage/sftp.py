@@ -14,12 +14,11 @@ from hecli.errors import FormatError, HecliError, RefusedError
 from hecli.storage import sftp_client as protocol
 from hecli.storage.below import Below
 from hecli.storage.honest import check_claims
-from hecli.storage.paths import folder_of, joined, named, place_of
+from hecli.storage.paths import folder_of, joined, named, place_of, taken
 from hecli.storage.ranges import FRONT, Fetch, Range, RangeStream
 from hecli.storage.sftp_client import Client, LostError, StatusError, string
 from hecli.storage.store import Listing, Store
 from hecli.storage.traffic import TRAFFIC
-from hecli.storage.uploading import taken
 
 TRIES = 3
 """How often something is asked for where the connection is lost each time."""

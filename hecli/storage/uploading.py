@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from hecli.errors import HecliError, RefusedError
+from hecli.errors import HecliError
 from hecli.storage.bucket import AbsentError, Bucket, DeniedError, LostError
-from hecli.storage.paths import joined, named
+from hecli.storage.paths import joined, named, taken
 from hecli.storage.traffic import TRAFFIC
 
 SINGLE = 64 << 20
@@ -137,18 +137,3 @@ class Upload(io.RawIOBase):
 
 class AbandonedError(Exception):
     """Whoever wrote gave up."""
-
-
-def taken(path: str, hint: str | None = None) -> RefusedError:
-    """Say that something is there.
-
-    Args:
-        path: Where.
-        hint: What to do about it.
-
-    Returns:
-        The error, to be raised.
-    """
-    return RefusedError(
-        f"{named(path)} exists", hint or "name another file with -o, or pass --force to replace it"
-    )
