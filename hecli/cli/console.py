@@ -73,17 +73,20 @@ class Console:
             return
         # Rich takes long to import, and most runs have no terminal.
         from rich.console import Console as RichConsole  # noqa: PLC0415
-        from rich.progress import (  # noqa: PLC0415
-            BarColumn,
-            Progress,
-            RenderableColumn,
-            TaskProgressColumn,
-            TextColumn,
-        )
+        from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn  # noqa: PLC0415
+        from rich.progress import TaskProgressColumn as Percent  # noqa: PLC0415
         from rich.progress import TimeRemainingColumn as Remaining  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), Remaining())
-        bar = Progress(*columns, RenderableColumn(_Moved()), console=RichConsole(stderr=True), transient=True)
+        class Moved(ProgressColumn):
+            """What was moved, which goes on when all ciphertexts are done."""
+
+            def render(self, task: Any) -> Text:
+                del task
+                return Text(_moved())
+
+        columns = (TextColumn("{task.description}"), BarColumn(), Percent(), Remaining(), Moved())
+        bar = Progress(*columns, console=RichConsole(stderr=True), transient=True)
         task = bar.add_task(what, total=None)
 
         def update(done: int, total: int) -> None:
@@ -123,12 +126,10 @@ class Console:
             yield lambda text: status.update(Text(shown(text)))
 
 
-class _Moved:
+def _moved() -> str:
     """The bytes that came from and went to storage that is far away, as far as there are any."""
-
-    def __rich__(self) -> str:
-        moved = ((TRAFFIC.received, "read"), (TRAFFIC.sent, "sent"))
-        return ", ".join(f"{count_bytes(size)} {what}" for size, what in moved if size)
+    moved = ((TRAFFIC.received, "read"), (TRAFFIC.sent, "sent"))
+    return ", ".join(f"{count_bytes(size)} {what}" for size, what in moved if size)
 
 
 class _Changes:
