@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hecli.errors import HecliError, RefusedError
@@ -695,3 +696,27 @@ def test_addresses_of_any_letters(web):
     assert read(f"{web.url}/é.plan") == b"1"
     with pytest.raises(HecliError, match="makes no sense"):
         read("https://[::1/a.plan")
+
+
+@leaving
+@pytest.mark.parametrize("web", [True], indirect=True)
+def test_no_signed_address_is_shown(web, place, ok, run):
+    np.save("grads.npy", np.ones(5, np.float32))
+    for party in "ab":
+        ok("encrypt", "grads.npy", "--party", party, "-o", f"{party}.enc")
+    ok("aggregate", "a.enc", "b.enc")
+    (web.folder / "round.agg").write_bytes((place / "round.agg").read_bytes())
+    url = f"{web.url}/round.agg?X-Amz-Signature=hidden"
+    for words in (
+        ("inspect", url),
+        ("verify", url),
+        ("verify", url, "--from", "a.enc", "b.enc", "--json"),
+        ("verify", url, "--from", "a.enc"),
+        ("decrypt", url, "--from", "a.enc", "b.enc", "-o", "round.sum", "--json"),
+        ("decrypt", url, "--from", "a.enc", "-o", "other.sum"),
+        ("aggregate", url, url, "-o", "again.agg"),
+        ("apply", url, "-o", "mean.npz"),
+    ):
+        _, output, errors = run(*words)
+        assert web.url in output + errors or words[0] == "decrypt"
+        assert "hidden" not in output + errors

@@ -21,6 +21,7 @@ from hecli.rounds.describe import describe_contributors
 from hecli.rounds.partial import partial as make_partial
 from hecli.schemes.interface import Sharing
 from hecli.schemes.round import Share
+from hecli.storage.paths import named
 from hecli.storage.use_record import remember
 
 
@@ -111,6 +112,6 @@ def partial(
 
 def _load_share(path: str, sharing: Sharing | None, aggregate: str, signer: Identity | None) -> Share:
     if sharing is None:
-        raise RefusedError(f"{aggregate}: its key is not in shares", "open it with hecli decrypt")
+        raise RefusedError(f"{named(aggregate)}: its key is not in shares", "open it with hecli decrypt")
     with open_input(path) as stream:
         return sharing.read_share(open_reader(stream), lambda: options.ask_passphrase(path), signer)

@@ -21,6 +21,7 @@ from hecli.rounds.attest import attest as make_attestation
 from hecli.rounds.describe import Description, describe_contributors
 from hecli.rounds.headers import open_blocks
 from hecli.rounds.verify_aggregate import verify_aggregate, verify_slice
+from hecli.storage.paths import named
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -114,7 +115,7 @@ def verify(
                     of = count(len(contributors), "update")
                     text = f"is{where} the product of {of}, whose proofs hold"
                     checked = {"recomputed": True}
-        checked = {"file": files[0], **checked, "contributors": describe_contributors(contributors)}
+        checked = {"file": named(files[0]), **checked, "contributors": describe_contributors(contributors)}
         if console.json:
             click.echo(json.dumps(checked))
         elif not console.quiet:
