@@ -11,12 +11,13 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, TypeVar, cast
 
 from hecli.errors import FormatError, HecliError, RefusedError
-from hecli.storage import sftp_client as protocol
+from hecli.storage import sftp_packets as protocol
 from hecli.storage.below import Below
 from hecli.storage.honest import check_claims
 from hecli.storage.paths import folder_of, joined, named, place_of, taken
 from hecli.storage.ranges import FRONT, Fetch, Range, RangeStream
-from hecli.storage.sftp_client import Client, LostError, StatusError, string
+from hecli.storage.sftp_client import BLOCK, IN_FLIGHT, Client
+from hecli.storage.sftp_packets import LostError, StatusError, string
 from hecli.storage.store import Listing, Store
 from hecli.storage.traffic import TRAFFIC
 
@@ -26,7 +27,7 @@ TRIES = 3
 PAUSE = 0.5
 """Seconds before it is asked for again."""
 
-PIECE = protocol.BLOCK * protocol.IN_FLIGHT
+PIECE = BLOCK * IN_FLIGHT
 
 FSYNC = "fsync@openssh.com"
 REPLACE = "posix-rename@openssh.com"
@@ -314,8 +315,8 @@ class _Upload(io.RawIOBase):
 
     def _send(self, data: bytes) -> None:
         blocks = (
-            self._handle + struct.pack(">Q", self._at + at) + string(data[at : at + protocol.BLOCK])
-            for at in range(0, len(data), protocol.BLOCK)
+            self._handle + struct.pack(">Q", self._at + at) + string(data[at : at + BLOCK])
+            for at in range(0, len(data), BLOCK)
         )
         try:
             for _ in self._client.pipelined(protocol.WRITE, blocks):

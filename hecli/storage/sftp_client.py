@@ -15,11 +15,37 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
 
 from hecli.errors import HecliError
+from hecli.storage.sftp_packets import (
+    CLOSE,
+    END,
+    EXTENDED,
+    FAILURE,
+    FSTAT,
+    INIT,
+    LSTAT,
+    NO_SUCH_FILE,
+    OK,
+    OPEN,
+    OPENDIR,
+    READ,
+    READDIR,
+    STAT,
+    STATUS,
+    VERSION,
+    Attributes,
+    Fields,
+    LostError,
+    Name,
+    StatusError,
+    attributes_in,
+    data_in,
+    handle_in,
+    names_in,
+    string,
+)
 
-VERSION = 3
 BLOCK = 1 << 15
 """Bytes of a read or a write: more than this a server need not take (section 3)."""
 
@@ -35,61 +61,8 @@ MOST_NAMES = 1_000_000
 PATIENCE = 60
 """Seconds until a server that says nothing is given up."""
 
-INIT, OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT = 1, 3, 4, 5, 6, 7, 8
-OPENDIR, READDIR, REMOVE, MKDIR, STAT, RENAME = 11, 12, 13, 14, 17, 18
-STATUS, HANDLE, DATA, NAME, ATTRS, EXTENDED = 101, 102, 103, 104, 105, 200
-
-READING, WRITING = 0x01, 0x02 | 0x08 | 0x20
-"""To read; to write what must be new: WRITE, CREAT and EXCL (section 6.3)."""
-
-OK, END, NO_SUCH_FILE, DENIED, FAILURE, UNSUPPORTED = 0, 1, 2, 3, 4, 8
-FOLDER, REGULAR, TYPE = 0o040000, 0o100000, 0o170000
-
-
-class StatusError(Exception):
-    """The server says that it did not do it.
-
-    Args:
-        status: Its code.
-    """
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"status {status}")
-        self.status = status
-
-
-class LostError(Exception):
-    """The connection is gone, and nobody knows what became of a request."""
-
-
 Answer = queue.SimpleQueue[tuple[int, bytes] | None]
 """Where the answer to a request comes: its kind and the rest of it; None where the connection is gone."""
-
-
-class Attributes(NamedTuple):
-    """What a server says of a file.
-
-    Args:
-        size: Its bytes.
-        type: What it is, the bits of TYPE; None where the server does not say.
-        changed: When it was written to last, likewise.
-    """
-
-    size: int
-    type: int | None
-    changed: int | None
-
-
-class Name(NamedTuple):
-    """A file or folder in a listing.
-
-    Args:
-        name: Its name.
-        attributes: What it is.
-    """
-
-    name: str
-    attributes: Attributes
 
 
 class Client:
@@ -212,7 +185,7 @@ class Client:
             The handle, which is closed when the block ends.
         """
         kind, rest = self.ask(OPEN, string(path) + struct.pack(">II", flags, 0))
-        handle = _handle(kind, rest)
+        handle = handle_in(kind, rest)
         try:
             yield handle
         except BaseException:
@@ -233,7 +206,7 @@ class Client:
             What is there; None where nothing is.
         """
         try:
-            return _attributes(self.ask(STAT if follow else LSTAT, string(path)))
+            return attributes_in(self.ask(STAT if follow else LSTAT, string(path)))
         except StatusError as error:
             if error.status == NO_SUCH_FILE:
                 return None
@@ -248,7 +221,7 @@ class Client:
         Returns:
             What it is.
         """
-        return _attributes(self.ask(FSTAT, handle))
+        return attributes_in(self.ask(FSTAT, handle))
 
     def read(self, handle: bytes, at: int, size: int) -> bytes:
         """Read from a place.
@@ -270,11 +243,11 @@ class Client:
         try:
             for answer in self.pipelined(READ, requests()):
                 start, length = spans.popleft()
-                data = _data(answer, length)
+                data = data_in(answer, length)
                 # A server may give less than it was asked for (section 6.4).
                 while len(data) < length:
                     rest = struct.pack(">QI", start + len(data), length - len(data))
-                    data += _data(self.ask(READ, handle + rest), length - len(data))
+                    data += data_in(self.ask(READ, handle + rest), length - len(data))
                 found.append(data)
         except StatusError as error:
             if error.status != END:
@@ -293,11 +266,11 @@ class Client:
         Raises:
             StatusError: The server does not.
         """
-        handle = _handle(*self.ask(OPENDIR, string(folder)))
+        handle = handle_in(*self.ask(OPENDIR, string(folder)))
         found: list[Name] = []
         try:
             while len(found) <= MOST_NAMES:
-                found += _names(self.ask(READDIR, handle))
+                found += names_in(self.ask(READDIR, handle))
             raise LostError
         except StatusError as error:
             if error.status != END:
@@ -337,7 +310,7 @@ class Client:
                 f"{self._host} does not answer as an SFTP server",
                 "does its shell print something at the start? try it by hand: sftp",
             )
-        rest, found = _Fields(packet[5:]), set()
+        rest, found = Fields(packet[5:]), set()
         while rest.left:
             found.add(rest.string().decode("utf-8", "replace"))
             rest.string()
@@ -412,98 +385,7 @@ class Client:
             view = view[os.write(self._process.stdin.fileno(), view) :]  # type: ignore[union-attr]
 
 
-def string(text: str | bytes) -> bytes:
-    """Write a string as packets hold it.
-
-    Args:
-        text: The text, or bytes.
-
-    Returns:
-        Its length and bytes.
-    """
-    data = os.fsencode(text) if isinstance(text, str) else text
-    return struct.pack(">I", len(data)) + data
-
-
 def _spans(at: int, size: int) -> Iterator[tuple[int, int]]:
     """The places and sizes of the blocks that so many bytes are read in."""
     for done in range(0, size, BLOCK):
         yield at + done, min(BLOCK, size - done)
-
-
-class _Fields:
-    """The fields of a packet, taken one after the other; raises LostError where there is none."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
-
-    @property
-    def left(self) -> int:
-        return len(self._data) - self._at
-
-    def number(self, size: int = 4) -> int:
-        return int.from_bytes(self.take(size), "big")
-
-    def string(self) -> bytes:
-        return self.take(self.number())
-
-    def take(self, size: int) -> bytes:
-        if size > self.left:
-            raise LostError
-        self._at += size
-        return self._data[self._at - size : self._at]
-
-
-def _data(answer: tuple[int, bytes], most: int) -> bytes:
-    kind, rest = answer
-    data = _Fields(rest).string() if kind == DATA else b""
-    # None at all would be asked for without end.
-    if not 0 < len(data) <= most:
-        raise LostError
-    return data
-
-
-def _handle(kind: int, rest: bytes) -> bytes:
-    if kind != HANDLE:
-        raise LostError
-    return string(_Fields(rest).string())
-
-
-def _attributes(answer: tuple[int, bytes]) -> Attributes:
-    kind, rest = answer
-    if kind != ATTRS:
-        raise LostError
-    return _attributes_in(_Fields(rest))
-
-
-def _attributes_in(found: _Fields) -> Attributes:
-    """The attributes that come next (section 5)."""
-    flags, size, type, changed = found.number(), 0, None, None
-    if flags & 1:
-        size = found.number(8)
-    if flags & 2:
-        found.take(8)
-    if flags & 4:
-        type = found.number() & TYPE
-    if flags & 8:
-        found.take(4)
-        changed = found.number()
-    if flags & 0x80000000:
-        for _ in range(2 * found.number()):
-            found.string()
-    return Attributes(size, type, changed)
-
-
-def _names(answer: tuple[int, bytes]) -> list[Name]:
-    kind, rest = answer
-    if kind != NAME:
-        raise LostError
-    found = _Fields(rest)
-    names = []
-    for _ in range(found.number()):
-        name = found.string()
-        found.string()
-        names.append(Name(os.fsdecode(name), _attributes_in(found)))
-    if not names:
-        raise LostError
-    return names
