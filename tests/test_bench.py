@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hecli.bench import flower, trainings
+from hecli.bench import flower, scale, trainings
 from hecli.bench.trainings import Figures, figures, measure, write_weights
 from hecli.cli.bench import noise_rows, part_rows, setting_rows
 from hecli.errors import HecliError
@@ -108,3 +108,21 @@ def test_noise_is_shown_beside_plain_updates():
     found |= {"plain size": 5.307, "noisy size": 5.308}
     rows = noise_rows({"noise": {"updates": {"party": found}}})
     assert rows == [["a party, by 10,652 steps", "3.57", "3.14", "1.14", "5.31", "5.31", "18"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("--run", "2x2000"), ("--run", "3x2000", "--masks")])
+def test_large_rounds_are_measured(capsys, words):
+    scale.main(words)
+    said = capsys.readouterr().out
+    for step in ("encrypt", "aggregate", "verify", "open"):
+        assert f"\n{step}" in said
+    assert "core-seconds" in said
+
+
+@pytest.mark.slow
+def test_parts_and_dask_are_measured_beside_one_machine(capsys):
+    scale.beside(2, 2000, print)
+    said = capsys.readouterr().out
+    assert "the same bytes: True" in said
+    assert said.count("of the time of the parts") == 2
