@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from hecli.errors import FormatError, HecliError
-from hecli.storage.local import FILES_ONLY, cannot, reopened
+from hecli.storage.local import FILES_ONLY, LocalStore, cannot, reopened
+from hecli.storage.store import Place, Store
 
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 # Without O_NONBLOCK a named pipe would be waited for.
@@ -148,6 +149,20 @@ class Confined:
                 error.message = error.message.replace(place, str(shown.parent))
                 error.args = (error.message,)
                 raise
+
+
+class Folders(LocalStore):
+    """All folders of this machine, with those that others write to."""
+
+    def confined(self, root: str) -> Store:
+        """Give the Store of a folder that others write to."""
+        if not os.path.isdir(root):
+            raise HecliError(f"there is no folder {root}", "check its path")
+        return Confined(root)
+
+
+FOLDERS: Place = Folders()
+"""This machine's."""
 
 
 def _parts(path: str) -> list[str]:

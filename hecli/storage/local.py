@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 from hecli.errors import HecliError, PipelineError, RefusedError
 from hecli.storage.ranges import FRONT, Range, RangeStream
 from hecli.storage.spool import spooled
-from hecli.storage.store import Listing, Place, Store
+from hecli.storage.store import Listing, Store
 
 
 class LocalStore:
@@ -113,15 +113,6 @@ class LocalStore:
             [each.name for each in entries if each.is_dir(follow_symlinks=False)],
         )
 
-    def confined(self, root: str) -> Store:
-        """Give the Store of a folder that others write to."""
-        # Imported here, for it stands on this module.
-        from hecli.storage.confined import Confined  # noqa: PLC0415
-
-        if not os.path.isdir(root):
-            raise HecliError(f"there is no folder {root}", "check its path")
-        return Confined(root)
-
     def exists(self, path: str) -> bool:
         """Tell whether there is a file."""
         return os.path.isfile(path)
@@ -135,7 +126,7 @@ class LocalStore:
             raise cannot("remove", path, error) from error
 
 
-LOCAL: Place = LocalStore()
+LOCAL: Store = LocalStore()
 """That of one's own folders."""
 
 FILES_ONLY: Store = LocalStore(devices=False)

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import BinaryIO
 
 from hecli.errors import HecliError
-from hecli.storage.local import LOCAL
+from hecli.storage.confined import FOLDERS
 from hecli.storage.paths import named, scheme_of
 from hecli.storage.store import Listing, Place, Store
 
@@ -79,7 +79,7 @@ ANYWHERE: Place = Everywhere()
 def _store(path: str) -> Place:
     scheme = scheme_of(path)
     if scheme is None:
-        return LOCAL
+        return FOLDERS
     if scheme not in STORES:
         known = ", ".join(f"{each}://" for each in STORES)
         hint = "use https://" if scheme == "http" else f"hecli knows {known}; a file here needs no file://"
