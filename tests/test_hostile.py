@@ -379,11 +379,11 @@ def test_memory_does_not_grow_with_the_parties(monkeypatch):
 
     monkeypatch.setattr(reading, "READERS", 2)
 
-    arrays = {f"tensor-{at:05}": np.ones(1, np.float32) for at in range(3000)}
+    arrays = {f"tensor-{at:05}": np.ones(1, np.float32) for at in range(1500)}
     plan = small_plan(npz(**arrays), 64)
-    files = [encrypted(npz(**arrays), plan, party=str(at)) for at in range(16)]
+    files = [encrypted(npz(**arrays), plan, party=str(at)) for at in range(12)]
     peaks = []
-    for count in (4, 16):
+    for count in (4, 12):
         tracemalloc.start()
         hecli.aggregate(files[:count], io.BytesIO(), jobs=1)
         peaks.append(tracemalloc.get_traced_memory()[1])

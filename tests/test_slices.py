@@ -423,6 +423,7 @@ def test_slices_of_a_partial_become_a_partial(monkeypatch):
     for module in (envelope, geometry):
         # No chunk is smaller than a group of partials under any key.
         monkeypatch.setattr(module, "CHUNK_SIZE", 1 << 15)
+    monkeypatch.setitem(LIKE, "conv", np.ones((10, 9), np.float32))
     made = Round(small_plan(npz(**LIKE), 3, bits=16, scheme=hecli.Paillier.of(DEALT)), DEALT)
     partials = []
     for share in dealt_shares()[:4]:

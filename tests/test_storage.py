@@ -189,7 +189,7 @@ def cut_once(when, method, word=""):
     return cuts
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.slow), "after"])
 def test_a_request_that_is_cut_loses_and_doubles_nothing(proxy, s3, when):
     """Each request of these, one after the other, is cut once: before it took effect, and after."""
 

@@ -211,6 +211,7 @@ def test_a_lying_share_holder_is_named_and_left_out(dealt):
         combined(dealt.aggregate, [dealt.partials[0], liar, *dealt.partials[2:4]])
 
 
+@pytest.mark.slow
 def test_a_lie_in_a_later_group_is_found_too():
     """Groups straddle chunks; each has a proof of its own."""
     values = 112 * (2 * GROUP + 10)

@@ -238,8 +238,14 @@ def codec_of(
     # Before anything is measured by it.
     quantise.check(specs)
     codecs = [Codec(quantise, each(), steps) for each in PACKS.values()]
+
+    def blocks(codec: Codec) -> float:
+        sizes = Geometry.of(specs, codec, scheme, parties)
+        # A key may have no room for a value: that is for the plan's own checks to say.
+        return sizes.lane_blocks if sizes.packing.values else math.inf
+
     # The first one, where both take as many.
-    return min(codecs, key=lambda each: Geometry.of(specs, each, scheme, parties).lane_blocks)
+    return min(codecs, key=blocks)
 
 
 def rounding_of(bits: int) -> str:

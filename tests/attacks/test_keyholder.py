@@ -158,6 +158,7 @@ def test_a_keyholder_s_proof_of_another_aggregate_or_sum(opened):
     assert check(opened, again)
 
 
+@pytest.mark.slow
 def test_a_keyholder_makes_a_key_with_a_small_factor_to_prove_a_false_sum():
     """With a factor of 21 bits one long challenge is right too often; short ones, many times, are not."""
     small = int(gmpy2.next_prime(1 << 20))
