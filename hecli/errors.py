@@ -44,5 +44,9 @@ class RefusedError(HecliError):
     """Doing it would break a promise: to open too few, to count a party twice, to overwrite."""
 
 
+class UnreachableError(HecliError):
+    """Storage does not answer: later it may, and nothing is known of what was asked for."""
+
+
 class PipelineError(HecliError):
     """A command before this one wrote nothing, or one behind it went away: it is for that one to say why."""

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 import hecli
-from hecli.errors import RefusedError
+from hecli.errors import RefusedError, UnreachableError
 from hecli.identity.signatures import Identity
 from hecli.ledger import chain
 from hecli.ledger.chain import append, begin, follow, read_ledger
 from hecli.storage.paths import joined
 from hecli.storage.places import ANYWHERE, store_at
+from hecli.training import running
+from hecli.training.stepping import Did, step
 from tests.trainings import COORDINATOR, Over, Scene
 
 PARTIES = ("anna", "bob", "carol")
@@ -326,3 +328,42 @@ def test_only_a_sound_decision_is_overtaken(tmp_path):
         begin(ANYWHERE, str(tmp_path / "ledger"), Identity.generate("a"), [])
     book = read_ledger(ANYWHERE, str(tmp_path / "ledger"))
     assert follow(ANYWHERE, str(tmp_path / "ledger"), book) == book
+
+
+def test_a_run_waits_for_storage_that_does_not_answer(s3, tmp_path, monkeypatch):
+    """Of storage that is gone for a while it says so, once, and goes on when it is there again."""
+    scene = Scene(tmp_path / "scene", parties=3, far=joined(s3, "shared"), rounds=1)
+    coordinator = scene.session(COORDINATOR)
+    calls = []
+
+    def sometimes(session):
+        calls.append(len(calls))
+        if calls[-1] in (1, 2, 3):
+            raise UnreachableError("the storage does not answer")
+        outcome = step(session)
+        return outcome if isinstance(outcome, Did) and calls[-1] < 5 else Over("enough", failed=False)
+
+    monkeypatch.setattr(running, "step", sometimes)
+    monkeypatch.setattr(running, "LONGEST", 0.01)
+    assert isinstance(running.run(coordinator, once=False, waiting=lambda *_: None), Over)
+    said = scene.said[COORDINATOR]
+    assert said.count("the storage does not answer; it is tried again until it does") == 1
+    assert "the storage answers again" in said
+
+
+def test_nobody_is_left_out_for_storage_that_does_not_answer(s3, tmp_path, monkeypatch):
+    scene = Scene(tmp_path / "scene", parties=3, far=joined(s3, "shared"), rounds=1, deadline=1)
+    sessions = {each.name: each for each in scene.all()}
+    scene.run([sessions[COORDINATOR], *[sessions[name] for name in scene.parties]], until=lambda scene: len(
+        [name for name in ANYWHERE.list(joined(s3, "shared/round-0001")) if name.endswith(".enc")]
+    ) == 3)  # fmt: skip
+
+    def lost(*_):
+        raise UnreachableError("the storage does not answer")
+
+    monkeypatch.setattr("hecli.training.closing.open_sources", lost)
+    with pytest.raises(UnreachableError):
+        for _ in range(5):
+            step(sessions[COORDINATOR])
+    events = [link.entry.event for link in read_ledger(ANYWHERE, joined(s3, "shared/ledger")).links]
+    assert "closed" not in events

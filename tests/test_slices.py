@@ -507,9 +507,9 @@ def test_a_round_in_parts_as_people_type_it(place, ok, run):
     assert "3 slices joined" in ok("join", "round.agg-*.slice")
     assert (place / "whole.agg").read_bytes() == (place / "round.agg").read_bytes()
     assert "proofs hold" in ok("verify", "round.agg-2.slice", "--from", "*.enc")
-    assert "is in part 2 of 3 the product" in ok("verify", "round.agg", "--from", "*.enc", "--part", "2/3")
+    assert "the product of 3 updates" in ok("verify", "round.agg", "--from", "*.enc", "--part", "2/3")
     for number in (1, 2):
-        assert "a slice of the sum of 3 contributors" in ok("decrypt", "round.agg", "--part", f"{number}/2")
+        assert "of the sum of 3 contributors" in ok("decrypt", "round.agg", "--part", f"{number}/2")
     assert "2 slices joined" in ok("join", "round.sum-*.slice", "--from", "round.agg")
     assert "is the sum of the 3 contributors" in ok("verify", "round.sum", "--from", "round.agg")
     assert "slice of     aggregate" in ok("inspect", "round.agg-1.slice")

@@ -366,9 +366,12 @@ def test_folders_in_folders_have_an_end(tmp_path):
         ("s3://AKIA:hidden/K7@bucket/a.enc", "holds a password"),
         ("az://container/a.enc?se=1&sig=hidden", "holds a signature"),
         ("s3://bucket/a.enc?X-Amz-Signature=hidden", "holds a signature"),
-        ("http://host/a.enc", "does not read http://"),
-        ("ftp://host/a.enc", "does not read ftp://"),
+        ("http://host/a.enc", "does not know http://"),
+        ("ftp://host/a.enc", "does not know ftp://"),
         ("s3:///a.enc", "names no file"),
+        ("s3:/bucket/a.enc", "neither a file nor a URL"),
+        ("s3:bucket/a.enc", "neither a file nor a URL"),
+        ("s3://bucket//a.enc", "no name that a bucket's file can have"),
         ("s3://bucket", "names no file"),
         ("s3://bucket/folder/", "names no file"),
         ("sftp://host:port/a.enc", "names no host"),
@@ -379,6 +382,17 @@ def test_wrong_urls_are_refused(url, message):
     with pytest.raises(HecliError, match=message) as failed:
         read(url)
     assert "hidden" not in f"{failed.value.message}{failed.value.hint}"
+
+
+def test_an_endpoint_is_an_address(s3, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:5971")
+    with pytest.raises(HecliError, match=r"AWS_ENDPOINT_URL is '127\.0\.0\.1:5971', which is no address"):
+        read(joined(s3, "a.enc"))
+
+
+def test_patterns_are_for_paths(s3):
+    with pytest.raises(HecliError, match="a pattern is for the path behind a bucket"):
+        match(ANYWHERE, "s3://buck*/a.enc")
 
 
 def test_a_bucket_that_is_not_there_is_named(s3):

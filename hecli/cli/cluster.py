@@ -99,7 +99,8 @@ def in_parts(
     for each in (*files, aggregate, target):
         if each == STANDARD:
             raise RefusedError("workers cannot read or write a pipe", "name files that they can reach")
-    with dask_cluster(address, secret=key is not None) as cluster, _folder(target) as folder:
+    # The workers end, or are told to, before what they wrote is removed.
+    with _folder(target) as folder, dask_cluster(address, secret=key is not None) as cluster:
         count = _count(plan, command, parties, cluster.threads)
         jobs = [
             Job(

@@ -17,8 +17,9 @@ from hecli.formats.text import count, duration
 from hecli.plan.data import Plan
 from hecli.rounds.describe import describe_contributors
 from hecli.rounds.evidence import Evidence
-from hecli.rounds.headers import open_blocks
+from hecli.rounds.headers import Sum, open_blocks
 from hecli.rounds.opening import Opened
+from hecli.rounds.slices import describe_range, extent_of
 from hecli.schemes.interface import ANSWERS, ENROLLMENTS
 from hecli.storage.local import at_the_end
 from hecli.storage.paths import folder_of, joined, scheme_of
@@ -181,6 +182,13 @@ def find_updates(aggregate: str, source: BinaryIO, console: Console) -> tuple[st
     return tuple(found.values())
 
 
+def _what(total: Sum, part: tuple[int, int] | None) -> str:
+    """What was opened, of which chunks where it is a part."""
+    if part is None:
+        return "the sum"
+    return f"{describe_range(extent_of(total.plan, part))} of the sum"
+
+
 def check_answers(plan: Plan) -> None:
     """Refuse enrollments and answers where the plan needs none.
 
@@ -220,7 +228,7 @@ def say_opened(
         "seconds": round(seconds, 3),
     }
     text = (
-        f"{label(target)}: {'the sum' if part is None else 'a slice of the sum'} of "
+        f"{label(target)}: {_what(total, part)} of "
         f"{count(len(total.contributors), 'contributor')}, "
         f"total weight {total.weight:,}, {duration(seconds)}"
     )

@@ -420,6 +420,9 @@ def _load_plan(path: str | None, coordinator: str | None) -> "Plan | None":
 
 
 def _matching(pattern: str) -> list[str]:
+    if scheme_of(pattern) == "https":
+        # What stands behind a ? there is a query, and web servers have no listing.
+        return [pattern]
     there = ANYWHERE.exists if scheme_of(pattern) else os.path.lexists
     if not glob.has_magic(pattern) or there(pattern):
         return [pattern]

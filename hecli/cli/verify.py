@@ -20,6 +20,7 @@ from hecli.plan.data import Plan
 from hecli.rounds.attest import attest as make_attestation
 from hecli.rounds.describe import Description, describe_contributors
 from hecli.rounds.headers import open_blocks
+from hecli.rounds.slices import describe_range, extent_of
 from hecli.rounds.verify_aggregate import verify_aggregate, verify_slice
 from hecli.storage.paths import named
 
@@ -111,7 +112,7 @@ def verify(
                         cluster.verify_there(dask, files[0], made, sources, plan, console)
                     checking = Checking(plan, part, processes(jobs), done=dask is not None)
                     contributors = _aggregate(made, streams, attest, identity, checking, console)
-                    where = "" if part is None else f" in part {part[0]} of {part[1]}"
+                    where = "" if part is None else f" in {_range(made, plan, part)}"
                     of = count(len(contributors), "update")
                     text = f"is{where} the product of {of}, whose proofs hold"
                     checked = {"recomputed": True}
@@ -146,6 +147,11 @@ def _each(files: tuple[str, ...], plan: Plan | None, jobs: int | None, console: 
     if console.json:
         click.echo(json.dumps(found))
     return status
+
+
+def _range(made: "BinaryIO", plan: Plan | None, part: tuple[int, int]) -> str:
+    """Which chunks of an aggregate a part is about."""
+    return describe_range(extent_of(open_blocks(open_reader(made), plan).plan, part))
 
 
 def _slice(

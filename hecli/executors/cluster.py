@@ -7,6 +7,7 @@ Dask also lets nobody in who has no certificate.
 
 import logging
 import secrets
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
@@ -126,15 +127,16 @@ def dask_cluster(address: str, *, secret: bool) -> Iterator[Cluster]:
         try:
             if address == LOCAL:
                 security = Security.temporary()
-                started = LocalCluster(
-                    n_workers=default_jobs(),
-                    threads_per_worker=1,
-                    host="127.0.0.1",
-                    protocol=TLS,
-                    security=security,
-                    dashboard_address=None,
-                    silence_logs=logging.CRITICAL,
-                )
+                with _interrupts_ignored():
+                    started = LocalCluster(
+                        n_workers=default_jobs(),
+                        threads_per_worker=1,
+                        host="127.0.0.1",
+                        protocol=TLS,
+                        security=security,
+                        dashboard_address=None,
+                        silence_logs=logging.CRITICAL,
+                    )
                 client = Client(stack.enter_context(started), security=security)
             else:
                 client = Client(address, timeout=PATIENCE)
@@ -142,9 +144,19 @@ def dask_cluster(address: str, *, secret: bool) -> Iterator[Cluster]:
         except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
             raise HecliError(
                 f"no Dask scheduler answers at {address}",
-                "check its address; for tls:// Dask finds certificates in its own configuration",
+                "check its address, or write local; for tls:// Dask finds certificates in its configuration",
             ) from error
         made = Cluster(client, address)
         if not made.threads:
             raise HecliError(f"the Dask scheduler at {address} has no workers", "start some: dask worker")
         yield made
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Have processes that are started meanwhile leave Ctrl-C to this one, which ends them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

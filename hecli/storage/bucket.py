@@ -11,7 +11,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any, TypeVar
 
-from hecli.errors import HecliError, RefusedError
+from hecli.errors import HecliError, RefusedError, UnreachableError
 from hecli.storage.honest import check_claims
 from hecli.storage.paths import joined, named, place_of, scheme_of
 from hecli.storage.ranges import Fetch, Range
@@ -78,7 +78,7 @@ class DeniedError(HecliError):
     """These credentials may not do it."""
 
 
-class LostError(HecliError):
+class LostError(UnreachableError):
     """No answer, or none that says what became of the request."""
 
 
@@ -101,7 +101,7 @@ class Bucket:
             import obstore  # noqa: PLC0415 - only where there are buckets
         except ImportError as error:
             raise HecliError(
-                f"{self.url} takes a package that is missing", "pip install 'hecli[cloud]'"
+                f"{self.url} takes the package obstore, which is missing", "pip install 'hecli[cloud]'"
             ) from error
         return obstore
 
@@ -109,7 +109,13 @@ class Bucket:
     def store(self) -> Any:
         """The bucket as the library knows it, with credentials of the environment."""
         make: Any = import_module(f"{self.api.__name__}.store").from_url
-        plain = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
+        given_ones = {name: os.environ[name] for name in ENDPOINTS if os.environ.get(name)}
+        for name, address in given_ones.items():
+            if not address.startswith(("http://", "https://")):
+                raise HecliError(
+                    f"{name} is {address!r}, which is no address", "begin it with https://, or with http://"
+                )
+        plain = any(address.startswith("http://") for address in given_ones.values())
         options = {"timeout": PATIENCE, "connect_timeout": timedelta(seconds=5), "allow_http": plain}
         given = _profile(self.url) if self.scheme == "s3" else {}
         return self.asked(

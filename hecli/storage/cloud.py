@@ -86,6 +86,11 @@ class CloudStore:
         place, key = place_of(path)
         if not place or (file and not key.rpartition("/")[2]):
             raise HecliError(f"{named(path)} names no file", "write it as s3://bucket/folder/file")
+        if {"", ".", ".."} & set(key.rstrip("/").split("/")) and key:
+            raise HecliError(
+                f"{named(path)}: it is no name that a bucket's file can have",
+                "leave out //, . and .. between slashes",
+            )
         url = f"{scheme}://{place}"
         if url not in self._buckets:
             self._buckets[url] = Bucket(url)

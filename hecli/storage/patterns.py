@@ -28,6 +28,8 @@ def match(place: Place, pattern: str) -> Sequence[str]:
     if scheme_of(pattern) is None:
         return sorted(glob.glob(pattern))  # noqa: PTH207 - of any folder, as shells do
     bucket, path = place_of(pattern)
+    if glob.has_magic(bucket):
+        raise HecliError(f"{named(pattern)}: a pattern is for the path behind a bucket", "name the bucket")
     *parts, last = path.split("/")
     folders = [f"{scheme_of(pattern)}://{bucket}"]
     for part in parts:

@@ -1,5 +1,7 @@
 """All places for files, one Store: this machine's folders, and what URLs name."""
 
+import os
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cache
@@ -17,6 +19,9 @@ STORES = {
     "https": "web:WebStore",
 }
 """The module and the class of the Store of each kind of URL, imported where one is used."""
+
+
+_SLIP = re.compile(rf"({'|'.join(STORES)}):/?[^/]")
 
 
 @cache
@@ -78,10 +83,12 @@ ANYWHERE: Place = Everywhere()
 
 def _store(path: str) -> Place:
     scheme = scheme_of(path)
+    if scheme is None and (slip := _SLIP.match(path)) and not os.path.lexists(path):
+        raise HecliError(f"{path} is neither a file nor a URL", f"write {slip[1]}:// with two slashes")
     if scheme is None:
         return FOLDERS
     if scheme not in STORES:
         known = ", ".join(f"{each}://" for each in STORES)
-        hint = "use https://" if scheme == "http" else f"hecli knows {known}; a file here needs no file://"
-        raise HecliError(f"{named(path)}: hecli does not read {scheme}://", hint)
+        hint = "use https://" if scheme == "http" else f"there are {known}; a file here needs no file://"
+        raise HecliError(f"{named(path)}: hecli does not know {scheme}://", hint)
     return store_at(STORES[scheme])

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, TypeVar, cast
 
-from hecli.errors import FormatError, HecliError, RefusedError
+from hecli.errors import FormatError, HecliError, RefusedError, UnreachableError
 from hecli.storage import sftp_packets as protocol
 from hecli.storage.below import Below
 from hecli.storage.honest import check_claims
@@ -342,10 +342,12 @@ def _said(verb: str, path: str, error: StatusError | LostError) -> HecliError:
     """The server's word in those of hecli."""
     what = f"cannot {verb} {named(path)}"
     if isinstance(error, LostError):
-        return HecliError(f"{what}: the connection was lost", "try again")
+        return UnreachableError(f"{what}: the connection was lost", "try again")
     match error.status:
         case protocol.NO_SUCH_FILE:
-            return _AbsentError(f"{what}: no such file or folder", "check its path")
+            return _AbsentError(
+                f"{what}: no such file or folder", "check its path; of folders only the last one is made"
+            )
         case protocol.DENIED:
             return HecliError(f"{what}: permission denied", "ask whoever keeps the server")
         case _:

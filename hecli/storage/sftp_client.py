@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from hecli.errors import HecliError
+from hecli.errors import HecliError, UnreachableError
 from hecli.storage.sftp_packets import (
     CLOSE,
     END,
@@ -297,7 +297,7 @@ class Client:
             packet = self._packet()
         except (OSError, LostError) as error:
             status = self._process.wait()
-            raise HecliError(
+            raise UnreachableError(
                 f"ssh does not get to {self._host}" + (f" (exit status {status})" if status else ""),
                 f"try it by hand: sftp {self._host}",
             ) from error

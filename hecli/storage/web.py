@@ -73,7 +73,9 @@ class WebStore:
 
     def confined(self, root: str) -> Store:
         """Refuse it."""
-        raise _no_listing(root)
+        raise RefusedError(
+            f"{named(root)}: web servers are only read", "a training takes a folder, a bucket or sftp://"
+        )
 
     def exists(self, path: str) -> bool:
         """Tell whether there is a file."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from hecli.errors import FormatError, HecliError, MismatchError
+from hecli.errors import FormatError, HecliError, MismatchError, UnreachableError
 from hecli.formats.reader import open_reader
 from hecli.formats.text import count
 from hecli.identity.signatures import signer_of
@@ -173,6 +173,8 @@ def spoiled_in(session: Session, found: Closed) -> tuple[str, ...]:
                 reader = open_reader(stream)
                 reader.verify()
                 sound = reader.digest in digests
+        except UnreachableError:
+            raise
         except HecliError:
             sound = False
         if not sound:
@@ -198,6 +200,8 @@ def _is_by_another(session: Session, found: Closed) -> bool:
     try:
         with session.opened(found.round, AGGREGATE_FILE) as stream:
             card = signer_of(open_reader(stream), found.plan.digest)
+    except UnreachableError:
+        raise
     except HecliError:
         return False
     roster = session.training.roster

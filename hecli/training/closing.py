@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from hecli.errors import FormatError, HecliError
+from hecli.errors import FormatError, HecliError, UnreachableError
 from hecli.formats.canonical import CUT_SHORT
 from hecli.formats.contributors import Enrolled
 from hecli.formats.reader import open_reader
@@ -179,6 +179,8 @@ def gather(session: Session, round_: Round, stage: Stage) -> Mapping[str, bytes]
             continue
         try:
             found[name] = stage.check(name)
+        except UnreachableError:
+            raise
         except HecliError as error:
             # What is still being written may be whole the next time.
             if error.hint != CUT_SHORT:
@@ -289,6 +291,8 @@ def _check_update(
             sources.check_proofs(session.settings.work, no_progress)
             reader.rewind()
             reader.verify()
+        except UnreachableError:
+            raise
         except HecliError:
             # Whatever lies there in its place, only a party's own whole file speaks against it.
             if _is_made_by(session, file, plan, name):
@@ -306,5 +310,7 @@ def _is_made_by(session: Session, file: str, plan: Plan, name: str) -> bool:
             reader = open_reader(stream)
             reader.verify()
             return signer_of(reader, plan.digest) == session.training.roster.cards[name]
+    except UnreachableError:
+        raise
     except HecliError:
         return False

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from hecli.errors import HecliError
+from hecli.errors import HecliError, UnreachableError
 from hecli.formats.reader import open_reader
 from hecli.formats.text import count, percent
 from hecli.identity.signatures import signer_of
@@ -78,6 +78,8 @@ def is_mine(session: Session, round_: Round, file: str) -> bool:
     try:
         with session.opened(round_, file) as stream:
             return signer_of(open_reader(stream), round_.digest) == session.identity.card
+    except UnreachableError:
+        raise
     except HecliError:
         return False
 

@@ -4,7 +4,7 @@ import time
 from contextlib import ExitStack
 from typing import Any, BinaryIO, NamedTuple
 
-from hecli.errors import FormatError, HecliError, RefusedError
+from hecli.errors import FormatError, HecliError, RefusedError, UnreachableError
 from hecli.formats.reader import open_reader
 from hecli.formats.text import duration
 from hecli.plan.data import Plan
@@ -98,6 +98,8 @@ def _answers_of(session: Session, found: Closed) -> list[str]:
         try:
             with session.opened(found.round, session.file(name, ".ans")) as stream:
                 _, answer = open_answer(open_reader(stream), found.plan)
+        except UnreachableError:
+            raise
         except HecliError:
             continue
         if answer.party == name and answer.present == present and answer.enrolled == enrolled:
@@ -142,6 +144,8 @@ def _partials_of(session: Session, found: Closed) -> list[str]:
         try:
             with session.opened(found.round, session.file(name, ".part")) as stream:
                 made = open_partial(open_reader(stream), found.plan)
+        except UnreachableError:
+            raise
         except HecliError:
             continue
         if made.aggregate == digest:

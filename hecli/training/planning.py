@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hecli.codec.low_rank import LowRank
-from hecli.errors import FormatError, HecliError
+from hecli.errors import FormatError, HecliError, UnreachableError
 from hecli.formats.envelope import HEADER_LIMIT
 from hecli.formats.reader import open_reader
 from hecli.plan.data import ID_SIZE, Plan
@@ -89,6 +89,8 @@ def has_plan(session: Session, round_: Round) -> bool:
     try:
         with session.opened(round_, PLAN_FILE) as stream:
             open_reader(named(stream.read(PLAN_LIMIT), PLAN_FILE)).verify()
+    except UnreachableError:
+        raise
     except HecliError:
         return False
     return True
@@ -173,6 +175,8 @@ def _made_before(session: Session, applied: Sequence[dict[str, Any]], attempt: i
         with session.shared.open(path) as stream:
             plan = read_plan(open_reader(stream), coordinator)
         check_derived(plan, derived(session, applied, attempt, plan.id), path)
+    except UnreachableError:
+        raise
     except HecliError:
         return None
     return plan

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from hecli.errors import RefusedError
+from hecli.errors import RefusedError, UnreachableError
 from hecli.training.applying import stop_reason
 from hecli.training.history import History, Round
 from hecli.training.session import Glimpse, Session
@@ -39,11 +39,24 @@ def run(session: Session, *, once: bool, waiting: Shown) -> Awaits | Over:
         HecliError: Something cannot be done, or must not be.
     """
     pause, since, last = SHORTEST, time.monotonic(), None
+    lost = False
     while True:
-        # Before the step: what is added while it is taken ends the wait after it.
-        seen = session.glance()
-        with session.own.locked():
-            outcome = step(session)
+        try:
+            # Before the step: what is added while it is taken ends the wait after it.
+            seen = session.glance()
+            with session.own.locked():
+                outcome = step(session)
+        except UnreachableError as error:
+            if once:
+                raise
+            if not lost:
+                session.say(f"{error.message}; it is tried again until it does")
+            lost = True
+            time.sleep(LONGEST)
+            continue
+        if lost:
+            session.say("the storage answers again")
+            lost = False
         if isinstance(outcome, Did):
             session.say(outcome.text)
             pause, since, last = SHORTEST, time.monotonic(), None
@@ -108,11 +121,19 @@ def abandon(session: Session, reason: str) -> str:
 
 def _wait(session: Session, seen: Glimpse, since: float, end: float) -> None:
     """Wait until then, or until something was added to what was seen."""
-    while (now := time.monotonic()) < end and session.glance() == seen:
+    while (now := time.monotonic()) < end and _same(session, seen):
         # Storage that is far away is asked less often.
         took = time.monotonic() - now
         pause = min(max(GLANCE, (now - since) / 50, FAR * took), RARELY)
         time.sleep(max(0.0, min(end - time.monotonic(), pause)))
+
+
+def _same(session: Session, seen: Glimpse) -> bool:
+    """Whether nothing was added, as far as anybody knows."""
+    try:
+        return session.glance() == seen
+    except UnreachableError:
+        return True
 
 
 def _open_in(history: History, round_: Round) -> bool:

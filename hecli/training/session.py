@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hecli.errors import FormatError, HecliError
+from hecli.errors import FormatError, HecliError, UnreachableError
 from hecli.executors.interface import Executor
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.files import FORMATS
@@ -301,6 +301,8 @@ class Session:
         try:
             with self.opened(round_, name) as stream:
                 return open_reader(stream).digest
+        except UnreachableError:
+            raise
         except HecliError:
             return None
 
@@ -332,6 +334,8 @@ class Session:
                     there.seek(0)
                     if path not in self.compared and not same(mine, there):
                         return False
+            except UnreachableError:
+                raise
             except HecliError:
                 return False
         self.compared.add(path)

@@ -119,6 +119,6 @@ def _check_free(shared: Store) -> None:
         left.append(f"{LEDGER}/")
     if left:
         raise RefusedError(
-            f"a training was begun in this folder, and not to the end: {', '.join(left)} and no {TERMS_FILE}",
-            "remove what is there, or name another folder",
+            f"something else is in this folder already: {', '.join(left)}, and no {TERMS_FILE}",
+            "name another folder; what is there may be in use by others",
         )

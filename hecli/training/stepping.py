@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
+from hecli.errors import FormatError, HecliError, MismatchError, RefusedError, UnreachableError
 from hecli.formats.text import duration
 from hecli.ledger.chain import Link
 from hecli.plan.data import Plan
@@ -267,6 +267,8 @@ def _open(session: Session, found: Closed, made: Made) -> Outcome:
         return Did(open_round(session, found, made))
     except UnsoundError:
         raise
+    except UnreachableError:
+        raise
     except HecliError as error:
         # The folder is others' too: what was there can be gone.
         if (lacking := _lacking(session, found, made_in(session, found))) is not None:
@@ -331,7 +333,8 @@ def _apply(session: Session, applied: Sequence[dict[str, Any]], found: Round) ->
 
 def _damaged(session: Session, found: Closed, error: HecliError) -> Awaits:
     """Wait for those whose files were altered after they were listed, and who alone can put them back."""
-    names = spoiled_in(session, found)
+    # What does not answer says nothing of what is there.
+    names = () if isinstance(error, UnreachableError) else spoiled_in(session, found)
     if not names:
         raise error
     session.note(f"round {found.round.number}: {error.message}; its maker has to put it back")
