@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -14,7 +15,7 @@ import click
 from hecli.cli import options
 from hecli.cli.console import say, show_error, show_list
 from hecli.cli.files import check_output, open_output, shared_folder
-from hecli.errors import HecliError
+from hecli.errors import HecliError, UnreachableError
 from hecli.formats.text import count, count_bytes, duration, percent
 from hecli.ledger.chain import Ledger, follow
 from hecli.privacy.describe import shown
@@ -70,7 +71,9 @@ def status(folder: str, following: bool, as_json: bool, as_csv: bool, html: str 
     while following and found["over"] is None and found["awaited"] is not None:
         time.sleep(PAUSE)
         entries = len(ledger.links)
-        ledger = follow(shared, LEDGER, ledger)
+        # Storage that does not answer may do so later.
+        with suppress(UnreachableError):
+            ledger = follow(shared, LEDGER, ledger)
         if len(ledger.links) != entries:
             found = read_status(shared, terms, ledger, datetime.now(UTC))
             say("")
