@@ -1028,7 +1028,7 @@ def test_what_cannot_be_begun(tmp_path):
         scene.begin(MODEL, 0, {})
     for file in ("training.hecli", "key.pub"):
         (scene.shared / file).unlink(missing_ok=True)
-        with pytest.raises(RefusedError, match="begun in this folder, and not to the end: model"):
+        with pytest.raises(RefusedError, match="something else is in this folder already: model"):
             scene.begin(MODEL, 0, {})
     bad = {tensor_name("loss"): np.zeros(2), **MODEL}
     for changes, says in (
