@@ -61,7 +61,7 @@ samples: .venv/installed
 clean:
 	rm -rf .venv
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml $(wildcard native/*)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from typing import Any, BinaryIO, TypeVar
 
 from hecli.codec.basis import Basis
-from hecli.executors.processes import processes
+from hecli.executors.cores import cores
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.arrays import of_arrays, to_arrays
 from hecli.formats.tensors.files import open_tensors, streams
@@ -190,7 +190,7 @@ def _public(function: Callable[..., R], /, **takes: Take) -> Callable[..., R]:
     @functools.wraps(function)
     def public(*args: Any, **kwargs: Any) -> R:
         if "work" in signature.parameters:
-            kwargs["work"] = processes(kwargs.pop("jobs", None))
+            kwargs["work"] = cores(kwargs.pop("jobs", None))
         bound = signature.bind(*args, **kwargs)
         with ExitStack() as stack:
             # Outputs are made last: a wrong input leaves none.

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from hecli.errors import HecliError
-from hecli.executors.processes import default_jobs, processes
+from hecli.executors.cores import cores, default_jobs
 
 PARENT = os.getpid()
 
@@ -16,7 +16,7 @@ def double(blob):
 
 
 def run(task, jobs=2, blobs=(b"a", b"b", b"c")):
-    with processes(jobs)(task, len(blobs)) as mapped:
+    with cores(jobs)(task, len(blobs)) as mapped:
         return list(mapped(blobs))
 
 
@@ -68,5 +68,5 @@ def test_a_failure_is_shown_as_what_it_is(error, jobs):
             raise error
         return blob
 
-    with processes(jobs)(fail, 3) as mapped, pytest.raises(type(error), match="no"):
+    with cores(jobs)(fail, 3) as mapped, pytest.raises(type(error), match="no"):
         list(mapped([b"a", b"b", b"c"]))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import hecli
 from hecli.arithmetic import engines
+from hecli.arithmetic.choosing import kernels
 from hecli.arithmetic.engines import multiplier
-from hecli.arithmetic.gmp import encrypt
 from hecli.arithmetic.gmp.moduli import derived_base
 from hecli.arithmetic.sizes import InvalidCiphertextError, InvalidModulusError, exponent_bits
 from hecli.errors import HecliError
@@ -71,13 +71,13 @@ def test_the_default_size_works_beside_phe():
 def test_every_window_width_gives_true_residues(monkeypatch):
     """Without randomness in the way: the table's product is h_s to the exponent its digits spell."""
     h_s = pow(derived_base(N), N, N * N)
-    for width in (1, 3, 8, 10):
-        monkeypatch.setattr(encrypt, "window_width", lambda _bits, _count, width=width: width)
+    for width in (3, 8, 10):
+        monkeypatch.setattr(type(kernels()), "comb_window", lambda _self, _bits, _count, width=width: width)
         engine = encryptor(N, "short", 1)
         windows = -(-448 // width)
         drawn = os.urandom(-(-width * windows // 8))
         monkeypatch.setattr(os, "urandom", lambda size, drawn=drawn: drawn[:size])
-        number = int.from_bytes(drawn, "big")
+        number = int.from_bytes(drawn, "little")
         digits = [number >> (width * at) & (2**width - 1) for at in range(windows)]
         digits = [digit - (digit >> (width - 1) << width) for digit in digits]
         exponent = sum(digit << (width * at) for at, digit in enumerate(digits))

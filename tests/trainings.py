@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import hecli
-from hecli.executors.processes import processes
+from hecli.executors.cores import cores
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.arrays import of_arrays, to_arrays
 from hecli.formats.tensors.files import open_tensors
@@ -149,7 +149,7 @@ class Scene:
             max_step=options.pop("max_step", None),
             format=format,
             again=again,
-            work=processes(1),
+            work=cores(1),
         )
         assert not options
         ledger = open_ledger(shared, terms, own)

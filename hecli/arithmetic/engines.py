@@ -2,14 +2,16 @@
 """The big-integer arithmetic that callers use: whole engines, of plain numbers and bytes.
 
 An engine takes and gives many numbers at once, as fixed-width big-endian
-bytes, so that a backend which works on 8 or 16 of them together can take its
-place. It is built once and then called from as many processes as there are
-cores; it holds no mutable state. What is behind the engines, `gmp` today, is
-imported when one is made and never seen by a caller.
+bytes. It is built once and then called from as many processes or threads as
+there are cores; it holds no mutable state. What is behind the engines, the
+protocols in `gmp` and the kernels that `choosing` chooses, is imported when one
+is made and never seen by a caller.
 """
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from hecli.arithmetic.choosing import kernels
 
 if TYPE_CHECKING:
     from hecli.arithmetic.gmp.measure import Costs, ProofCosts
@@ -39,7 +41,7 @@ def encryptor(n: int, randomness: str, count: int, statement: bytes) -> Engine:
     """
     from hecli.arithmetic.gmp.encrypt import Encryptor
 
-    return Encryptor(n, randomness, count, statement)
+    return Encryptor(kernels(), n, randomness, count, statement)
 
 
 def knowledge_checker(n: int, randomness: str) -> Engine:
@@ -61,7 +63,7 @@ def knowledge_checker(n: int, randomness: str) -> Engine:
     """
     from hecli.arithmetic.gmp.knowledge import KnowledgeChecker
 
-    return KnowledgeChecker(n, randomness)
+    return KnowledgeChecker(kernels(), n, randomness)
 
 
 def multiplier(n: int, sources: int) -> Engine:
@@ -79,7 +81,7 @@ def multiplier(n: int, sources: int) -> Engine:
     """
     from hecli.arithmetic.gmp.multiply import Multiplier
 
-    return Multiplier(n, sources)
+    return Multiplier(kernels(), n, sources)
 
 
 def opener(p: int, q: int) -> Engine:
@@ -102,7 +104,7 @@ def opener(p: int, q: int) -> Engine:
     """
     from hecli.arithmetic.gmp.decrypt import Opener
 
-    return Opener(p, q)
+    return Opener(kernels(), p, q)
 
 
 def opening_combiner(n: int) -> Engine:
@@ -121,7 +123,7 @@ def opening_combiner(n: int) -> Engine:
     """
     from hecli.arithmetic.gmp.sum_proofs import OpeningCombiner
 
-    return OpeningCombiner(n)
+    return OpeningCombiner(kernels(), n)
 
 
 def check_sum_proof(n: int, bound: bytes, products: bytes, proof: bytes) -> bool:
@@ -157,7 +159,7 @@ def partial_maker(key: "ThresholdKey", index: int, share: int, session: bytes) -
     """
     from hecli.arithmetic.gmp.partials import Sharer
 
-    return Sharer(key, index, share, session)
+    return Sharer(kernels(), key, index, share, session)
 
 
 def combiner(key: "ThresholdKey", indices: Sequence[int], session: bytes) -> Engine:
@@ -177,7 +179,7 @@ def combiner(key: "ThresholdKey", indices: Sequence[int], session: bytes) -> Eng
     """
     from hecli.arithmetic.gmp.partials import Combiner
 
-    return Combiner(key, indices, session)
+    return Combiner(kernels(), key, indices, session)
 
 
 def check_modulus(n: int) -> None:
@@ -275,7 +277,7 @@ def measure(n: int, randomness: str, count: int, group: int) -> "Costs":
     """
     from hecli.arithmetic.gmp import measure
 
-    return measure.measure(n, randomness, count, group)
+    return measure.measure(kernels(), n, randomness, count, group)
 
 
 def proof_costs(p: int, q: int, count: int) -> "ProofCosts":
@@ -291,7 +293,7 @@ def proof_costs(p: int, q: int, count: int) -> "ProofCosts":
     """
     from hecli.arithmetic.gmp import measure
 
-    return measure.proof_costs(p, q, count)
+    return measure.proof_costs(kernels(), p, q, count)
 
 
 def proof_cost(key: "ThresholdKey", index: int, share: int, batch: bytes) -> float:
@@ -311,4 +313,4 @@ def proof_cost(key: "ThresholdKey", index: int, share: int, batch: bytes) -> flo
     """
     from hecli.arithmetic.gmp.partials import Sharer
 
-    return Sharer(key, index, share, b"").proof_cost(batch)
+    return Sharer(kernels(), key, index, share, b"").proof_cost(batch)

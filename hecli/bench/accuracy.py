@@ -26,7 +26,7 @@ from hecli.bench.federated import ABSENT, ALL, LATE, MISSING, Outcome, Way, trai
 from hecli.bench.images import SOURCES, Images, dealt, first_model
 from hecli.bench.processes import machine
 from hecli.bench.seeds import Report, report, spread
-from hecli.executors.processes import default_jobs
+from hecli.executors.cores import default_jobs
 from hecli.plan.settings import Setting
 from hecli.schemes.paillier.keys import DEFAULT_BITS, PublicKey, keygen
 from hecli.schemes.paillier.scheme import Paillier

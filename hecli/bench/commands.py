@@ -19,7 +19,7 @@ from hecli.arithmetic.threshold import GROUP
 from hecli.bench.peers import PEERS, PerValue, installed, sample_values
 from hecli.bench.processes import environment, machine, reason, watch
 from hecli.errors import HecliError
-from hecli.executors.processes import default_jobs
+from hecli.executors.cores import default_jobs
 from hecli.formats.reader import open_reader
 from hecli.plan.geometry import GROUPS, LEAST_GROUP
 from hecli.schemes.paillier.key_files import read_private_key, read_share

@@ -15,7 +15,7 @@ from hecli.cli.files import (
     open_output,
     size_of,
 )
-from hecli.executors.processes import processes
+from hecli.executors.cores import cores
 from hecli.formats.contributors import Contributor
 from hecli.formats.reader import open_reader
 from hecli.formats.text import count, count_bytes, duration
@@ -79,7 +79,7 @@ def aggregate(
             sources = options.open_files(stack, files)
             out = stack.enter_context(open_output(target, force=force))
             progress = stack.enter_context(console.progress("aggregating"))
-            work = processes(jobs)
+            work = cores(jobs)
             result = aggregate_files(
                 sources, out, plan=plan, identity=signer, part=part, work=work, progress=progress
             )

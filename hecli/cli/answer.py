@@ -10,7 +10,7 @@ from hecli.cli.console import Console
 from hecli.cli.files import check_output, keep_apart, label, open_input, open_output
 from hecli.cli.opening import find_updates
 from hecli.cli.options import FilesCommand
-from hecli.executors.processes import processes
+from hecli.executors.cores import cores
 from hecli.plan.data import Plan
 from hecli.rounds.answer import answer as write_answer
 from hecli.storage.use_record import remember
@@ -74,7 +74,7 @@ def answer(
             sources,
             plan=plan,
             record=remembered,
-            work=processes(jobs),
+            work=cores(jobs),
             progress=progress,
         )
         entry("answered", plan=made.plan.digest, files=[(aggregate, made.aggregate), (target, made.digest)])

@@ -10,7 +10,7 @@ from hecli.cli.console import Console
 from hecli.cli.files import check_output, default_output, open_input, open_output
 from hecli.cli.opening import check_answers, say_opened
 from hecli.cli.options import FilesCommand
-from hecli.executors.processes import processes
+from hecli.executors.cores import cores
 from hecli.plan.data import Plan
 from hecli.rounds.combine import combine as combine_partials
 from hecli.rounds.decrypt import plan_in
@@ -76,7 +76,7 @@ def combine(
             identity=signer,
             enrollments=options.open_files(stack, enrollments),
             answers=options.open_files(stack, answers),
-            work=processes(jobs),
+            work=cores(jobs),
             progress=progress,
         )
         files = [(aggregate, made.total.aggregate), (target, made.digest)]

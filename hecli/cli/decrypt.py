@@ -11,7 +11,7 @@ from hecli.cli.console import Console
 from hecli.cli.files import check_output, default_output, keep_apart, open_input, open_output
 from hecli.cli.opening import Chosen, check_answers, evidence, say_opened
 from hecli.cli.options import FilesCommand
-from hecli.executors.processes import processes
+from hecli.executors.cores import cores
 from hecli.plan.data import Plan
 from hecli.remote import anywhere
 from hecli.rounds.decrypt import decrypt as decrypt_aggregate
@@ -109,7 +109,7 @@ def decrypt(
             "record": remembered,
             "enrollments": options.open_files(stack, enrollments),
             "answers": options.open_files(stack, answers),
-            "work": processes(jobs),
+            "work": cores(jobs),
         }
         if dask is not None:
             chosen = chosen.named(aggregate, source, console)

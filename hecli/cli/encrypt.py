@@ -13,7 +13,7 @@ from hecli.cli.files import STANDARD, check_output, default_output, keep_apart, 
 from hecli.cli.options import FilesCommand
 from hecli.cli.parts import say_published
 from hecli.errors import RefusedError
-from hecli.executors.processes import processes
+from hecli.executors.cores import cores
 from hecli.formats.text import count, count_bytes, duration
 from hecli.plan.data import Plan
 from hecli.rounds.encrypt import encrypt as encrypt_update
@@ -134,7 +134,7 @@ def encrypt(
             feedback=feedback,
             account=account,
             strict=strict,
-            work=processes(jobs),
+            work=cores(jobs),
             progress=progress,
         )
         made = result.update.plan

@@ -10,7 +10,7 @@ from hecli.cli.console import Console
 from hecli.cli.files import check_output, keep_apart, label, open_input, open_output, size_of
 from hecli.cli.opening import check_answers
 from hecli.cli.options import FilesCommand
-from hecli.executors.processes import processes
+from hecli.executors.cores import cores
 from hecli.formats.reader import open_reader
 from hecli.formats.text import count, count_bytes, duration
 from hecli.plan.data import Plan
@@ -109,7 +109,7 @@ def join(
             plan=plan,
             identity=signer,
             record=record,
-            work=processes(jobs),
+            work=cores(jobs),
             progress=progress,
         )
         files = [(target, joined.digest)]

@@ -11,7 +11,7 @@ from hecli.cli.files import STANDARD, check_output, default_output, keep_apart, 
 from hecli.cli.opening import Chosen, evidence
 from hecli.cli.options import FilesCommand
 from hecli.errors import RefusedError
-from hecli.executors.processes import processes
+from hecli.executors.cores import cores
 from hecli.formats.reader import open_reader
 from hecli.formats.text import duration
 from hecli.identity.signatures import Identity
@@ -90,7 +90,7 @@ def partial(
             identity=signer,
             record=remembered,
             part=part,
-            work=processes(jobs),
+            work=cores(jobs),
             progress=progress,
         )
         files = [(aggregate, made.partial.aggregate), (target, made.digest)]

@@ -20,7 +20,7 @@ from hecli.codec.basis import Basis
 from hecli.codec.low_rank import LowRank
 from hecli.codec.quantise import MAX_BITS, ROUNDINGS
 from hecli.errors import RefusedError
-from hecli.executors.processes import default_jobs
+from hecli.executors.cores import default_jobs
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.arrays import TensorFile
 from hecli.formats.text import percent

@@ -11,7 +11,7 @@ from hecli.cli import noise, options
 from hecli.cli.console import Console, say, shown
 from hecli.cli.files import open_input, shared_folder
 from hecli.errors import HecliError, RefusedError
-from hecli.executors.processes import processes
+from hecli.executors.cores import cores
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.files import FORMATS
 from hecli.formats.text import count, duration
@@ -138,7 +138,7 @@ def run(
             "this run ends where it is spent"
         )
     secrets = _secrets(identity, key, terms.training, signer, console, budget, again=again)
-    settings = Settings(training_words, time_limit, check_words, max_step, format, again, processes(jobs))
+    settings = Settings(training_words, time_limit, check_words, max_step, format, again, cores(jobs))
     with own.locked():
         ledger = open_ledger(shared, terms, own)
         take_model(shared, terms, own, format)

@@ -11,8 +11,8 @@ from hecli.cli.console import Console, say, show_error, shown
 from hecli.cli.files import check_output, label, open_input, open_output
 from hecli.cli.options import FilesCommand
 from hecli.errors import HecliError
+from hecli.executors.cores import cores
 from hecli.executors.interface import Executor
-from hecli.executors.processes import processes
 from hecli.formats.contributors import Contributor
 from hecli.formats.reader import open_reader
 from hecli.formats.text import count
@@ -110,7 +110,7 @@ def verify(
                     if dask is not None:
                         options.refuse(("part", "jobs"), "is for this machine: --dask shares the work out")
                         cluster.verify_there(dask, files[0], made, sources, plan, console)
-                    checking = Checking(plan, part, processes(jobs), done=dask is not None)
+                    checking = Checking(plan, part, cores(jobs), done=dask is not None)
                     contributors = _aggregate(made, streams, attest, identity, checking, console)
                     where = "" if part is None else f" in {_range(made, plan, part)}"
                     of = count(len(contributors), "update")
@@ -136,7 +136,7 @@ def _each(files: tuple[str, ...], plan: Plan | None, jobs: int | None, console: 
     for file in files:
         try:
             with open_input(file) as stream, console.progress("checking") as progress:
-                summary = verify_file(stream, plan, work=processes(jobs), progress=progress)
+                summary = verify_file(stream, plan, work=cores(jobs), progress=progress)
         except HecliError as error:
             status = 1
             show_error(error.message, error.hint)
@@ -159,7 +159,7 @@ def _slice(
 ) -> tuple[Contributor, ...]:
     """Check a slice of an aggregate against the updates."""
     with console.progress("checking") as progress:
-        return verify_slice(made, updates, plan=plan, work=processes(jobs), progress=progress)
+        return verify_slice(made, updates, plan=plan, work=cores(jobs), progress=progress)
 
 
 class Checking(NamedTuple):
@@ -230,7 +230,7 @@ def _sum(
             enrollments=enrollments,
             answers=answers,
             plan=plan,
-            work=processes(jobs),
+            work=cores(jobs),
             progress=progress,
         )
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from hecli.errors import HecliError, RefusedError
-from hecli.executors.processes import default_jobs
+from hecli.executors.cores import default_jobs
 
 LOCAL = "local"
 """Stands for workers on this machine, which are started and ended here."""

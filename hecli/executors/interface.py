@@ -7,6 +7,19 @@ from typing import Protocol
 Task = Callable[[bytes], bytes]
 """Work on one batch, which gives at least one byte and can be sent to another process."""
 
+
+def lets_go(task: Task) -> bool:
+    """Tell whether a task lets go of the interpreter's lock while it works, as its `lets_go` says.
+
+    Args:
+        task: The work.
+
+    Returns:
+        Whether threads can do it at the same time.
+    """
+    return bool(getattr(task, "lets_go", False))
+
+
 Run = Callable[[Iterable[bytes]], Iterator[bytes]]
 """Maps a task over batches, in order; what it raises for one is raised when it is that one's turn."""
 

@@ -1,71 +1,32 @@
 """Sharing work among processes: bytes to a worker, bytes back, in order.
 
-Processes, because a thread that lets go of the interpreter for a product of
-some microseconds waits longer to get it back. Not a ready-made process pool,
+For work that does not let go of the interpreter's lock, or for some
+microseconds only: who lets go of it waits longer to get it back. Not a ready-made process pool,
 because what is sent is bytes already and needs no pickling, because tables
 built once are then shared by fork instead of copied, and because these
 workers end when their parent does, however it ended.
 """
 
 import multiprocessing
-import os
 import queue
 import signal
 import threading
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from itertools import islice
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from hecli.errors import HecliError
-from hecli.executors.interface import SERIAL, Executor, Run, Task
+from hecli.executors.interface import Run, Task
+from hecli.executors.ordering import in_order
+from hecli.executors.threads import MEMORY
 
-MEMORY = "is there enough memory? try --jobs 1"
 LAST_WORDS = 5.0
 """Seconds to wait until a worker whose end of the pipe is closed has ended too."""
 
 _FAILED = b""
 _INTERRUPTS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
-
-
-def default_jobs() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@dataclass(frozen=True)
-class Processes:
-    """Share work among processes of this machine.
-
-    Args:
-        workers: How many at most; one works in this process.
-    """
-
-    workers: int
-
-    def __call__(self, task: Task, batches: int) -> AbstractContextManager[Run]:
-        """Get ready for a task, with no more processes than there are batches."""
-        jobs = min(self.workers, batches)
-        return _pool(task, jobs) if jobs > 1 else SERIAL(task, batches)
-
-
-def processes(jobs: int | None = None) -> Executor:
-    """Share work among processes of this machine.
-
-    Args:
-        jobs: How many at most; as many as there are cores where it is None.
-            One works in this process.
-
-    Returns:
-        Those who work.
-    """
-    return Processes(jobs or default_jobs())
 
 
 class _Worker(NamedTuple):
@@ -76,7 +37,19 @@ class _Worker(NamedTuple):
 
 
 @contextmanager
-def _pool(task: Task, jobs: int) -> Iterator[Run]:
+def process_pool(task: Task, jobs: int) -> Iterator[Run]:
+    """Get processes ready for a task.
+
+    Args:
+        task: The work.
+        jobs: How many processes.
+
+    Yields:
+        What maps the task over batches.
+
+    Raises:
+        HecliError: A process ended that should not have.
+    """
     fork = "fork" in multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("fork" if fork else None)
     connections: list[Connection] = []
@@ -149,21 +122,7 @@ def _mapper(task: Task, workers: list[_Worker], threads: ThreadPoolExecutor) -> 
         except RuntimeError as error:
             raise HecliError("cannot start a thread", MEMORY) from error
 
-    def run(blobs: Iterable[bytes]) -> Iterator[bytes]:
-        source = iter(blobs)
-        # Begun when it is asked for, not when the first result is: what comes next works meanwhile.
-        waiting = deque(map(submit, islice(source, 2 * len(workers))))
-        return _results(waiting, map(submit, source))
-
-    return run
-
-
-def _results(waiting: deque[Future[bytes]], more: Iterator[Future[bytes]]) -> Iterator[bytes]:
-    """What workers gave, in order; as each is taken, one more batch is handed out."""
-    while waiting:
-        result = waiting.popleft().result()
-        waiting.extend(islice(more, 1))
-        yield result
+    return in_order(submit, 2 * len(workers))
 
 
 def _died(status: int | None) -> HecliError:

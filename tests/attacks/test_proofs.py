@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hecli.arithmetic import engines
+from hecli.arithmetic.choosing import kernels
 from hecli.arithmetic.gmp.knowledge import Knowledge
 from hecli.arithmetic.sizes import InvalidCiphertextError, knowledge_size, plaintext_size, response_bits
 from tests.support import KEY, PUBLIC, joined, load_key, numbers
@@ -145,7 +146,7 @@ def test_any_bit_of_ciphertexts_or_proof_turned_over(data):
 
 def test_a_proof_says_nothing_of_the_exponents_by_its_size():
     """b hides them by 128 bits: answers about exponents of zero and of the largest look the same."""
-    knowledge = Knowledge(N, "short")
+    knowledge = Knowledge(kernels(), N, "short")
     blocks, _ = made("short")
     largest = [gmpy2.mpz((1 << 463) - 1)] * COUNT
     bits = response_bits(N, "short")

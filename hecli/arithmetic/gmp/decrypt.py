@@ -1,13 +1,12 @@
 """Decryption with the primes, and the proof that a sum is what was decrypted."""
 
 import secrets
-from collections.abc import Sequence
-from typing import NamedTuple, Self
 
 import gmpy2
 from gmpy2 import mpz
 
-from hecli.arithmetic.gmp.numbers import ciphertexts, joined
+from hecli.arithmetic.gmp.multiexp import PowerProducts
+from hecli.arithmetic.gmp.numbers import check_range, joined, numbers_of
 from hecli.arithmetic.gmp.sum_proofs import (
     answer,
     combined,
@@ -16,6 +15,7 @@ from hecli.arithmetic.gmp.sum_proofs import (
     rooted,
     seed_of,
 )
+from hecli.arithmetic.kernels import Kernels
 from hecli.arithmetic.sizes import (
     COMBINE,
     NUMBER_SIZE,
@@ -31,12 +31,15 @@ class Opener:
     """Decrypt batches with the primes, by the Chinese remainder theorem, and prove it.
 
     Args:
+        kernels: What computes.
         p: One prime of the private key.
         q: The other.
     """
 
-    def __init__(self, p: int, q: int) -> None:
-        self._p, self._q = _Half.of(mpz(p), mpz(q)), _Half.of(mpz(q), mpz(p))
+    def __init__(self, kernels: Kernels, p: int, q: int) -> None:
+        self.lets_go = kernels.lets_go
+        self._kernels = kernels
+        self._p, self._q = _Half(kernels, mpz(p), mpz(q)), _Half(kernels, mpz(q), mpz(p))
         self._q_inverse = gmpy2.invert(mpz(q), mpz(p))
         self._square_inverse = gmpy2.invert(mpz(q) ** 2, mpz(p) ** 2)
         self._n = mpz(p) * q
@@ -67,23 +70,21 @@ class Opener:
 
     def _open(self, batch: bytes) -> bytes:
         size, in_size = self._sizes
-        numbers = ciphertexts(batch, in_size, self._n**2, 0)
-        pairs = zip(self._p.open(numbers), self._q.open(numbers), strict=True)
+        check_range(self._kernels, batch, in_size, int(self._n**2), 0)
+        pairs = zip(self._p.open(batch), self._q.open(batch), strict=True)
         return joined([self._joined(m_p, m_q) for m_p, m_q in pairs], size)
 
     def _combine(self, statement: bytes, batch: bytes) -> bytes:
         """The products modulo n, where 1 + n is 1: what the ciphertexts hold makes no difference there."""
         size, in_size = self._sizes
-        numbers = ciphertexts(batch, in_size, self._n**2, 0)
-        exponents = group_exponents(statement, len(numbers))
-        halves = [
-            combined([c % half.prime for c in numbers], exponents, half.prime) for half in (self._p, self._q)
-        ]
+        check_range(self._kernels, batch, in_size, int(self._n**2), 0)
+        exponents = group_exponents(statement, len(batch) // in_size)
+        halves = [combined(half.products, batch, exponents) for half in (self._p, self._q)]
         return joined([self._joined(*each) for each in zip(*halves, strict=True)], size)
 
     def _prove(self, bound: bytes, products: bytes) -> bytes:
         n, (size, in_size) = self._n, self._sizes
-        values = [mpz.from_bytes(products[at : at + size], "big") for at in range(0, len(products), size)]
+        values = numbers_of(products, size)
         secret = [_unit(n) for _ in values]
         seed = seed_of(bound, joined(map(self._power, secret), in_size))
         roots = list(map(self._root, values))
@@ -105,35 +106,32 @@ class Opener:
         return of_q + q * ((of_p - of_q) * self._q_inverse % p)
 
 
-class _Half(NamedTuple):
+class _Half:
     """What decryption needs modulo one prime's square."""
 
-    prime: mpz
-    square: mpz
-    h: mpz
-    root_exponent: mpz
-
-    @classmethod
-    def of(cls, prime: mpz, other: mpz) -> Self:
+    def __init__(self, kernels: Kernels, prime: mpz, other: mpz) -> None:
+        size = ciphertext_size(int(prime * other))
+        self.prime, self.square = prime, prime**2
+        self.products = PowerProducts(kernels, int(prime), size)
+        self._size = plaintext_size(int(prime))
+        self._powers = kernels.powers(int(prime), int(prime) - 1, size)
         # L(g^(prime-1) mod prime^2) = (prime-1)*other = -other for g = n+1.
-        inverse = gmpy2.invert(prime * other, prime - 1)
-        return cls(prime, prime**2, gmpy2.invert(-other, prime), inverse)
+        self._h = gmpy2.invert(-other, prime)
+        self._root_exponent = gmpy2.invert(prime * other, prime - 1)
 
-    def open(self, ciphertexts: Sequence[mpz]) -> list[mpz]:
-        """The messages modulo the prime (Paillier 1999, section 7)."""
-        prime, square, h = self.prime, self.square, self.h
-        powers = gmpy2.powmod_base_list([c % square for c in ciphertexts], prime - 1, square)
+    def open(self, batch: bytes) -> list[mpz]:
+        """The messages modulo the prime (Paillier 1999, section 7): L(1 + b*prime) = b."""
+        parts = numbers_of(self._powers(batch), self._size)
         messages = []
-        for index, power in enumerate(powers):
-            quotient, remainder = gmpy2.f_divmod(power - 1, prime)
-            if remainder:
+        for index, (low, high) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
+            if low != 1:
                 raise InvalidCiphertextError(0, index, "shares a factor with the key")
-            messages.append(quotient * h % prime)
+            messages.append(high * self._h % self.prime)
         return messages
 
     def root(self, value: mpz) -> mpz:
         """The n-th root modulo the prime."""
-        return gmpy2.powmod(value, self.root_exponent, self.prime)
+        return gmpy2.powmod(value, self._root_exponent, self.prime)
 
 
 def _unit(n: mpz) -> mpz:

@@ -9,6 +9,7 @@ all c_i^(e_i) with e_i from a hash of all ciphertexts, shows it of a whole
 group. Why that is sound stands in docs/security.md.
 """
 
+import functools
 import hashlib
 import secrets
 from collections.abc import Sequence
@@ -16,10 +17,12 @@ from collections.abc import Sequence
 import gmpy2
 from gmpy2 import mpz
 
-from hecli.arithmetic.gmp.moduli import derived_base
-from hecli.arithmetic.gmp.multiexp import product_of_powers
-from hecli.arithmetic.gmp.numbers import challenges, ciphertexts
+from hecli.arithmetic.gmp.moduli import derived_base, powers_of
+from hecli.arithmetic.gmp.multiexp import PowerProducts
+from hecli.arithmetic.gmp.numbers import challenges, check_range, joined, numbers_of
+from hecli.arithmetic.kernels import Kernels
 from hecli.arithmetic.sizes import (
+    CHALLENGE_BITS,
     NUMBER_SIZE,
     SEED_SIZE,
     InvalidCiphertextError,
@@ -34,6 +37,7 @@ class Knowledge:
     """Prove and check under one n.
 
     Args:
+        kernels: What computes.
         n: The modulus.
         randomness: The random exponent: `short`, `half`, or `full` for that of the textbook.
 
@@ -41,7 +45,8 @@ class Knowledge:
         InvalidModulusError: The modulus has a factor that anyone can find.
     """
 
-    def __init__(self, n: int, randomness: str) -> None:
+    def __init__(self, kernels: Kernels, n: int, randomness: str) -> None:
+        self._kernels = kernels
         self._n = mpz(n)
         self._size = plaintext_size(n)
         self._proof_size = knowledge_size(n, randomness)
@@ -67,9 +72,12 @@ class Knowledge:
             start = commitment.to_bytes(self._size, "big")
             exponents = self._challenges(statement, number, blocks, len(openings), start)
             if self._textbook:
-                answer = random * product_of_powers(openings, exponents, self._n) % self._n
+                product = PowerProducts(self._kernels, int(self._n), self._size)
+                (power,) = product(joined(openings, self._size), exponents, CHALLENGE_BITS)
+                answer = random * power % self._n
             else:
-                answer = random + sum(e * a for e, a in zip(exponents, openings, strict=True))
+                pairs = zip(numbers_of(exponents, CHALLENGE_BITS // 8), openings, strict=True)
+                answer = random + sum(e * a for e, a in pairs)
                 # One that shows that the random number was at its border would tell of the rest.
                 if not 0 <= answer < self._limit:
                     continue
@@ -90,20 +98,44 @@ class Knowledge:
         Raises:
             InvalidCiphertextError: A number is no ciphertext.
         """
-        n = self._n
-        values = ciphertexts(blocks, ciphertext_size(int(n)), n**2, 0)
+        n, size = self._n, ciphertext_size(int(self._n))
+        check_range(self._kernels, blocks, size, int(n**2), 0)
         start = proof[: self._size]
         commitment, answer = mpz.from_bytes(start, "big"), mpz.from_bytes(proof[self._size :], "big")
         if not 0 < commitment < n or not 0 <= answer < (n if self._textbook else self._limit):
             return False
-        exponents = self._challenges(statement, number, blocks, len(values), start)
-        right = commitment * product_of_powers([value % n for value in values], exponents, n) % n
-        left = gmpy2.powmod(answer, n, n) if self._textbook else gmpy2.powmod(self._g, answer, n)
+        exponents = self._challenges(statement, number, blocks, len(blocks) // size, start)
+        left = gmpy2.powmod(answer, n, n) if self._textbook else mpz(1)
+        numbers, powers = self._other_side(answer)
+        (power,) = self._product(blocks + numbers, exponents + powers, CHALLENGE_BITS)
+        right = commitment * power % n
         # A number on the right that shares a factor with n shows in the product.
-        for at, value in enumerate(values if gmpy2.gcd(right, n) != 1 else ()):
+        for at, value in enumerate(numbers_of(blocks, size) if gmpy2.gcd(right, n) != 1 else ()):
             if gmpy2.gcd(value, n) != 1:
                 raise InvalidCiphertextError(0, at, "shares a factor with the key")
         return bool(left == right and gmpy2.gcd(left, n) == 1)
+
+    @functools.cached_property
+    def _product(self) -> PowerProducts:
+        return PowerProducts(self._kernels, int(self._n), ciphertext_size(int(self._n)))
+
+    @functools.cached_property
+    def _inverses(self) -> bytes:
+        """g^(-2^(128 i)) for each part of an answer that is as long as a challenge."""
+        parts = -(-(self._limit.bit_length() - 1) // CHALLENGE_BITS)
+        bases = powers_of(gmpy2.invert(self._g, self._n), self._n, CHALLENGE_BITS, parts)
+        return joined(map(mpz, bases), ciphertext_size(int(self._n)))
+
+    def _other_side(self, answer: mpz) -> tuple[bytes, bytes]:
+        """Numbers and exponents of g^(-answer), which among the ciphertexts costs next to nothing."""
+        if self._textbook:
+            return b"", b""
+        width = CHALLENGE_BITS // 8
+        parts = len(self._inverses) // ciphertext_size(int(self._n))
+        little = answer.to_bytes(parts * width, "little")
+        return self._inverses, b"".join(
+            [little[at : at + width][::-1] for at in range(0, len(little), width)]
+        )
 
     def _commitment(self) -> tuple[mpz, mpz]:
         n = self._n
@@ -117,7 +149,7 @@ class Knowledge:
 
     def _challenges(
         self, statement: bytes, number: bytes, blocks: bytes, count: int, commitment: bytes
-    ) -> list[mpz]:
+    ) -> bytes:
         # The ciphertexts at full width: their residues alone would let (1 + k*n) pass.
         seed = hashlib.sha256(b"hecli knowledge v2\0" + statement + number + count.to_bytes(4, "big"))
         seed.update(blocks)
@@ -129,6 +161,7 @@ class KnowledgeChecker:
     """Check proofs of groups.
 
     Args:
+        kernels: What computes.
         n: The modulus.
         randomness: As for Knowledge.
 
@@ -136,8 +169,9 @@ class KnowledgeChecker:
         InvalidModulusError: The modulus has a factor that anyone can find.
     """
 
-    def __init__(self, n: int, randomness: str) -> None:
-        self._knowledge = Knowledge(n, randomness)
+    def __init__(self, kernels: Kernels, n: int, randomness: str) -> None:
+        self.lets_go = kernels.lets_go
+        self._knowledge = Knowledge(kernels, n, randomness)
         self._proof_size = knowledge_size(n, randomness)
 
     def __call__(self, group: bytes) -> bytes:

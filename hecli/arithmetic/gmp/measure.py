@@ -1,5 +1,6 @@
 """What this machine takes."""
 
+import functools
 import secrets
 import time
 from collections.abc import Callable
@@ -9,11 +10,14 @@ import gmpy2
 from gmpy2 import mpz
 
 from hecli.arithmetic.gmp.decrypt import Opener
-from hecli.arithmetic.gmp.encrypt import Encryptor, window_width
+from hecli.arithmetic.gmp.encrypt import Encryptor
 from hecli.arithmetic.gmp.knowledge import Knowledge, KnowledgeChecker
-from hecli.arithmetic.gmp.multiexp import products
+from hecli.arithmetic.gmp.moduli import powers_of
+from hecli.arithmetic.gmp.multiexp import PowerProducts
 from hecli.arithmetic.gmp.sum_proofs import OpeningCombiner, check_sum_proof
+from hecli.arithmetic.kernels import Kernels
 from hecli.arithmetic.sizes import (
+    CHALLENGE_BITS,
     COMBINE,
     NUMBER_SIZE,
     OPEN,
@@ -22,20 +26,28 @@ from hecli.arithmetic.sizes import (
     ciphertext_size,
     exponent_bits,
     plaintext_size,
-    response_bits,
 )
 from hecli.arithmetic.threshold import GROUP
 
 REPEATS = 3
 
 SPREAD = 1.2
-"""How much longer a product takes of numbers from all over a table or a file than of the same two again."""
+"""How much longer a step of an encryption takes with a whole table than with a small one."""
+
+SAMPLE = 64
+"""So many numbers are enough to measure with."""
+
+SMALL_WINDOW = 4
+"""The digits of the tables that are made to measure."""
 
 PROVEN = 18
 """About how many decryptions take as long as what the proof of a sum takes once."""
 
 PARTIAL, PROOF = 2.0, 4.2
 """How many powers with an exponent as long as n take as long as a partial, and as a proof of partials."""
+
+PART = 8
+"""Such a part of an exponent is measured."""
 
 
 class Costs(NamedTuple):
@@ -78,10 +90,11 @@ class ProofCosts(NamedTuple):
     check_sum: float
 
 
-def measure(n: int, randomness: str, count: int, group: int) -> Costs:
+def measure(kernels: Kernels, n: int, randomness: str, count: int, group: int) -> Costs:
     """Measure this machine quickly, in some 300 ms.
 
     Args:
+        kernels: What computes.
         n: The modulus.
         randomness: The random exponent: `short`, `half` or `full`.
         count: About how many ciphertexts one process will make.
@@ -90,36 +103,67 @@ def measure(n: int, randomness: str, count: int, group: int) -> Costs:
     Returns:
         Seconds on one core.
     """
-    modulus = mpz(n)
-    square, size = modulus**2, ciphertext_size(n)
-    value = mpz(secrets.randbelow(n))
-    wide = mpz(secrets.randbelow(n * n))
-    step = SPREAD * _least(lambda: wide * value % square, 200)
-    product = _least(lambda: wide * wide % square, 200)
-    # Read, multiplied twice, modulo n^2 and into what shows that it is a unit, and written.
-    multiply = product + _least(lambda: mpz.from_bytes(wide.to_bytes(size, "big"), "big") % modulus, 200)
-    narrow = SPREAD * _least(lambda: value * value % modulus, 200)
-    half = _least(lambda: gmpy2.powmod(value, modulus >> (n.bit_length() // 2), modulus), 2)
-    answer = 1 if randomness == "full" else response_bits(n, randomness) / n.bit_length()
-    check = (narrow * products(group) + answer * 2 * half) / group + multiply - product
-    power = _least(lambda: gmpy2.powmod(value, modulus, square), 1)
-    proof = PROOF * power / GROUP + 2 * products(GROUP) / GROUP * product
-    unit = _least(lambda: gmpy2.gcd(wide, modulus), 20)
-    shared = {"partial": PARTIAL * power + proof + unit, "combine": proof + unit}
-    others = {"check": check, "multiply": multiply, "decrypt": 2 * half, "prove": PROVEN * 2 * half}
+    modulus, size = mpz(n), ciphertext_size(n)
+    square = modulus**2
+    numbers = b"".join([secrets.randbelow(n * n).to_bytes(size, "big") for _ in range(SAMPLE)])
+    product = kernels.multiply(int(square), size, SAMPLE // 8)
+    multiply = _least(lambda: product(numbers), 1) / SAMPLE
+    known, exponents = (
+        PowerProducts(kernels, n, size),
+        secrets.token_bytes(max(group, SAMPLE) * CHALLENGE_BITS // 8),
+    )
+    many = (numbers * (-(-group // SAMPLE)))[: group * size]
+    check = _seconds(lambda: known(many, exponents[: group * CHALLENGE_BITS // 8], CHALLENGE_BITS), 1) / group
+    # A number as long as the primes of the key, which nobody knows here.
+    half = int(modulus >> n.bit_length() // 2) | 1
+    opened = kernels.powers(half, half >> half.bit_length() * (PART - 1) // PART, size)
+    decrypt = 2 * PART * _seconds(lambda: opened(numbers[: 8 * size]), 1) / 8
+    root = _least(lambda: gmpy2.powmod(half - 2, half, mpz(half) ** 2), 1)
+    shared = kernels.powers(n, n >> n.bit_length() * (PART - 1) // PART, size)
+    power = PART * _seconds(lambda: shared(numbers[: 8 * size]), 1) / 8
+    slow = _least(lambda: gmpy2.powmod(modulus - 2, modulus, square), 1)
+    batches, drawn = (
+        PowerProducts(kernels, int(square), size),
+        secrets.token_bytes(GROUP * CHALLENGE_BITS // 8),
+    )
+    both = 2 * _seconds(lambda: batches(numbers[: GROUP * size], drawn, CHALLENGE_BITS), 1) / GROUP
+    proof = PROOF * slow / GROUP + both / SAMPLE
+    unit = _least(lambda: gmpy2.gcd(square - 2, modulus), 20)
+    later = {"partial": PARTIAL * power + proof + unit, "combine": proof + unit}
+    others = {"check": check, "multiply": multiply, "decrypt": decrypt, "prove": PROVEN * 2 * root}
     if randomness == "full":
-        return Costs(prepare=0.0, encrypt=power, **others, **shared)
+        return Costs(prepare=0.0, encrypt=slow, **others, **later)
     bits = exponent_bits(n, randomness)
-    window = window_width(bits, count)
+    window = kernels.comb_window(bits, count)
     windows = -(-bits // window)
-    # The base, and for each entry of the table about what a step takes.
-    return Costs(prepare=power + (windows << window) * step, encrypt=windows * step, **others, **shared)
+    entry, step, rest = _comb_costs(kernels, n, square)
+    return Costs(
+        prepare=slow + (windows << window) * entry, encrypt=windows * SPREAD * step + rest, **others, **later
+    )
 
 
-def proof_costs(p: int, q: int, count: int) -> ProofCosts:
+def _comb_costs(kernels: Kernels, n: int, square: mpz) -> tuple[float, float, float]:
+    """What an entry of a table takes, a step of an encryption, and the rest of an encryption."""
+    size = plaintext_size(n)
+    messages = b"".join([secrets.randbelow(n).to_bytes(size, "big") for _ in range(SAMPLE)])
+    taken = []
+    for windows in (2, 10):
+        powers = powers_of(square - 2, square, SMALL_WINDOW, windows)
+        bases = [(each, int(gmpy2.invert(each, n))) for each in powers]
+        start = time.perf_counter()
+        comb = kernels.comb(n, bases, SMALL_WINDOW)
+        entry = (time.perf_counter() - start) / (windows << SMALL_WINDOW)
+        drawn = secrets.token_bytes(SAMPLE * -(-SMALL_WINDOW * windows // 8))
+        taken.append(_least(functools.partial(comb, messages, drawn), 1) / SAMPLE)
+    step = max((taken[1] - taken[0]) / 8, 0.0)
+    return entry, step, max(taken[0] - 2 * step, 0.0)
+
+
+def proof_costs(kernels: Kernels, p: int, q: int, count: int) -> ProofCosts:
     """Measure what the proofs of one group take beside the work that they are about.
 
     Args:
+        kernels: What computes.
         p: One prime of a private key.
         q: The other.
         count: How many ciphertexts the group has.
@@ -130,22 +174,22 @@ def proof_costs(p: int, q: int, count: int) -> ProofCosts:
     n, bound, number = p * q, bytes(SEED_SIZE), bytes(NUMBER_SIZE)
     size = plaintext_size(n)
     plaintexts = b"".join([secrets.randbelow(n).to_bytes(size, "big") for _ in range(count)])
-    made = Encryptor(n, "short", count, bound)
+    made = Encryptor(kernels, n, "short", count, bound)
     encrypting = _seconds(lambda: made(number + plaintexts), REPEATS)
     group = made(number + plaintexts)
     blocks = group[: count * ciphertext_size(n)]
     openings = [mpz(secrets.randbits(exponent_bits(n, "short"))) for _ in range(count)]
-    knowledge = Knowledge(n, "short")
+    knowledge = Knowledge(kernels, n, "short")
     proving = _seconds(lambda: knowledge.prove(bound, number, blocks, openings), REPEATS)
-    checker = KnowledgeChecker(n, "short")
+    checker = KnowledgeChecker(kernels, n, "short")
     checking = _seconds(lambda: checker(bound + number + group), REPEATS)
-    opener = Opener(p, q)
+    opener = Opener(kernels, p, q)
     opening = _seconds(lambda: opener(OPEN + blocks), 1)
     products = opener(COMBINE + bound + number + blocks)
     opening_proving = _seconds(lambda: opener(COMBINE + bound + number + blocks), REPEATS)
     opening_proving += _seconds(lambda: opener(PROVE + bound + products), REPEATS)
     proof = opener(PROVE + bound + products)
-    combiner, task = OpeningCombiner(n), bound + number + blocks + plaintexts
+    combiner, task = OpeningCombiner(kernels, n), bound + number + blocks + plaintexts
     both = combiner(task)
     opening_checking = _seconds(lambda: combiner(task), REPEATS)
     opening_checking += _seconds(lambda: check_sum_proof(n, bound, both, proof), REPEATS)

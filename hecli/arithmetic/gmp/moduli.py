@@ -83,3 +83,22 @@ def derived_base(n: int) -> mpz:
     if gmpy2.gcd(x, modulus) != 1:
         raise InvalidModulusError("the key's modulus has a factor that anyone can find")
     return -x * x % modulus
+
+
+def powers_of(base: mpz, modulus: mpz, window: int, windows: int) -> list[int]:
+    """Raise a base to the powers that digits stand for.
+
+    Args:
+        base: The base.
+        modulus: The modulus.
+        window: The bits of a digit.
+        windows: How many digits there are.
+
+    Returns:
+        For each digit i, from the lowest, base^(2^(window*i)).
+    """
+    bases = []
+    for _ in range(windows):
+        bases.append(int(base))
+        base = gmpy2.powmod(base, 1 << window, modulus)
+    return bases

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import gmpy2
 from gmpy2 import mpz
 
-from hecli.arithmetic.gmp.multiexp import product_of_powers
-from hecli.arithmetic.gmp.numbers import challenges, ciphertexts, joined
+from hecli.arithmetic.gmp.multiexp import PowerProducts
+from hecli.arithmetic.gmp.numbers import challenges, check_range, joined, numbers_of
+from hecli.arithmetic.kernels import Kernels
 from hecli.arithmetic.sizes import (
     CHALLENGE_BITS,
     STATISTICAL_BITS,
@@ -28,15 +29,18 @@ class Proofs:
     logarithms and threshold decryptions", ACNS 2004).
 
     Args:
+        kernels: What computes.
         key: The key that was dealt.
         session: What the proofs are bound to, besides the ciphertexts.
     """
 
-    def __init__(self, key: ThresholdKey, session: bytes) -> None:
+    def __init__(self, kernels: Kernels, key: ThresholdKey, session: bytes) -> None:
+        self._kernels = kernels
         self._key = key
         self._session = session
         self.n_squared = mpz(key.n) ** 2
         self.size = ciphertext_size(key.n)
+        self._products = PowerProducts(kernels, key.n**2, self.size)
         self.delta = mpz(key.delta)
         # A random part so much longer than what it hides that the sum tells nothing.
         hidden = self.n_squared.bit_length() + self.delta.bit_length() + CHALLENGE_BITS
@@ -55,8 +59,8 @@ class Proofs:
         Raises:
             InvalidCiphertextError: One is no such unit.
         """
-        values = ciphertexts(data, self.size, self.n_squared, source)
-        n = mpz(self._key.n)
+        check_range(self._kernels, data, self.size, int(self.n_squared), source)
+        values, n = numbers_of(data, self.size), mpz(self._key.n)
         for at, value in enumerate(values):
             if gmpy2.gcd(value, n) != 1:
                 raise InvalidCiphertextError(source, at, "shares a factor with the key")
@@ -129,10 +133,11 @@ class Proofs:
         statement = hashlib.sha256(b"hecli partial v2\0" + self._session)
         statement.update(index.to_bytes(2, "big") + len(numbers).to_bytes(4, "big"))
         statement.update(self.join([mpz(key.n), mpz(key.v), mpz(key.keys[index - 1])]))
-        statement.update(self.join(numbers) + self.join(partials))
+        both = self.join(numbers), self.join(partials)
+        statement.update(b"".join(both))
         seed = statement.digest()
         exponents = challenges(seed, len(numbers))
-        one, other = (product_of_powers(each, exponents, self.n_squared) for each in (numbers, partials))
+        (one,), (other,) = (self._products(each, exponents, CHALLENGE_BITS) for each in both)
         return seed, one, other
 
     def _challenge(self, seed: bytes, a: mpz, b: mpz) -> mpz:

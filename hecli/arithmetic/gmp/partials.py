@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import gmpy2
 from gmpy2 import mpz
 
-from hecli.arithmetic.gmp.numbers import joined
+from hecli.arithmetic.gmp.numbers import joined, numbers_of
 from hecli.arithmetic.gmp.partial_proofs import Proofs
+from hecli.arithmetic.kernels import Kernels
 from hecli.arithmetic.sizes import plaintext_size
 from hecli.arithmetic.threshold import PROOF_RECORDS, ThresholdKey
 
@@ -17,16 +18,21 @@ class Sharer:
     """Make partials: what one share contributes to opening a batch, with the proof that it did.
 
     Args:
+        kernels: What computes.
         key: The key that was dealt.
         index: The number i of the share, from 1.
         share: The share s_i.
         session: What the proof is bound to, besides the ciphertexts: plan and aggregate.
     """
 
-    def __init__(self, key: ThresholdKey, index: int, share: int, session: bytes) -> None:
-        self._proofs = Proofs(key, session)
+    def __init__(self, kernels: Kernels, key: ThresholdKey, index: int, share: int, session: bytes) -> None:
+        self.lets_go = kernels.lets_go
+        self._proofs = Proofs(kernels, key, session)
         self._index = index
         self._share = mpz(share)
+        self._n = mpz(key.n)
+        self._size = plaintext_size(key.n)
+        self._powers = kernels.powers(key.n, 2 * key.delta * share, self._proofs.size)
 
     def __call__(self, batch: bytes) -> bytes:
         """Make the partials of a batch.
@@ -41,7 +47,7 @@ class Sharer:
             InvalidCiphertextError: A number is no ciphertext.
         """
         numbers = self._proofs.numbers(batch, 0)
-        partials = self._powers(numbers)
+        partials = self._partials(batch)
         return self._proofs.join(partials) + self._proofs.prove(self._index, self._share, numbers, partials)
 
     def proof_cost(self, batch: bytes) -> float:
@@ -58,28 +64,30 @@ class Sharer:
         """
         start = time.perf_counter()
         numbers = self._proofs.numbers(batch, 0)
-        partials = self._powers(numbers)
+        partials = self._partials(batch)
         half = time.perf_counter()
         self._proofs.prove(self._index, self._share, numbers, partials)
         return (time.perf_counter() - half) / (half - start)
 
-    def _powers(self, numbers: list[mpz]) -> list[mpz]:
-        exponent = 2 * self._proofs.delta * self._share
-        return list(gmpy2.powmod_base_list(numbers, exponent, self._proofs.n_squared))
+    def _partials(self, batch: bytes) -> list[mpz]:
+        parts = numbers_of(self._powers(batch), self._size)
+        return [low + high * self._n for low, high in zip(parts[::2], parts[1::2], strict=True)]
 
 
 class Combiner:
     """Check partials and open batches with those that hold.
 
     Args:
+        kernels: What computes.
         key: The key that was dealt.
         indices: The numbers of the shares, from 1, in the order of their partials.
         session: What the proofs are bound to, besides the ciphertexts.
     """
 
-    def __init__(self, key: ThresholdKey, indices: Sequence[int], session: bytes) -> None:
+    def __init__(self, kernels: Kernels, key: ThresholdKey, indices: Sequence[int], session: bytes) -> None:
+        self.lets_go = kernels.lets_go
         self._key = key
-        self._proofs = Proofs(key, session)
+        self._proofs = Proofs(kernels, key, session)
         self._indices = tuple(indices)
 
     def __call__(self, blob: bytes) -> bytes:

@@ -28,8 +28,9 @@ from collections.abc import Sequence
 import gmpy2
 from gmpy2 import mpz
 
-from hecli.arithmetic.gmp.multiexp import product_of_powers
-from hecli.arithmetic.gmp.numbers import ciphertexts, joined
+from hecli.arithmetic.gmp.multiexp import PowerProducts
+from hecli.arithmetic.gmp.numbers import check_range, joined, numbers_of
+from hecli.arithmetic.kernels import Kernels
 from hecli.arithmetic.sizes import (
     NUMBER_SIZE,
     SEED_SIZE,
@@ -48,11 +49,15 @@ class OpeningCombiner:
     """Combine groups, of ciphertexts and what they are said to hold.
 
     Args:
+        kernels: What computes.
         n: The modulus.
     """
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, kernels: Kernels, n: int) -> None:
+        self.lets_go = kernels.lets_go
+        self._kernels = kernels
         self._n = mpz(n)
+        self._products = PowerProducts(kernels, n**2, ciphertext_size(n))
         self._sizes = plaintext_size(n), ciphertext_size(n)
 
     def __call__(self, group: bytes) -> bytes:
@@ -72,11 +77,13 @@ class OpeningCombiner:
         at = SEED_SIZE + NUMBER_SIZE
         count = (len(group) - at) // (size + in_size)
         middle = at + count * in_size
-        numbers = ciphertexts(group[at:middle], in_size, n_squared, 0)
-        plaintexts = [mpz.from_bytes(group[i : i + size], "big") for i in range(middle, len(group), size)]
+        check_range(self._kernels, group[at:middle], in_size, int(n_squared), 0)
+        plaintexts = numbers_of(group[middle:], size)
         exponents = group_exponents(group[:at], count)
-        totals = [sum(e * m for e, m in zip(each, plaintexts, strict=True)) % n for each in exponents]
-        products = combined(numbers, exponents, n_squared)
+        drawn = _numbers(exponents)
+        rows = [drawn[start : start + count] for start in range(0, len(drawn), count)]
+        totals = [sum(e * m for e, m in zip(row, plaintexts, strict=True)) % n for row in rows]
+        products = combined(self._products, group[at:middle], exponents)
         values = [c * (1 - n * total) % n_squared for c, total in zip(products, totals, strict=True)]
         return joined(values, in_size)
 
@@ -96,9 +103,9 @@ def check_sum_proof(n: int, bound: bytes, products: bytes, proof: bytes) -> bool
     modulus, n_squared = mpz(n), mpz(n) ** 2
     size, in_size = plaintext_size(n), ciphertext_size(n)
     seed = proof[:SEED_SIZE]
-    numbers = [mpz.from_bytes(proof[at : at + size], "big") for at in range(SEED_SIZE, len(proof), size)]
+    numbers = numbers_of(proof[SEED_SIZE:], size)
     answers, roots = numbers[:SUM_REPETITIONS], numbers[SUM_REPETITIONS:]
-    bases = [mpz.from_bytes(products[at : at + in_size], "big") for at in range(0, len(products), in_size)]
+    bases = numbers_of(products, in_size)
     # What is no unit is 0 modulo a factor to any power, and would prove whatever is said modulo that factor.
     if not all(0 < each < modulus for each in numbers):
         return False
@@ -135,10 +142,10 @@ def rooted(n: int) -> list[mpz]:
     # Longer than n, so that the residues are uniform.
     width = size + STATISTICAL_BITS // 8
     stream = hashlib.shake_256(label).digest(SUM_REPETITIONS * width)
-    return [mpz.from_bytes(stream[at : at + width], "big") % n for at in range(0, len(stream), width)]
+    return [number % n for number in numbers_of(stream, width)]
 
 
-def group_exponents(statement: bytes, count: int) -> list[list[mpz]]:
+def group_exponents(statement: bytes, count: int) -> bytes:
     """Draw the exponents of a group.
 
     Args:
@@ -146,26 +153,25 @@ def group_exponents(statement: bytes, count: int) -> list[list[mpz]]:
         count: How many ciphertexts it has.
 
     Returns:
-        As many for each repetition.
+        As many for each repetition, of which the lowest SUM_CHALLENGE_BITS count.
     """
     label = b"hecli opening v2\0"
     seed = hashlib.sha256(label + statement + count.to_bytes(4, "big")).digest()
-    numbers = _numbers(hashlib.shake_256(seed).digest(SUM_REPETITIONS * count * _WIDTH))
-    return [numbers[at * count : (at + 1) * count] for at in range(SUM_REPETITIONS)]
+    return hashlib.shake_256(seed).digest(SUM_REPETITIONS * count * _WIDTH)
 
 
-def combined(bases: Sequence[mpz], exponents: Sequence[Sequence[mpz]], modulus: mpz) -> list[mpz]:
-    """Multiply the powers of all bases, once for each repetition.
+def combined(products: PowerProducts, numbers: bytes, exponents: bytes) -> list[mpz]:
+    """Multiply the powers of all numbers, once for each repetition.
 
     Args:
-        bases: The bases.
-        exponents: The exponents of each repetition.
-        modulus: The modulus.
+        products: What multiplies.
+        numbers: The numbers.
+        exponents: As `group_exponents` draws them.
 
     Returns:
         The products.
     """
-    return [product_of_powers(bases, each, modulus, SUM_CHALLENGE_BITS) for each in exponents]
+    return products(numbers, exponents, SUM_CHALLENGE_BITS, repetitions=SUM_REPETITIONS)
 
 
 def seed_of(bound: bytes, commitments: bytes) -> bytes:
@@ -218,4 +224,4 @@ def _powers(bases: Sequence[mpz], exponents: Sequence[mpz], modulus: mpz) -> mpz
 
 def _numbers(data: bytes) -> list[mpz]:
     """Challenges, of which each has so many bytes and leaves some bits of the first unused."""
-    return [mpz.from_bytes(data[at : at + _WIDTH], "big") & _MASK for at in range(0, len(data), _WIDTH)]
+    return [number & _MASK for number in numbers_of(data, _WIDTH)]
