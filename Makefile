@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo demo-round demo-threshold test test-slow test-ceph test-torch lint bench bench-training bench-scale accuracy docs vectors samples clean
+.PHONY: demo demo-round demo-threshold test test-slow test-native test-ceph test-torch lint bench bench-training bench-scale accuracy docs vectors samples clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo.sh
@@ -13,8 +13,12 @@ demo-round: .venv/installed
 demo-threshold: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo-threshold.sh
 
+# What computes is tested both ways: with the native arithmetic, where it is built, and with gmpy2.
+BOTH_WAYS := tests/test_paillier.py tests/test_threshold.py tests/test_vectors.py tests/test_round.py tests/test_executors.py
+
 test: lint .venv/storage
 	$(BIN)/python -m pytest -n auto -m "not slow"
+	HECLI_NATIVE=off $(BIN)/python -m pytest -n auto -m "not slow" $(BOTH_WAYS)
 
 # PyTorch is large: its files are tested where it is asked for.
 test-torch: .venv/torch
@@ -23,6 +27,13 @@ test-torch: .venv/torch
 # What takes longer: runs killed at every file operation, fifty rounds of ten parties.
 test-slow: .venv/installed .venv/storage
 	$(BIN)/python -m pytest -n auto -m slow
+
+# Everything, with each arithmetic that this machine has.
+test-native: .venv/installed .venv/storage
+	for each in $$($(BIN)/python -c "from hecli.arithmetic.choosing import available; print(*available())"); do \
+		HECLI_NATIVE=$$each $(BIN)/python -m pytest -n auto -m "not slow" || exit 1; \
+	done
+	$(BIN)/python -m pytest -n auto -m slow tests/test_native.py
 
 # Storage again, with Ceph's RADOS gateway in the place of moto.
 test-ceph: .venv/installed

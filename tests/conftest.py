@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from hecli.__main__ import main
+from hecli.arithmetic.choosing import VARIABLE
 from hecli.ledger import chain
 from hecli.storage import bucket as buckets
 from hecli.storage.places import store_at
@@ -24,7 +25,7 @@ settings.load_profile("hecli")
 def _no_settings(monkeypatch):
     for name in list(os.environ):
         # Lines break where a terminal ends, and tests have none.
-        if name.startswith("HECLI_") or name == "COLUMNS":
+        if (name.startswith("HECLI_") and name != VARIABLE) or name == "COLUMNS":
             monkeypatch.delenv(name)
     # Of entries that were taken away nobody brings one.
     monkeypatch.setattr(chain, "PATIENCE", 0.3)

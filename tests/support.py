@@ -13,6 +13,7 @@ import numpy as np
 
 import hecli
 from hecli.arithmetic import engines
+from hecli.arithmetic.choosing import VARIABLE
 from hecli.arithmetic.sizes import OPEN, knowledge_size
 from hecli.codec import bits
 from hecli.formats import envelope
@@ -302,7 +303,9 @@ def with_change(header, path):
 
 def command(*arguments, cwd, stdin=b"", env=None, check=True):
     """Run hecli in a process of its own; return its result, output as bytes."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HECLI_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("HECLI_") or name == VARIABLE
+    }
     result = subprocess.run(
         [sys.executable, "-m", "hecli", *map(str, arguments)],
         cwd=cwd,

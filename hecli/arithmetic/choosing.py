@@ -24,44 +24,67 @@ def kernels() -> "Kernels":
     Raises:
         HecliError: It names something else, or what this machine does not have.
     """
-    from hecli.arithmetic.gmp.kernels import GmpKernels  # noqa: PLC0415 - only what is used is imported
-
     wish = os.environ.get(VARIABLE) or AUTO
+    if wish != AUTO:
+        return named(wish)
+    right = (_right(each) for each in available() if each != OFF)
+    return next((found for found in right if found is not None), None) or named(OFF)
+
+
+def available() -> tuple[str, ...]:
+    """Say what this machine has.
+
+    Returns:
+        What HECLI_NATIVE may name here, the fastest first, `off` last.
+    """
+    from hecli.arithmetic.native.library import runnable  # noqa: PLC0415 - only what is used is imported
+
+    return *runnable(), OFF
+
+
+def named(wish: str) -> "Kernels":
+    """Give certain kernels.
+
+    Args:
+        wish: What HECLI_NATIVE may name, but for `auto`.
+
+    Returns:
+        The kernels.
+
+    Raises:
+        HecliError: There are none of that name, or this machine does not have them.
+    """
     if wish == OFF:
+        from hecli.arithmetic.gmp.kernels import GmpKernels  # noqa: PLC0415
+
         return GmpKernels()
     from hecli.arithmetic.native import library  # noqa: PLC0415
 
-    runnable = library.runnable()
-    if wish == AUTO:
-        for variant in runnable:
-            found = _right(variant)
-            if found is not None:
-                return found
-        return GmpKernels()
     if wish not in library.VARIANTS:
         known = ", ".join((AUTO, OFF, *library.VARIANTS))
-        raise HecliError(f"{VARIABLE} is {wish[:64]!r}, which is none of {known}")
-    if wish not in runnable:
+        raise HecliError(f"{VARIABLE} is {wish[:64]!r}, which is no arithmetic", f"it may be {known}")
+    if wish not in library.runnable():
         built = library.path_of(wish).exists()
-        why = (
-            "this processor cannot run it"
-            if built
-            else "it was not built: install hecli where a C compiler is"
-        )
+        why = "this processor cannot run it" if built else "install hecli where there is a C compiler"
         raise HecliError(f"{VARIABLE} is {wish}, which is not to be had here", why)
     found = _right(wish)
     if found is None:
         raise HecliError(
-            f"the native arithmetic {wish} gives wrong results on this machine", f"set {VARIABLE}={OFF}"
+            f"the native arithmetic {wish} cannot be loaded here, or gives wrong results",
+            f"set {VARIABLE}={OFF}, and install hecli again",
         )
     return found
 
 
 def _right(variant: str) -> "Kernels | None":
-    """The kernels of a library if they compute what gmpy2 does."""
+    """The kernels of a library if it can be loaded and computes what gmpy2 does."""
     from hecli.arithmetic.native.kernels import NativeKernels  # noqa: PLC0415
-    from hecli.arithmetic.native.library import load  # noqa: PLC0415
+    from hecli.arithmetic.native.library import Library, path_of  # noqa: PLC0415
     from hecli.arithmetic.trial import is_right  # noqa: PLC0415
 
-    found = NativeKernels(variant, load(variant))
-    return found if is_right(found) else None
+    try:
+        found = NativeKernels(variant, Library(path_of(variant)))
+        return found if is_right(found) else None
+    except (OSError, AttributeError):
+        # No library, or one of another version.
+        return None

@@ -11,7 +11,7 @@ is made and never seen by a caller.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from hecli.arithmetic.choosing import kernels
+from hecli.arithmetic.choosing import kernels, named
 
 if TYPE_CHECKING:
     from hecli.arithmetic.gmp.measure import Costs, ProofCosts
@@ -263,7 +263,7 @@ def check_share(key: "ThresholdKey", index: int, share: int) -> bool:
     return dealing.check_share(key, index, share)
 
 
-def measure(n: int, randomness: str, count: int, group: int) -> "Costs":
+def measure(n: int, randomness: str, count: int, group: int, native: str | None = None) -> "Costs":
     """Measure this machine quickly, to foresee what a round will take.
 
     Args:
@@ -271,13 +271,17 @@ def measure(n: int, randomness: str, count: int, group: int) -> "Costs":
         randomness: As for `encryptor`.
         count: As for `encryptor`.
         group: How many ciphertexts have one proof of plaintext knowledge together.
+        native: What computes, as HECLI_NATIVE names it; what is chosen where it is None.
 
     Returns:
         Seconds on one core.
+
+    Raises:
+        HecliError: This machine does not have what is named.
     """
     from hecli.arithmetic.gmp import measure
 
-    return measure.measure(kernels(), n, randomness, count, group)
+    return measure.measure(named(native) if native else kernels(), n, randomness, count, group)
 
 
 def proof_costs(p: int, q: int, count: int) -> "ProofCosts":

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hecli.arithmetic.choosing import VARIABLE, kernels
 from hecli.arithmetic.engines import encryptor, proof_cost, proof_costs
 from hecli.arithmetic.sizes import ciphertext_size, plaintext_size
 from hecli.arithmetic.threshold import GROUP
@@ -59,6 +60,7 @@ class Workplace:
 
     def __init__(self, folder: Path, bits: int) -> None:
         self._folder = folder
+        self._environment = environment()
         # For trials: what opening takes is measured without the checks before it, too.
         self.run("keygen", "--bits", str(bits), "--allow-unverified")
         with (folder / "hecli.key").open("rb") as stream:
@@ -69,7 +71,11 @@ class Workplace:
         start = time.perf_counter()
         command = [sys.executable, "-m", "hecli", *arguments]
         with subprocess.Popen(  # noqa: S603 - this very program
-            command, cwd=self._folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            command,
+            cwd=self._folder,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         ) as process:
             peak = watch([process])
             seconds = time.perf_counter() - start
@@ -77,6 +83,14 @@ class Workplace:
                 said = process.stderr.read().decode() if process.stderr else ""
                 raise HecliError(f"hecli {arguments[0]} failed: {reason(said)}")
         return Run(seconds, peak)
+
+    def compute_with(self, native: str) -> None:
+        """Choose what computes in the commands from now on.
+
+        Args:
+            native: As HECLI_NATIVE names it.
+        """
+        self._environment[VARIABLE] = native
 
     def values(self, count: int, dtype: str = "float32") -> None:
         """Write so many values to grads.npy.
@@ -151,6 +165,7 @@ def bench(bits: int, count: int, against: list[str], report: Report) -> dict[str
         "values": count,
         "cores": default_jobs(),
         "machine": machine(),
+        "arithmetic": kernels().name,
         **summary,
         "peers": {name: values._asdict() for name, values in best.items()},
         "missing": [name for name in against if name not in peers],

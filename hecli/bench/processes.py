@@ -6,16 +6,20 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from hecli.arithmetic.choosing import VARIABLE
+
 SAMPLE_SECONDS = 0.02
 
 
 def environment() -> dict[str, str]:
-    """Give the environment without what would change the commands' own defaults.
+    """Give the environment without what would change the commands' own defaults, but for what computes.
 
     Returns:
         The variables.
     """
-    return {name: value for name, value in os.environ.items() if not name.startswith("HECLI_")}
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("HECLI_") or name == VARIABLE
+    }
 
 
 def reason(said: str) -> str:

@@ -1,10 +1,13 @@
 """hecli bench."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+from hecli.arithmetic.choosing import OFF
 from hecli.bench import commands
+from hecli.bench.native import native as measure_native
 from hecli.bench.noisy import noisy
 from hecli.bench.parts import parts
 from hecli.bench.peers import PEERS
@@ -13,6 +16,12 @@ from hecli.cli import options
 from hecli.cli.console import Console, show_table
 from hecli.formats.text import count_bytes
 from hecli.schemes.paillier.keys import DEFAULT_BITS
+
+NATIVE_TABLES = (
+    ("a ciphertext alone, ms", "alone", 1e3),
+    ("whole commands, s", "commands", 1),
+    ("peak memory, MB", "peak_bytes", 1e-6),
+)
 
 ROWS = {"encrypt": "encrypt, µs", "add": "add, µs", "decrypt": "decrypt, µs", "size": "encrypted, bytes"}
 
@@ -51,8 +60,9 @@ class Peers(click.ParamType[list[str]]):
     help="Of phe, tenseal, sf-heu: measured where installed. [default: phe]",
 )
 @click.option("--memory", is_flag=True, help="Measure memory too, with 2 and 20 million values.")
+@click.option("--native", is_flag=True, help="Measure the native arithmetic beside gmpy2, and only that.")
 @options.talkative
-def bench(bits: int, values: int, against: list[str], memory: bool, console: Console) -> None:
+def bench(bits: int, values: int, against: list[str], memory: bool, native: bool, console: Console) -> None:
     """Measure this machine, beside other libraries.
 
     Runs whole commands, from Python's start to the last byte, and the other
@@ -63,6 +73,10 @@ def bench(bits: int, values: int, against: list[str], memory: bool, console: Con
       hecli bench
       hecli bench --values 100000 --against phe,tenseal,sf-heu
     """
+    if native:
+        summary = measure_native(bits, values, console.note)
+        _give(summary, _show_native, console)
+        return
     summary = commands.bench(bits, values, against, console.note)
     summary |= commands.threshold(bits, values, console.note)
     summary |= parts(bits, values, console.note)
@@ -70,18 +84,22 @@ def bench(bits: int, values: int, against: list[str], memory: bool, console: Con
     summary |= noisy(bits, values, console.note)
     if memory:
         summary |= commands.memory(bits, console.note)
+    _give(summary, _show, console)
+
+
+def _give(summary: dict[str, Any], show: Callable[[dict[str, Any]], None], console: Console) -> None:
     if console.json:
         console.summary(summary, "")
         return
-    _show(summary)
-
-
-def _show(summary: dict[str, Any]) -> None:
-    peers = summary["peers"]
     click.echo(
         f"{summary['values']:,} float32 values, a key of {summary['bits']} bits, "
         f"{summary['cores']} cores of {summary['machine']}\n"
     )
+    show(summary)
+
+
+def _show(summary: dict[str, Any]) -> None:
+    peers = summary["peers"]
     columns = ["per value", "hecli"]
     for name in peers:
         columns += [name, "ratio"]
@@ -101,6 +119,40 @@ def _show(summary: dict[str, Any]) -> None:
     columns = ["noise protects", "encrypt, s", "plain, s", "ratio", "bytes a value", "plain", "bits"]
     show_table(columns, noise_rows(summary))
     _lines(summary)
+
+
+def _show_native(summary: dict[str, Any]) -> None:
+    for title, field, scale in NATIVE_TABLES:
+        rows = native_rows(summary, field, scale)
+        show_table([title, *next(iter(summary["native"].values()))[field]], rows)
+        click.echo()
+
+
+def native_rows(summary: dict[str, Any], field: str, scale: float) -> list[list[str]]:
+    """Say what each arithmetic takes, beside gmpy2.
+
+    Args:
+        summary: The figures.
+        field: Which of them.
+        scale: What they are multiplied with.
+
+    Returns:
+        Rows of a table: each figure, and that of gmpy2 over it.
+    """
+    last = next(reversed(summary["native"].values()))[field]
+    return [
+        [
+            "gmpy2" if name == OFF else name,
+            *(_beside(value, last[what], scale) for what, value in found[field].items()),
+        ]
+        for name, found in summary["native"].items()
+    ]
+
+
+def _beside(value: float | None, other: float | None, scale: float) -> str:
+    if value is None or other is None:
+        return "unknown"
+    return f"{value * scale:,.4g} ({other / value:.1f})"
 
 
 def part_rows(summary: dict[str, Any]) -> list[list[str]]:
@@ -156,7 +208,8 @@ def noise_rows(summary: dict[str, Any]) -> list[list[str]]:
 def _lines(summary: dict[str, Any]) -> None:
     for name in summary["missing"]:
         click.echo(f"{name} is not installed: pip install 'hecli[bench]'")
-    click.echo(f"\nwith 8 bits and 16 parties: {summary['smallest_size']:.2f} bytes a value")
+    click.echo(f"\narithmetic: {summary['arithmetic']}; hecli bench --native measures each")
+    click.echo(f"with 8 bits and 16 parties: {summary['smallest_size']:.2f} bytes a value")
     taken = ", ".join(f"{step} {value:.0f} ns" for step, value in summary["smaller"]["steps"].items())
     click.echo(f"steps before rounding, a value on one core: {taken}")
     drawn = ", ".join(f"{ns:.0f} ns at {sigma}" for sigma, ns in summary["noise"]["drawing"].items())

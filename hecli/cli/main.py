@@ -98,8 +98,24 @@ class LazyGroup(SuggestingGroup):
                 formatter.write_dl([(f"{name:{width}}", line) for name, line in commands.items()])
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Show the version, and what computes."""
+    if wanted and not ctx.resilient_parsing:
+        from hecli.arithmetic.choosing import kernels  # noqa: PLC0415 - only what is used is imported
+
+        click.echo(f"hecli, version {__version__}\narithmetic: {kernels().name}")
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, "--version", prog_name="hecli")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """Train one model together without showing each other your gradients.
 

@@ -5,8 +5,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from hecli.executors.interface import SERIAL, Executor, Run, Task, lets_go
-from hecli.executors.processes import process_pool
-from hecli.executors.threads import thread_pool
 
 
 def default_jobs() -> int:
@@ -31,7 +29,14 @@ class Cores:
         jobs = min(self.workers, batches)
         if jobs <= 1:
             return SERIAL(task, batches)
-        return thread_pool(task, jobs) if lets_go(task) else process_pool(task, jobs)
+        # Imported when it is used: what a command does not need, it does not wait for.
+        if lets_go(task):
+            from hecli.executors.threads import thread_pool  # noqa: PLC0415
+
+            return thread_pool(task, jobs)
+        from hecli.executors.processes import process_pool  # noqa: PLC0415
+
+        return process_pool(task, jobs)
 
 
 def cores(jobs: int | None = None) -> Executor:

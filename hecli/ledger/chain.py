@@ -12,7 +12,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -252,6 +251,8 @@ def read_ledger(store: Store, folder: str) -> Ledger:
             return (_patiently if file == files[-1] else _open)(store, folder, file)
         except (FormatError, RefusedError) as error:
             return error.message
+
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - few commands read a ledger
 
     # Many at once: where storage is far away, each takes a while to come.
     with ThreadPoolExecutor(READERS) as readers:

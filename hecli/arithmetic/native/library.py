@@ -3,8 +3,6 @@
 import ctypes
 from pathlib import Path
 
-from hecli.errors import HecliError
-
 VARIANTS = ("ifma512", "fma512", "fma256")
 """The fastest first."""
 
@@ -45,6 +43,7 @@ class Library:
 
     Raises:
         OSError: It cannot be loaded.
+        AttributeError: It does not have what it should.
     """
 
     def __init__(self, path: Path) -> None:
@@ -173,21 +172,3 @@ def runnable() -> tuple[str, ...]:
     except OSError:
         return ()
     return tuple(each for each in VARIANTS if path_of(each).exists() and processor[f"hecli_can_{each}"]())
-
-
-def load(variant: str) -> Library:
-    """Load a library.
-
-    Args:
-        variant: One that `runnable` names.
-
-    Returns:
-        The library.
-
-    Raises:
-        HecliError: It cannot be loaded.
-    """
-    try:
-        return Library(path_of(variant))
-    except OSError as error:
-        raise HecliError(f"the native arithmetic {variant} cannot be loaded", str(error)) from error
