@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo demo-round demo-threshold test test-slow test-native test-ceph test-torch lint bench bench-training bench-scale accuracy docs vectors samples clean
+.PHONY: demo demo-round demo-threshold test test-slow test-native test-mutants test-ceph test-torch lint bench bench-training bench-scale accuracy docs vectors wheels samples clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo.sh
@@ -59,6 +59,17 @@ bench-scale: .venv/installed
 accuracy: .venv/accuracy
 	$(BIN)/python -m hecli.bench.accuracy
 
+# Small mistakes in the sources of the native arithmetic, one by one: which share do its tests catch?
+test-mutants: .venv/installed
+	$(BIN)/python -m tests.native.mutants
+
+# In dist: for any Linux on x86-64 with glibc 2.17, by a compiler from the package index; without C for all others.
+wheels: .venv/wheels
+	rm -rf dist
+	CC="'$(CURDIR)/$(BIN)/python' -m ziglang cc -target x86_64-linux-gnu.2.17" $(BIN)/python -m build --quiet --wheel .
+	$(BIN)/python -m wheel tags --remove --platform-tag manylinux_2_17_x86_64 dist/*-linux_x86_64.whl
+	CC=false $(BIN)/python -m build --quiet --wheel .
+
 docs: .venv/installed
 	$(BIN)/python docs/make_cli.py
 
@@ -80,6 +91,10 @@ clean:
 # A server that speaks as Azure does, for the tests; without npm they are skipped, and say so.
 .venv/storage: .venv/installed
 	if command -v npm > /dev/null; then npm install --silent --no-audit --no-fund --prefix .venv/azurite azurite || true; fi
+	touch $@
+
+.venv/wheels: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ziglang wheel
 	touch $@
 
 .venv/bench: .venv/installed

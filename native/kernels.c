@@ -41,10 +41,20 @@ static long row_of(long length) { return (length + ROW - 1) / ROW * ROW; }
 
 typedef struct { uint8_t *at; } Room;
 
+/* What the address sanitizer sees touched between two parts, and how many parts there are at most. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+enum { GAP = 2, PARTS = 32 };
+#else
+#define ASAN_POISON_MEMORY_REGION(at, size) ((void)0)
+enum { GAP = 0, PARTS = 0 };
+#endif
+
 static Ints *take(Room *room, long count)
 {
     Ints *taken = (Ints *)room->at;
-    room->at += count * (long)sizeof(Ints);
+    room->at += (count + GAP) * (long)sizeof(Ints);
+    ASAN_POISON_MEMORY_REGION(taken + count, GAP * sizeof(Ints));
     return taken;
 }
 
@@ -61,7 +71,7 @@ static void spread(Digits *to, const u64 *from, long length)
     for (long i = 0; i < length; i++) to[i] = DIGITS(SAME(from[i]));
 }
 
-static long frame_room(long length) { return 13 * length + 2 * ROWS; }
+static long frame_room(long length) { return 13 * length + 2 * ROWS + PARTS * GAP; }
 
 static Frame frame_of(const Modulus *m, Room *room)
 {

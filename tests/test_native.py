@@ -1,11 +1,15 @@
 """The kernels, of each library and of gmpy2, against integers; which are chosen; and what C is given."""
 
+import functools
 import os
+import platform
+import secrets
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import gmpy2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,13 +20,15 @@ from hecli.arithmetic.native.kernels import LARGEST_WINDOW, NativeKernels
 from hecli.arithmetic.native.library import Library, digits_of, path_of
 from hecli.errors import HecliError
 from tests.native import agreement
-from tests.native.agreement import bits_of, lists_of, numbers_below, width
+from tests.native.agreement import bits_of, joined, lists_of, numbers_below, width
 from tests.native.compiling import COMPILER, PORTABLE, SOURCES, build, compiled
+from tests.native.timing import least_of
 from tests.support import KEY, PUBLIC, command
 
 COMPILED = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
 EMULATED = pytest.mark.skipif(
-    COMPILER is None or sys.platform != "linux", reason="there is no C compiler, or no emulated processor"
+    COMPILER is None or (sys.platform, platform.machine()) != ("linux", "x86_64"),
+    reason="there is no C compiler, or no emulated processor",
 )
 ROOT = Path(__file__).parents[1]
 
@@ -231,6 +237,40 @@ def test_nothing_is_touched_that_should_not_be(tmp_path):
     _in_a_process("tests.native.agreement", sanitized, 300, 521, 1024, **watched)
 
 
+@COMPILED
+@pytest.mark.parametrize("variant", [*build.VARIANTS, PORTABLE])
+def test_compilers_have_nothing_to_say(tmp_path, variant):
+    if variant != PORTABLE and platform.machine() != "x86_64":
+        pytest.skip("the compiler is for another processor")
+    compiled(
+        tmp_path / "strict.so", variant, "-O1", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"
+    )
+
+
+@COMPILED
+def test_where_there_is_no_compiler_nothing_is_built(tmp_path, monkeypatch):
+    """And nothing fails: the wheel is one for every machine."""
+
+    def built():
+        shutil.copytree(SOURCES, tmp_path / "native", dirs_exist_ok=True)
+        hook = build.NativeHook(str(tmp_path), {}, None, None, str(tmp_path), "wheel")
+        found = {"pure_python": True, "force_include": {}}
+        hook.initialize("standard", found)
+        hook.finalize("standard", found, "")
+        return found
+
+    for without in ("false", "/nowhere/cc"):
+        monkeypatch.setenv("CC", without)
+        assert built() == {"pure_python": True, "force_include": {}}
+    monkeypatch.setenv("CC", " ".join(COMPILER))
+    if platform.machine() in build.PROCESSORS:
+        found = built()
+        assert not found["pure_python"]
+        assert {Path(each).name for each in found["force_include"].values()} == {
+            f"_{name}.so" for name in ("processor", *build.VARIANTS)
+        }
+
+
 # --- which is chosen ---
 
 
@@ -390,3 +430,34 @@ def test_libraries_know_no_more_than_they_are_told():
             "_ITM_registerTMCloneTable",
             "__gmon_start__",
         }
+
+
+# --- what time tells ---
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", available()[:-1])
+@pytest.mark.parametrize("what", ["decryption", "share"])
+def test_time_tells_neither_the_secret_exponent_nor_what_is_opened(name, what):
+    """By dudect's method, which begins to doubt at 5."""
+    n = PUBLIC.n
+    m, bits, size = (
+        (KEY.p, KEY.p.bit_length(), 2 * width(n)) if what == "decryption" else (n, 512, 2 * width(n))
+    )
+    sparse, dense, drawn = 1 << (bits - 1) | 1, (1 << bits) - 1, secrets.randbits(bits) | 1 << (bits - 1)
+    powers = {each: named(name).powers(m, each, size) for each in (sparse, dense, drawn)}
+    batch, ones = joined([secrets.randbelow(n * n) for _ in range(8)], size), joined([1] * 8, size)
+    exponents = functools.partial(powers[sparse], batch), functools.partial(powers[dense], batch)
+    assert least_of(3, exponents, 1000) < 5
+    opened = functools.partial(powers[drawn], ones), functools.partial(powers[drawn], batch)
+    assert least_of(3, opened, 1000) < 5
+
+
+@pytest.mark.slow
+def test_what_does_take_a_time_of_its_own_is_seen():
+    """gmpy2's powers, whose windows slide over zeros: what was said above is no weak test."""
+    square = gmpy2.mpz(KEY.p) ** 2
+    bits, base = KEY.p.bit_length(), gmpy2.mpz(secrets.randbelow(PUBLIC.n))
+    sparse, dense = 1 << (bits - 1) | 1, (1 << bits) - 1
+    calls = (lambda: gmpy2.powmod(base, sparse, square)), (lambda: gmpy2.powmod(base, dense, square))
+    assert least_of(3, calls, 1000) > 20

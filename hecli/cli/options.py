@@ -155,7 +155,7 @@ jobs = click.option(
     "--jobs",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="At most so many worker processes. [default: all cores]",
+    help="Work on so many cores at most. [default: all]",
 )
 identity = click.option(
     "--identity",

@@ -47,7 +47,7 @@ def deal(
         dealt.append(value)
     v = gmpy2.powmod(_unit(n), 2, n**2)
     delta = factorial(shares)
-    keys = tuple(int(gmpy2.powmod(v, delta * share, n**2)) for share in dealt)
+    keys = tuple(int(gmpy2.powmod_sec(v, delta * share, n**2)) for share in dealt)
     return ThresholdKey(int(n), threshold, int(v), keys), [int(share) for share in dealt]
 
 
@@ -64,7 +64,8 @@ def check_share(key: ThresholdKey, index: int, share: int) -> bool:
     """
     if not 0 < share < key.n**2:
         return False
-    return bool(gmpy2.powmod(key.v, key.delta * mpz(share), mpz(key.n) ** 2) == key.keys[index - 1])
+    power = gmpy2.powmod_sec(mpz(key.v), key.delta * mpz(share), mpz(key.n) ** 2)
+    return bool(power == key.keys[index - 1])
 
 
 def _unit(n: mpz) -> mpz:

@@ -131,7 +131,7 @@ class _Half:
 
     def root(self, value: mpz) -> mpz:
         """The n-th root modulo the prime."""
-        return gmpy2.powmod(value, self._root_exponent, self.prime)
+        return gmpy2.powmod_sec(value, self._root_exponent, self.prime)
 
 
 def _unit(n: mpz) -> mpz:

@@ -37,8 +37,9 @@ SPREAD = 1.2
 SAMPLE = 64
 """So many numbers are enough to measure with."""
 
-SMALL_WINDOW = 4
-"""The digits of the tables that are made to measure."""
+FEW, MANY = 8, 16
+SMALL, LARGE = 4, 6
+"""How many digits the tables have that are made to measure, and of how many bits."""
 
 PROVEN = 18
 """About how many decryptions take as long as what the proof of a sum takes once."""
@@ -136,27 +137,28 @@ def measure(kernels: Kernels, n: int, randomness: str, count: int, group: int) -
     bits = exponent_bits(n, randomness)
     window = kernels.comb_window(bits, count)
     windows = -(-bits // window)
-    entry, step, rest = _comb_costs(kernels, n, square)
-    return Costs(
-        prepare=slow + (windows << window) * entry, encrypt=windows * SPREAD * step + rest, **others, **later
-    )
+    row, entry, step, rest = _comb_costs(kernels, n, square)
+    prepare = slow + windows * (row + (entry * (1 << window)))
+    return Costs(prepare=prepare, encrypt=windows * SPREAD * step + rest, **others, **later)
 
 
-def _comb_costs(kernels: Kernels, n: int, square: mpz) -> tuple[float, float, float]:
-    """What an entry of a table takes, a step of an encryption, and the rest of an encryption."""
+def _comb_costs(kernels: Kernels, n: int, square: mpz) -> tuple[float, float, float, float]:
+    """What a row of a table takes, an entry in it, a step of an encryption, and the rest of an encryption."""
     size = plaintext_size(n)
     messages = b"".join([secrets.randbelow(n).to_bytes(size, "big") for _ in range(SAMPLE)])
-    taken = []
-    for windows in (2, 10):
-        powers = powers_of(square - 2, square, SMALL_WINDOW, windows)
+    made, used = {}, {}
+    for windows, window in ((FEW, SMALL), (FEW, LARGE), (MANY, SMALL)):
+        powers = powers_of(square - 2, square, window, windows)
         bases = [(each, int(gmpy2.invert(each, n))) for each in powers]
         start = time.perf_counter()
-        comb = kernels.comb(n, bases, SMALL_WINDOW)
-        entry = (time.perf_counter() - start) / (windows << SMALL_WINDOW)
-        drawn = secrets.token_bytes(SAMPLE * -(-SMALL_WINDOW * windows // 8))
-        taken.append(_least(functools.partial(comb, messages, drawn), 1) / SAMPLE)
-    step = max((taken[1] - taken[0]) / 8, 0.0)
-    return entry, step, max(taken[0] - 2 * step, 0.0)
+        comb = kernels.comb(n, bases, window)
+        made[windows, window] = (time.perf_counter() - start) / windows
+        drawn = secrets.token_bytes(SAMPLE * -(-window * windows // 8))
+        used[windows, window] = _least(functools.partial(comb, messages, drawn), 1) / SAMPLE
+    entry = max((made[FEW, LARGE] - made[FEW, SMALL]) / ((1 << LARGE) - (1 << SMALL)), 0.0)
+    step = max((used[MANY, SMALL] - used[FEW, SMALL]) / (MANY - FEW), 0.0)
+    rest = max(used[FEW, SMALL] - FEW * step, 0.0)
+    return max(made[FEW, SMALL] - (entry * (1 << SMALL)), 0.0), entry, step, rest
 
 
 def proof_costs(kernels: Kernels, p: int, q: int, count: int) -> ProofCosts:

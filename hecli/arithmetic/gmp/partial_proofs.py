@@ -91,7 +91,11 @@ class Proofs:
         """
         seed, c, _ = self._batch(index, numbers, partials)
         r = mpz(secrets.randbits(self._random_bits))
-        commitments = gmpy2.powmod(c, 4 * r, self.n_squared), self._power_of_v(r)
+        # r tells the share once the answer is out, so its powers take a time that tells nothing of it.
+        commitments = (
+            gmpy2.powmod_sec(c, 4 * r, self.n_squared),
+            gmpy2.powmod_sec(mpz(self._key.v), r, self.n_squared),
+        )
         e = self._challenge(seed, *commitments)
         z = r + e * self.delta * share
         width = PROOF_RECORDS * self.size - CHALLENGE_BITS // 8
@@ -121,11 +125,8 @@ class Proofs:
         n_squared = self.n_squared
         key = mpz(self._key.keys[index - 1])
         a = gmpy2.powmod(c, 4 * z, n_squared) * gmpy2.powmod(c_i, -2 * e, n_squared) % n_squared
-        b = self._power_of_v(z) * gmpy2.powmod(key, -e, n_squared) % n_squared
+        b = gmpy2.powmod(mpz(self._key.v), z, n_squared) * gmpy2.powmod(key, -e, n_squared) % n_squared
         return partials if self._challenge(seed, a, b) == e else None
-
-    def _power_of_v(self, exponent: mpz) -> mpz:
-        return gmpy2.powmod(mpz(self._key.v), exponent, self.n_squared)
 
     def _batch(self, index: int, numbers: list[mpz], partials: list[mpz]) -> tuple[bytes, mpz, mpz]:
         """A digest of the statement, and the two products that stand for the batch."""
