@@ -44,8 +44,8 @@ SMALL, LARGE = 4, 6
 PROVEN = 18
 """About how many decryptions take as long as what the proof of a sum takes once."""
 
-PARTIAL, PROOF = 2.0, 4.2
-"""How many powers with an exponent as long as n take as long as a partial, and as a proof of partials."""
+PARTIAL, PROOF = 2.0, 2.1
+"""How many powers with an exponent as long as n a partial takes, and how many of two at once a proof of it."""
 
 PART = 8
 """Such a part of an exponent is measured."""
@@ -128,7 +128,8 @@ def measure(kernels: Kernels, n: int, randomness: str, count: int, group: int) -
         secrets.token_bytes(GROUP * CHALLENGE_BITS // 8),
     )
     both = 2 * _seconds(lambda: batches(numbers[: GROUP * size], drawn, CHALLENGE_BITS), 1) / GROUP
-    proof = PROOF * slow / GROUP + both / SAMPLE
+    two = PART * _seconds(lambda: shared(numbers[: 2 * size]), 1)
+    proof = PROOF * two / GROUP + both / SAMPLE
     unit = _least(lambda: gmpy2.gcd(square - 2, modulus), 20)
     later = {"partial": PARTIAL * power + proof + unit, "combine": proof + unit}
     others = {"check": check, "multiply": multiply, "decrypt": decrypt, "prove": PROVEN * 2 * root}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from gmpy2 import mpz
 
 from hecli.arithmetic.kernels import Kernels
-from hecli.arithmetic.sizes import CHALLENGE_BITS, InvalidCiphertextError
+from hecli.arithmetic.sizes import CHALLENGE_BITS, InvalidCiphertextError, plaintext_size
 
 
 def numbers_of(data: bytes, size: int) -> list[mpz]:
@@ -20,6 +20,20 @@ def numbers_of(data: bytes, size: int) -> list[mpz]:
         The numbers.
     """
     return [mpz.from_bytes(data[at : at + size], "big") for at in range(0, len(data), size)]
+
+
+def from_pairs(data: bytes, modulus: mpz) -> list[mpz]:
+    """Read what `powers` of the kernels gives: numbers modulo a square, as a + b times its root.
+
+    Args:
+        data: a and b of each number, fixed-width big-endian.
+        modulus: The root.
+
+    Returns:
+        The numbers.
+    """
+    parts = numbers_of(data, plaintext_size(int(modulus)))
+    return [low + high * modulus for low, high in zip(parts[::2], parts[1::2], strict=True)]
 
 
 def check_range(kernels: Kernels, data: bytes, size: int, n_squared: int, source: int) -> None:

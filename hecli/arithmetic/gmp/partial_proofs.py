@@ -8,7 +8,7 @@ import gmpy2
 from gmpy2 import mpz
 
 from hecli.arithmetic.gmp.multiexp import PowerProducts
-from hecli.arithmetic.gmp.numbers import challenges, check_range, joined, numbers_of
+from hecli.arithmetic.gmp.numbers import challenges, check_range, from_pairs, joined, numbers_of
 from hecli.arithmetic.kernels import Kernels
 from hecli.arithmetic.sizes import (
     CHALLENGE_BITS,
@@ -91,11 +91,7 @@ class Proofs:
         """
         seed, c, _ = self._batch(index, numbers, partials)
         r = mpz(secrets.randbits(self._random_bits))
-        # r tells the share once the answer is out, so its powers take a time that tells nothing of it.
-        commitments = (
-            gmpy2.powmod_sec(c, 4 * r, self.n_squared),
-            gmpy2.powmod_sec(mpz(self._key.v), r, self.n_squared),
-        )
+        commitments = self._powers(c, r)
         e = self._challenge(seed, *commitments)
         z = r + e * self.delta * share
         width = PROOF_RECORDS * self.size - CHALLENGE_BITS // 8
@@ -124,9 +120,17 @@ class Proofs:
         seed, c, c_i = self._batch(index, numbers, partials)
         n_squared = self.n_squared
         key = mpz(self._key.keys[index - 1])
-        a = gmpy2.powmod(c, 4 * z, n_squared) * gmpy2.powmod(c_i, -2 * e, n_squared) % n_squared
-        b = gmpy2.powmod(mpz(self._key.v), z, n_squared) * gmpy2.powmod(key, -e, n_squared) % n_squared
+        of_c, of_v = self._powers(c, z)
+        a = of_c * gmpy2.powmod(c_i, -2 * e, n_squared) % n_squared
+        b = of_v * gmpy2.powmod(key, -e, n_squared) % n_squared
         return partials if self._challenge(seed, a, b) == e else None
+
+    def _powers(self, c: mpz, exponent: mpz) -> tuple[mpz, mpz]:
+        """(c^4)^exponent and v^exponent, at once."""
+        n, bases = self._key.n, [c**4 % self.n_squared, mpz(self._key.v)]
+        raised = self._kernels.powers(n, int(exponent), self.size)(self.join(bases))
+        of_c, of_v = from_pairs(raised, mpz(n))
+        return of_c, of_v
 
     def _batch(self, index: int, numbers: list[mpz], partials: list[mpz]) -> tuple[bytes, mpz, mpz]:
         """A digest of the statement, and the two products that stand for the batch."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import gmpy2
 from gmpy2 import mpz
 
-from hecli.arithmetic.gmp.numbers import joined, numbers_of
+from hecli.arithmetic.gmp.numbers import from_pairs, joined
 from hecli.arithmetic.gmp.partial_proofs import Proofs
 from hecli.arithmetic.kernels import Kernels
 from hecli.arithmetic.sizes import plaintext_size
@@ -31,7 +31,6 @@ class Sharer:
         self._index = index
         self._share = mpz(share)
         self._n = mpz(key.n)
-        self._size = plaintext_size(key.n)
         self._powers = kernels.powers(key.n, 2 * key.delta * share, self._proofs.size)
 
     def __call__(self, batch: bytes) -> bytes:
@@ -70,8 +69,7 @@ class Sharer:
         return (time.perf_counter() - half) / (half - start)
 
     def _partials(self, batch: bytes) -> list[mpz]:
-        parts = numbers_of(self._powers(batch), self._size)
-        return [low + high * self._n for low, high in zip(parts[::2], parts[1::2], strict=True)]
+        return from_pairs(self._powers(batch), self._n)
 
 
 class Combiner:
