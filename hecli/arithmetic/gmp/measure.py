@@ -45,7 +45,7 @@ PROVEN = 18
 """About how many decryptions take as long as what the proof of a sum takes once."""
 
 PARTIAL, PROOF = 2.0, 2.1
-"""How many powers with an exponent as long as n a partial takes, and how many of two at once a proof of it."""
+"""How many powers with an exponent as long as n a partial takes, and how many of two at once its proof."""
 
 PART = 8
 """Such a part of an exponent is measured."""
