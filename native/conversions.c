@@ -49,6 +49,5 @@ void write_numbers(uint8_t *to, long stride, long size, const Ints *from, long d
             for (int b = 0; b < 8 && end > b; b++) number[end - 1 - b] = (uint8_t)(low >> 8 * b);
             for (int b = 0; b < 5 && end > 8 + b; b++) number[end - 9 - b] = (uint8_t)(high >> 8 * b);
         }
-        for (long at = size - (digits + 1) / 2 * 13 - 1; at >= 0; at--) number[at] = 0;
     }
 }

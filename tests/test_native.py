@@ -21,7 +21,7 @@ from hecli.arithmetic.native.library import Library, digits_of, path_of
 from hecli.errors import HecliError
 from tests.native import agreement
 from tests.native.agreement import bits_of, joined, lists_of, numbers_below, width
-from tests.native.compiling import COMPILER, PORTABLE, SOURCES, build, compiled
+from tests.native.compiling import COMPILER, PORTABLE, SANITIZED, SOURCES, build, compiled, watched
 from tests.native.timing import least_of
 from tests.support import KEY, PUBLIC, command
 
@@ -223,18 +223,11 @@ def _in_a_process(*arguments, **variables):
 @COMPILED
 def test_nothing_is_touched_that_should_not_be(tmp_path):
     """In plain C, by gcc's sanitizers of addresses and of what C leaves undefined."""
-    found = subprocess.run(
-        [*COMPILER, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
-    )
-    asan = found.stdout.strip()
-    if not Path(asan).is_absolute():
+    environment = watched()
+    if environment is None:
         pytest.skip("the compiler has no sanitizers")
-    options = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g")
-    flags = [each for each in build.FLAGS if each != "-Wl,-s"]
-    sanitized = compiled(tmp_path / "sanitized.so", PORTABLE, *options, flags=flags)
-    # Python's own memory is malloc's, so that what is behind a buffer is watched.
-    watched = {"LD_PRELOAD": asan, "ASAN_OPTIONS": "detect_leaks=0", "PYTHONMALLOC": "malloc"}
-    _in_a_process("tests.native.agreement", sanitized, 300, 521, 1024, **watched)
+    sanitized = compiled(tmp_path / "sanitized.so", PORTABLE, *SANITIZED, "-O1", "-g")
+    _in_a_process("tests.native.agreement", sanitized, 300, 521, 1024, **environment)
 
 
 @COMPILED

@@ -138,10 +138,12 @@ def _check_modulus(kernels, m):
         kernels, square, [values[1:], [square - 1, *values[2:]], [square - 1, *_below(square, 11)]]
     )
     check_multiply(kernels, m, [[m - 1, 1, 2, m - 2], [m - 1, 1, m - 2, 2]])
+    # Of a product with 0 in it nothing else can be seen.
     for modulus, window in ((m, 3), (square, 5), (m, 1), (m, 10)):
-        exponents = [random.getrandbits(24) for _ in range(3 * len(values))]
-        check_buckets(kernels, modulus, values, size, [*exponents[:-1], (1 << 24) - 1], 21, window)
-    for window, windows in ((3, 5), (8, 3), (10, 2)):
+        for bases in ([each for each in values if each % m], values[:2]):
+            exponents = [random.getrandbits(24) for _ in range(3 * len(bases))]
+            check_buckets(kernels, modulus, bases, size, [*exponents[:-1], (1 << 24) - 1], 21, window)
+    for window, windows in ((3, 5), (8, 3), (10, 30)):
         messages = [0, 1, m - 1, full % m, *_below(m, 7)]
         exponents = [random.getrandbits(window * windows) for _ in messages]
         exponents[:3] = (
@@ -150,7 +152,7 @@ def _check_modulus(kernels, m):
             sum(1 << window * at - 1 for at in range(1, windows + 1)),
         )
         check_comb(kernels, m, random.randrange(square), window, windows, messages, exponents)
-    for value in (0, 1, m - 1, m, m + 1):
+    for value in (0, 1, m - 1, m, m + 1, m << 7):
         check_out_of_range(kernels, [5, value, 7], m)
 
 

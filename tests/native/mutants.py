@@ -4,7 +4,8 @@
 
 Each mistake is a small one: a high half for a low one, a carry that is lost, a
 bound that is one off, a step that is left out. It is compiled for each kind of
-processor, and `agreement` is run on what comes out, until one of them is wrong.
+processor, and `agreement` is run on what comes out, until one of them is wrong; then
+once more in plain C, under sanitizers.
 What compiles to the same as without it is no mistake. With EVERY only one in so
 many is made.
 """
@@ -21,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from hecli.arithmetic.choosing import available
-from tests.native.compiling import PORTABLE, SOURCES, build, compiled
+from tests.native.compiling import PORTABLE, SANITIZED, SOURCES, build, compiled, watched
 
 FILES = ("kernels.c", "conversions.c", "vectors.h")
 TIME = 60
@@ -100,14 +101,20 @@ def caught(mutant, plain):
             found = False
             if not agrees(built):
                 return True
+        if found is False and (environment := watched()):
+            built = compiled(
+                Path(folder, "tried.so"), PORTABLE, LOST, *SANITIZED, sources=sources, flags=FLAGS
+            )
+            return not agrees(built, environment)
         return found
 
 
-def agrees(built):
+def agrees(built, environment=None):
     """Whether the tests find nothing."""
     command = [sys.executable, "-m", "tests.native.agreement", str(built), "300", "521"]
+    options = {"cwd": SOURCES.parent, "env": os.environ | (environment or {}), "timeout": TIME}
     try:
-        done = subprocess.run(command, cwd=SOURCES.parent, capture_output=True, timeout=TIME, check=False)
+        done = subprocess.run(command, capture_output=True, check=False, **options)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
