@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from hecli.bench import flower, scale, trainings
+from hecli.arithmetic.choosing import available
+from hecli.bench import flower, native, scale, trainings
 from hecli.bench.trainings import Figures, figures, measure, write_weights
-from hecli.cli.bench import noise_rows, part_rows, setting_rows
+from hecli.cli.bench import native_rows, noise_rows, part_rows, setting_rows
 from hecli.errors import HecliError
 
 
@@ -126,3 +127,28 @@ def test_parts_and_dask_are_measured_beside_one_machine(capsys):
     said = capsys.readouterr().out
     assert "the same bytes: True" in said
     assert said.count("of the time of the parts") == 2
+
+
+def test_each_arithmetic_is_measured_beside_gmpy2(monkeypatch):
+    names = available()[-2:]
+    monkeypatch.setattr(native, "available", lambda: names)
+    monkeypatch.setattr(native, "REPEATS", 1)
+    found = native.native(2048, 600, lambda _: None)["native"]
+    assert tuple(found) == names
+    for figures_ in found.values():
+        assert set(figures_["alone"]) == set(native.ALONE)
+        assert all(taken > 0 for taken in [*figures_["alone"].values(), *figures_["commands"].values()])
+        assert list(figures_["commands"]) == [
+            "encrypt",
+            "aggregate 10",
+            "decrypt",
+            "decrypt, one core",
+            "partial",
+        ]
+
+
+def test_the_table_of_each_arithmetic():
+    summary = {"native": {"fma256": {"alone": {"encrypt": 0.5}}, "off": {"alone": {"encrypt": 2.0}}}}
+    assert native_rows(summary, "alone", 1e3) == [["fma256", "500 (4.0)"], ["gmpy2", "2,000 (1.0)"]]
+    summary["native"]["fma256"]["alone"]["encrypt"] = None
+    assert native_rows(summary, "alone", 1e3)[0] == ["fma256", "unknown"]

@@ -293,6 +293,10 @@ def test_an_interrupt_at_any_moment_leaves_nothing(place, verb, number):
     assert interrupted
 
 
+PROCESSES = {"HECLI_NATIVE": "off"}
+"""gmpy2 does not let go of the interpreter's lock: work is shared among processes then."""
+
+
 def test_workers_end_when_their_parent_is_killed(place):
     process = encrypting(place, 400_000)
     wait_for_workers(process)
@@ -311,6 +315,7 @@ def encrypting(place, count):
     return subprocess.Popen(
         [sys.executable, "-m", "hecli", "encrypt", "g.npy", "--jobs", "2"],
         cwd=place,
+        env=os.environ | PROCESSES,
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
@@ -394,6 +399,7 @@ def test_an_interrupt_while_workers_start_is_not_lost(place):
         process = subprocess.Popen(
             [sys.executable, "-m", "hecli", "encrypt", "g.npy", "--jobs", "8"],
             cwd=place,
+            env=os.environ | PROCESSES,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )

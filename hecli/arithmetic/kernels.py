@@ -70,13 +70,16 @@ class Buckets(Protocol):
 
 
 class Kernels(Protocol):
-    """One way to compute."""
+    """One way to compute.
+
+    Args:
+        name: What it is called, in benchmarks and by HECLI_NATIVE.
+        lets_go: Whether it lets go of the interpreter's lock, so that threads
+            work at the same time.
+    """
 
     name: str
-    """What it is called in benchmarks and by HECLI_NATIVE."""
-
     lets_go: bool
-    """Whether it lets go of the interpreter's lock, so that threads work at the same time."""
 
     def __hash__(self) -> int: ...
 
