@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 PAGE = 4096
 PAGES, CODE, STACK, DATA = 0x1000000, 0x400000, 0x8000000, 0xA000000
 """Where the processor finds its table of pages, the library, the stack, and what is passed."""
-ROOM = {CODE: 0x40000, STACK: 0x40000, DATA: 0x1000000}
+ROOM = {CODE: 0x40000, STACK: 0x40000, DATA: 0x2000000}
 FUNCTIONS = (
     *("halt", "lanes", "rows", "out_of_range", "powers_room", "powers", "multiply_room", "multiply"),
     *("buckets_room", "buckets", "table_room", "entry", "fill_table", "encrypt_room", "encrypt"),
