@@ -25,9 +25,9 @@ def test_hecli_half_measures_a_training(tmp_path):
     found = measure(tmp_path, 2, 2, None, 60)
     assert found.first > 0 < found.seconds
     assert 1000 < found.up < 10_000
-    # Two rounds of a plan, two updates, an aggregate and a sum; terms, model and ledger.
+    # Two rounds of a plan, two enrollments, two updates, an aggregate and a sum; terms, model and ledger.
     entries = len(list((tmp_path / "shared" / "ledger").iterdir()))
-    assert found.files == 2 * 5 + 2 + entries
+    assert found.files == 2 * 7 + 2 + entries
 
 
 def test_hecli_half_says_who_failed(tmp_path, monkeypatch):

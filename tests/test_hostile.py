@@ -209,7 +209,7 @@ def test_a_forger_changes_any_field_of_a_header(kind, data):
     assert json.dumps(found)
     # A party may have no name.
     types = {type(new), type(old)} - {type(None)} if path[-1] in ("party", 0) else {type(new), type(old)}
-    assert len(types) == 1, f"{path}: {new!r} for {old!r}"
+    assert len(types) <= 1, f"{path}: {new!r} for {old!r}"
 
 
 numbers = st.sampled_from([-1, 0, 1, 2, 33, 2**63, 2**64 - 1, -1.0, 0.0, 2.0**-1074, 2.0**1023, float("inf")])
@@ -238,7 +238,7 @@ def test_a_coordinator_signs_any_terms(data):
     assert json.dumps(found)
     forged.seek(0)
     training = read_training(reader(forged))
-    assert pack(training.to_map()) == pack(header)
+    assert pack(training.to_map() | {"kem": training.roster.kem_keys}) == pack(header)
     first, second = first_plan(training), later_plan(training)
     later = Position(bytes(32), 99_999, 99_999, bytes(32), bytes(32))
     after = After(first.codec.quantise.steps, second.codec.step(LowRank))

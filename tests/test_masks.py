@@ -14,16 +14,19 @@ from hecli.arithmetic.sizes import InvalidCiphertextError, plaintext_size
 from hecli.errors import HecliError, MismatchError, RefusedError
 from hecli.identity.cards import Card
 from hecli.identity.roster import Roster
+from hecli.identity.sealing import seal
 from hecli.identity.signatures import Identity
 from hecli.plan.files import parse_plan
+from hecli.rounds.enrollments import open_enrollments
+from hecli.schemes.masks import dropouts as protocol
 from hecli.schemes.masks.keystream import Masks, Pair
-from hecli.schemes.masks.pairwise import pairs_of
 from hecli.schemes.ring import RING, Adder
 from tests.support import (
     KEY,
     PUBLIC,
     body,
     chi_square,
+    enrollments_of,
     lanes_of,
     npz,
     reader,
@@ -48,8 +51,11 @@ def a_plan(people=PEOPLE, key=PUBLIC, *, dropouts=0, **options):
 def update(plan, who, value=1.0):
     source = npz(w=np.full(VALUES, value, np.float32))
     key = PUBLIC if "key" in plan.scheme.to_encrypt else None
+    enrollments = enrollments_of(plan, PEOPLE)
     return written(
-        lambda out: hecli.encrypt(source, out, key, plan=plan, identity=who, record=unrecorded, jobs=1)
+        lambda out: hecli.encrypt(
+            source, out, key, plan=plan, identity=who, enrollments=enrollments, record=unrecorded, jobs=1
+        )
     )
 
 
@@ -110,15 +116,24 @@ def test_masks_cancel_among_any_number(count, records, n, data):
     assert all(each % n == 0 for each in total)
 
 
+def pairs_in(plan, who):
+    """What a party shares with each other, in the order of their names."""
+    enrollments = open_enrollments(enrollments_of(plan, PEOPLE), plan)
+    return protocol.pairs_of(plan.masking.exchange(plan.round), who, enrollments)
+
+
 def test_both_agree_and_others_and_other_rounds_do_not():
-    roster = a_plan().roster
-    of_alice, of_bob = (pairs_of(who, roster, bytes(32), "mask") for who in PEOPLE[:2])
+    plan, other = a_plan(), a_plan()
+    of_alice, of_bob = (pairs_in(plan, who) for who in PEOPLE[:2])
     assert of_alice[0].key == of_bob[0].key
     assert of_alice[0].subtract != of_bob[0].subtract
-    keys = {pair.key for who in PEOPLE for pair in pairs_of(who, roster, bytes(32), "mask")}
+    keys = {pair.key for who in PEOPLE for pair in pairs_in(plan, who)}
     assert len(keys) == 10
-    for other in ((b"\1" * 32, "mask"), (bytes(32), "part mask")):
-        assert not keys & {pair.key for who in PEOPLE for pair in pairs_of(who, roster, *other)}
+    assert not keys & {pair.key for who in PEOPLE for pair in pairs_in(other, who)}
+    # The parts of one round are masked with different keys.
+    parts = plan.masking.exchange(plan.round)._replace(label="part mask")
+    enrollments = open_enrollments(enrollments_of(plan, PEOPLE), plan)
+    assert not keys & {pair.key for who in PEOPLE for pair in protocol.pairs_of(parts, who, enrollments)}
 
 
 @pytest.mark.parametrize("key", [PUBLIC, None], ids=["paillier", "masks alone"])
@@ -163,6 +178,8 @@ def test_a_key_is_neither_wanted_nor_enough():
         hecli.encrypt(source, io.BytesIO(), PUBLIC, plan=plan, identity=ALICE)
     with pytest.raises(RefusedError, match="none is given"):
         hecli.encrypt(source, io.BytesIO(), None, plan=a_plan(), identity=ALICE)
+    with pytest.raises(RefusedError, match="0 enrollments given, 5 required"):
+        hecli.encrypt(source, io.BytesIO(), None, plan=plan, identity=ALICE, record=unrecorded)
     whole = aggregate([update(plan, who) for who in PEOPLE])
     with pytest.raises(MismatchError, match="masks alone"):
         hecli.decrypt(whole, io.BytesIO(), KEY, identity=ALICE)
@@ -183,10 +200,9 @@ def test_what_is_not_below_the_modulus_is_refused():
 
 
 def test_a_weak_card_is_named():
-    weak = Card("weak", ALICE.card.sign, bytes(32))
-    roster = Roster.of([PEOPLE[1].card, weak], coordinator=ANNA.card)
-    with pytest.raises(HecliError, match="nothing can be agreed with weak"):
-        pairs_of(PEOPLE[1], roster, bytes(32), "mask")
+    weak = Card.of("weak", ALICE.card.sign, bytes(32), ANNA.card.kem_key)
+    with pytest.raises(HecliError, match="nothing can be sealed to weak, whose card is weak"):
+        seal(b"secret", weak, b"")
 
 
 def test_plans_that_cannot_be():
@@ -220,9 +236,24 @@ def test_the_commands(place, ok, fails):
         "plan", "--like", "alice.npy", *parties, "--scheme", "masks"
     )
     for name in ("alice", "bob"):
-        ok("encrypt", f"{name}.npy", "--plan", "round.plan", "--identity", f"{name}.id")
+        assert "every party's update is needed" in ok(
+            "enroll", "--plan", "round.plan", "--identity", f"{name}.id"
+        )
+    fails(
+        "encrypt",
+        "bob.npy",
+        "--plan",
+        "round.plan",
+        "--identity",
+        "bob.id",
+        says="0 enrollments given, 2 required",
+    )
+    everybody = ("--enroll", "alice.enroll", "--enroll", "bob.enroll")
+    for name in ("alice", "bob"):
+        ok("encrypt", f"{name}.npy", "--plan", "round.plan", "--identity", f"{name}.id", *everybody)
     assert (place / "alice.id.masked").stat().st_mode & 0o777 == 0o600
-    again = ("encrypt", "bob.npy", "--plan", "round.plan", "--identity", "bob.id", "-o", "again.enc")
+    again = ("encrypt", "bob.npy", "--plan", "round.plan", "--identity", "bob.id", *everybody)
+    again += ("-o", "again.enc")
     fails(*again, says="another update of this plan or model was masked before", hint="show how they differ")
     assert not (place / "again.enc").exists()
     ok(*again, "--again")

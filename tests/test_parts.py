@@ -30,6 +30,7 @@ from tests.support import (
     dealt_shares,
     decrypted,
     encrypted,
+    enrollments_of,
     load_key,
     mean_of,
     npz,
@@ -75,6 +76,7 @@ def rewound(files):
 
 
 def update(plan, name, enrollments=(), values=None, **options):
+    enrollments = enrollments or enrollments_of(plan, PEOPLE.values())
     return written(
         lambda out: hecli.encrypt(
             values or tensors(name),
@@ -226,7 +228,14 @@ def test_without_all_parties_masks_of_a_part_stay_on():
 def test_a_masked_part_leaves_a_record():
     plan = a_plan(**WAYS["masked"])
     with pytest.raises(RefusedError, match="leaves a record"):
-        hecli.encrypt(tensors("bob"), io.BytesIO(), PUBLIC, plan=plan, identity=PEOPLE["bob"])
+        hecli.encrypt(
+            tensors("bob"),
+            io.BytesIO(),
+            PUBLIC,
+            plan=plan,
+            identity=PEOPLE["bob"],
+            enrollments=enrollments_of(plan, PEOPLE.values()),
+        )
     with pytest.raises(RefusedError, match="has to sign"):
         hecli.encrypt(tensors("bob"), io.BytesIO(), PUBLIC, plan=plan, record=unrecorded)
 
@@ -596,7 +605,10 @@ def test_the_commands(place, ok, fails, members):
     assert "             bias, emb" in said
     assert "every party's update is needed" in said
     for name in ("alice", "bob"):
-        said = ok("encrypt", f"{name}.npz", "--plan", "round.plan", "--identity", f"{name}.id")
+        ok("enroll", "--plan", "round.plan", "--identity", f"{name}.id")
+    everybody = ("--enroll", "alice.enroll", "--enroll", "bob.enroll")
+    for name in ("alice", "bob"):
+        said = ok("encrypt", f"{name}.npz", "--plan", "round.plan", "--identity", f"{name}.id", *everybody)
         assert "warning: 1,003 values (44 %) will be in the clear, your own: bias, emb" in said
         assert "100 of 2,303 values in" in said
     assert (place / "alice.id.masked").exists()

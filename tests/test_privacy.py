@@ -39,7 +39,7 @@ from hecli.rounds.residual import Feedback
 from hecli.rounds.spending import spending, spent_in
 from hecli.rounds.update import open_update
 from hecli.storage.local import LOCAL
-from tests.support import KEY, PUBLIC, UNCOUNTED, npz, reader, small_plan, written
+from tests.support import KEY, PUBLIC, UNCOUNTED, enrollments_of, npz, reader, small_plan, written
 
 dp.enable_features("contrib")
 
@@ -470,6 +470,7 @@ def test_noise_goes_with_every_scheme(scheme):
     for who in PEOPLE.values():
         out = io.BytesIO()
         record = {"record": lambda plan, file: None, "account": UNCOUNTED}
+        record["enrollments"] = enrollments_of(plan, PEOPLE.values())
         hecli.encrypt(GRADS, out, key, plan=plan, identity=who, jobs=1, **record)
         out.seek(0)
         updates.append(out)
@@ -587,6 +588,7 @@ def test_what_costs_too_much_uses_no_masks(tmp_path):
     plan, uses = noisy_plan(scheme=hecli.Masks(hecli.Masking(0))), []
     for budget in (1e-3, 100):
         options = {"account": kept(tmp_path, budget), "record": lambda plan, file: uses.append(file)}
+        options["enrollments"] = enrollments_of(plan, PEOPLE.values())
         out = io.BytesIO()
         if budget < 1:
             with pytest.raises(RefusedError, match="above the budget"):

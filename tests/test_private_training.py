@@ -90,6 +90,8 @@ def test_a_round_that_is_tried_again_spends_again(tmp_path):
     made = scene(tmp_path, rounds=2)
     sessions = made.all()
     handed = lambda made: made.file(made.parties[0], ".enc").exists()  # noqa: E731
+    made.run(sessions[:1])
+    made.enroll()
     made.run(sessions[:2], until=handed)
     assert len(spent_by(made, made.parties[0])) == 1
     running.abandon(sessions[0], "again")
@@ -129,6 +131,8 @@ def test_a_party_stops_at_its_own_budget(tmp_path):
     path = made.people / f"{made.parties[0]}.id"
     own = spending(LOCAL, f"{path}.spent", session.identity, str(path), 0.001)
     session.secrets.__dict__["account"] = own
+    made.run([made.session(COORDINATOR)])
+    made.enroll()
     with pytest.raises(RefusedError, match=r"above the budget of 0\.001"):
         made.run([made.session(COORDINATOR), session])
     assert not made.file(made.parties[0], ".enc").exists()
@@ -207,6 +211,8 @@ def test_the_clip_norm_is_told_to_the_command(tmp_path):
     copying = made.copying(made.parties[0])
     train = [*copying[:2], f'echo "$HECLI_CLIP" > {seen}; {copying[2]}']
     sessions = [made.session(COORDINATOR), made.session(made.parties[0], train=train)]
+    made.run(sessions)
+    made.enroll()
     made.run(sessions)
     assert seen.read_text() == "0.5\n"
 

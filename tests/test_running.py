@@ -139,6 +139,7 @@ def test_a_round_that_is_closed_in_the_moment_of_abandoning_is_not_abandoned(tmp
     scene = Scene(tmp_path, parties=2, key=None, masks=0, rounds=1)
     coordinator, *parties = scene.all()
     step(coordinator)
+    scene.enroll()
     scene.run(parties)
     other, look = scene.session(COORDINATOR), Session.look
 

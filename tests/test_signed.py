@@ -145,7 +145,7 @@ def test_any_part_of_a_signature_changed_is_refused(made, kind, data):
 def test_a_signature_is_for_one_kind_of_file(made):
     """What alice signed as an update is no aggregate, though all else be right."""
     opened = reader(made.a)
-    contributor = ["alice", opened.digest, opened.signature[3]]
+    contributor = ["alice", opened.digest, opened.signature[4]]
     header = {"plan": PLAN.to_map(), "contributors": [contributor]}
     for signed_as, says in (("update", "signature of alice does not hold"), ("aggregate", None)):
         out = io.BytesIO()
@@ -167,10 +167,17 @@ def test_a_signature_is_for_one_kind_of_file(made):
 
 
 def test_the_signed_message_is_what_the_specification_says():
-    message = signed_message("update", b"\1" * 32, Card("a", b"\2" * 32, b"\3" * 32), b"\4" * 32)
+    message = signed_message("update", b"\1" * 32, Card("a", b"\2" * 32, b"\3" * 32, b"\5" * 32), b"\4" * 32)
     assert message == (
-        b"hecli signature v2\0\x96\xa6update\xc4\x20" + b"\1" * 32 + b"\xa1a"
-        b"\xc4\x20" + b"\2" * 32 + b"\xc4\x20" + b"\3" * 32 + b"\xc4\x20" + b"\4" * 32
+        b"hecli signature v2\0\x97\xa6update\xc4\x20" + b"\1" * 32 + b"\xa1a"
+        b"\xc4\x20"
+        + b"\2" * 32
+        + b"\xc4\x20"
+        + b"\3" * 32
+        + b"\xc4\x20"
+        + b"\5" * 32
+        + b"\xc4\x20"
+        + b"\4" * 32
     )
 
 
@@ -185,16 +192,20 @@ def test_a_file_that_nobody_signed_is_refused(made):
     with pytest.raises(RefusedError, match="its coordinator anna has to sign"):
         hecli.write_plan(PLAN, io.BytesIO(), ALICE)
     card = io.BytesIO()
-    envelope.write(card, "card", {"card": list(ALICE.card)})
+    envelope.write(card, "card", {"card": list(ALICE.card), "kem": ALICE.card.kem_key})
     with pytest.raises(FormatError, match="not signed by its own key"):
         hecli.read_card(card)
 
 
 def test_a_card_of_two_halves_is_refused(made):
     """Somebody else's key to sign with one's own to agree secrets: only the owner of both can make a card."""
-    value = reader(made.signed["card"]).signature[3]
-    mixed = Card("alice", ALICE.card.sign, MALLORY.card.agree)
-    file = resigned(made.signed["card"], header={"card": list(mixed)}, signature=[*mixed, value])
+    value = reader(made.signed["card"]).signature[4]
+    mixed = Card("alice", ALICE.card.sign, *MALLORY.card[2:])
+    file = resigned(
+        made.signed["card"],
+        header={"card": list(mixed), "kem": MALLORY.card.kem_key},
+        signature=[*mixed, value],
+    )
     with pytest.raises(FormatError, match="does not hold"):
         hecli.read_card(file)
 
@@ -217,7 +228,10 @@ def test_a_card_of_two_halves_is_refused(made):
 def test_keys_for_which_anybody_can_sign_are_refused(sign, agree):
     """Points of small order; 01 00... accepts the signature 01 00... 00 for every message."""
     card = Card(
-        "weak", bytes.fromhex(sign) if sign else ALICE.card.sign, bytes.fromhex(agree or "09" + 31 * "00")
+        "weak",
+        bytes.fromhex(sign) if sign else ALICE.card.sign,
+        bytes.fromhex(agree or "09" + 31 * "00"),
+        ALICE.card.kem,
     )
     assert is_weak(card.sign, card.agree)
     assert not is_weak(ALICE.card.sign, ALICE.card.agree)
@@ -442,7 +456,9 @@ def test_identities_are_written_and_read():
     with pytest.raises(HecliError, match="wrong passphrase"):
         hecli.read_identity(file, lambda: "wrong")
     stolen = written(
-        lambda out: hecli.write_identity(Identity(BOB.card, ALICE.sign_secret, ALICE.agree_secret), out)
+        lambda out: hecli.write_identity(
+            Identity(BOB.card, ALICE.sign_secret, ALICE.agree_secret, ALICE.kem_secret), out
+        )
     )
     with pytest.raises(FormatError, match="not those of its card"):
         hecli.read_identity(stolen, str)
@@ -459,7 +475,8 @@ def test_what_cannot_be_signed_is_refused_with_a_signature(kind):
 
 def test_a_roster_too_large_for_an_aggregate_is_refused_before_anybody_encrypts():
     cards = [
-        Card(f"{at:064}", at.to_bytes(32, "big"), (at + 1).to_bytes(32, "big")) for at in range(1, 14001)
+        Card(f"{at:064}", *(number.to_bytes(32, "big") for number in (at, at + 1, at)))
+        for at in range(1, 14001)
     ]
     with pytest.raises(HecliError, match="header of an aggregate of all"):
         small_plan(parties=None, roster=Roster.of(cards, coordinator=ANNA.card))

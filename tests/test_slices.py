@@ -23,6 +23,7 @@ from tests.support import (
     body,
     changed,
     dealt_shares,
+    enrollments_of,
     leaves,
     npz,
     reader,
@@ -71,7 +72,14 @@ class Round:
         self.updates = [
             written(
                 lambda out, at=at, who=who: hecli.encrypt(
-                    npz(**tensors(at)), out, key, plan=plan, identity=who, record=unrecorded, jobs=1
+                    npz(**tensors(at)),
+                    out,
+                    key,
+                    plan=plan,
+                    identity=who,
+                    record=unrecorded,
+                    enrollments=enrollments_of(plan, PARTIES),
+                    jobs=1,
                 )
             )
             for at, who in enumerate(identities)

@@ -106,7 +106,7 @@ def test_terms_are_read_as_they_were_written(training):
 
 def signed(training, **changes):
     """The file of terms that nobody would write."""
-    header = training.to_map() | changes
+    header = training.to_map() | {"kem": training.roster.kem_keys} | changes
     return written(lambda out: envelope.write(out, "training", header, sign=signer(ANNA, "training")))
 
 

@@ -902,7 +902,7 @@ def test_a_run_that_waits_says_for_whom_and_goes_on_by_itself(tmp_path, monkeypa
     monkeypatch.setattr(running.time, "sleep", lambda _: None)
     outcome = running.run(coordinator, once=False, waiting=waiting)
     assert isinstance(outcome, Over)
-    assert seen[0] == Awaits("updates", ("party-1", "party-2"), 1)
+    assert seen[0] == Awaits("enrollments", ("party-1", "party-2"), 1)
     assert running.run(scene.session("party-1"), once=True, waiting=waiting) == outcome
 
 

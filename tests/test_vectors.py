@@ -63,7 +63,7 @@ def alice():
 def person(name, card):
     """The identity of somebody whose secrets the generator made from the name."""
     secrets = (hashlib.sha256(label + name.encode()).digest() for label in (b"sign ", b"agree "))
-    return Identity(card, *secrets)
+    return Identity(card, *secrets, hashlib.sha512(b"kem " + name.encode()).digest())
 
 
 def test_the_vectors_are_what_their_generator_makes(tmp_path):
@@ -333,7 +333,9 @@ def test_slices_are_made_and_joined_byte_for_byte():
 def test_the_masked_rounds_are_made_again_byte_for_byte():
     plan = hecli.read_plan(load("masked.plan"))
     mine = io.BytesIO()
-    hecli.encrypt(TENSORS, mine, plan=plan, identity=alice(), weight=10, record=unrecorded)
+    enrollments = [load(f"masked-{name}.enroll") for name in ("alice", "bob")]
+    who = {"identity": alice(), "enrollments": enrollments, "record": unrecorded}
+    hecli.encrypt(TENSORS, mine, plan=plan, weight=10, **who)
     assert mine.getvalue() == load("masked-alice.enc").getvalue()
     for kind in ("masked", "hidden"):
         aggregate = io.BytesIO()
@@ -371,9 +373,9 @@ def test_the_rounds_in_parts_are_made_again_byte_for_byte():
     made = written(lambda out: hecli.write_plan(plan, out, anna))
     assert made.getvalue() == load("parts.plan").getvalue()
     mine = io.BytesIO()
-    hecli.encrypt(
-        TENSORS, mine, KEY.public, plan=plan, identity=alice(), weight=10, record=unrecorded, jobs=1
-    )
+    enrollments = [load(f"parts-two-{name}.enroll") for name in ("alice", "bob")]
+    who = {"identity": alice(), "enrollments": enrollments, "record": unrecorded}
+    hecli.encrypt(TENSORS, mine, KEY.public, plan=plan, weight=10, **who, jobs=1)
     for section in ("masked", "plain"):
         assert body(mine)[section] == body(load("parts-alice.enc"))[section]
     updates = [load("parts-bob.enc"), load("parts-alice.enc")]

@@ -227,6 +227,18 @@ class Scene:
                 return ended
         raise AssertionError("the training does not come to an end")
 
+    def enroll(self):
+        """All enroll in the round that is planned, if it has masks, and the coordinator says who did."""
+        if self.begun.plan.masking is None:
+            return
+
+        def said(scene):
+            links = scene.session(COORDINATOR).ledger.links
+            return sum(link.entry.event == "enrolled" for link in links)
+
+        before = said(self)
+        self.run(self.all(), until=lambda scene: said(scene) > before)
+
     def all(self, **options):
         return [self.session(name, **options) for name in [COORDINATOR, *self.parties]]
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -122,6 +122,21 @@ class Workplace:
             The run.
         """
         return self.run("encrypt", "grads.npy", "--plan", plan, "-o", output, "--force", *options)
+
+    def enroll(self, plan: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Have parties enroll.
+
+        Args:
+            plan: The plan's file.
+            names: The parties.
+
+        Returns:
+            The options of hecli encrypt that name what they enrolled with.
+        """
+        files = [f"{name}-{plan}.enroll" for name in names]
+        for name, file in zip(names, files, strict=True):
+            self.run("enroll", "--plan", plan, "--identity", f"{name}.id", "-o", file, "--force")
+        return tuple(word for file in files for word in ("--enroll", file))
 
     def size(self, name: str) -> int:
         """Bytes of a file.
@@ -275,13 +290,14 @@ def _signing(place: Workplace) -> dict[str, float]:
     place.plan("signed.plan", ("--bits", "16", *cards, *planner))
     place.plan("masked.plan", ("--bits", "16", *cards, *planner, "--masks"))
     place.plan("alone.plan", ("--bits", "16", *cards, *planner, "--scheme", "masks"))
+    with_key, without = (place.enroll(plan, names) for plan in ("masked.plan", "alone.plan"))
     ratios: dict[str, list[float]] = defaultdict(list)
     for name in names:
         signer = ("--identity", f"{name}.id")
         plain = place.encrypt(f"plain-{name}.enc", "plain.plan", "--party", name)
         signed = place.encrypt(f"signed-{name}.enc", "signed.plan", *signer)
-        masked = place.encrypt("masked.enc", "masked.plan", *signer)
-        alone = place.encrypt("alone.enc", "alone.plan", *signer)
+        masked = place.encrypt("masked.enc", "masked.plan", *signer, *with_key)
+        alone = place.encrypt("alone.enc", "alone.plan", *signer, *without)
         ratios["encrypt"].append(signed.seconds / plain.seconds)
         ratios["masks"].append(masked.seconds / signed.seconds)
         ratios["masks alone"].append(alone.seconds / signed.seconds)

@@ -47,13 +47,15 @@ def parts(bits: int, count: int, report: Report) -> dict[str, Any]:
         signer = ("--identity", f"{names[0]}.id", "--force")
         for at, (_, options) in enumerate(WAYS):
             place.run("plan", "--like", "grads.npz", *cards, *options, *signer, "-o", f"{at}.plan")
+        masked = [at for at, (_, options) in enumerate(WAYS) if "--masked" in options]
+        enrolled = {at: place.enroll(f"{at}.plan", names) for at in masked}
         report("encrypting parts")
         encryptions: dict[int, list[Run]] = defaultdict(list)
         # They take turns, for machines whose speed wanders.
         for name in names:
             for at in range(len(WAYS)):
                 own = ("--plan", f"{at}.plan", "--identity", f"{name}.id", "-o", f"{at}-{name}.enc")
-                encryptions[at].append(place.run("encrypt", "grads.npz", *own))
+                encryptions[at].append(place.run("encrypt", "grads.npz", *own, *enrolled.get(at, ())))
         report("opening parts")
         for at, (way, _) in enumerate(WAYS):
             files = [f"{at}-{name}.enc" for name in names]

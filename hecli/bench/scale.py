@@ -165,10 +165,13 @@ def updates(place: Place, parties: int, values: int, *, masks: bool, report: Rep
     else:
         place.run(("keygen",))
         place.run((*options, "--parties", str(parties)))
+    if masks:
+        for name in names:
+            place.run(("enroll", "--plan", plan, "--identity", f"{name}.id"))
     files, took = [], []
     for name in names:
         file = place.shared(f"{name}.enc")
-        who = ("--identity", f"{name}.id") if masks else ("--party", name)
+        who = ("--identity", f"{name}.id", "--enroll", "*.enroll") if masks else ("--party", name)
         took.append(place.run(("encrypt", "grads.npy", "--plan", plan, *who, "-o", file)))
         files.append(file)
     each = [sum(each.core_seconds for each in took) / parties, max(each.peak for each in took)]

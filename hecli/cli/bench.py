@@ -7,6 +7,7 @@ import click
 
 from hecli.arithmetic.choosing import OFF
 from hecli.bench import commands
+from hecli.bench.masks import masks
 from hecli.bench.native import native as measure_native
 from hecli.bench.noisy import noisy
 from hecli.bench.parts import parts
@@ -82,6 +83,7 @@ def bench(bits: int, values: int, against: list[str], memory: bool, native: bool
     summary |= parts(bits, values, console.note)
     summary |= smaller(bits, values, console.note)
     summary |= noisy(bits, values, console.note)
+    summary |= masks(values, console.note)
     if memory:
         summary |= commands.memory(bits, console.note)
     _give(summary, _show, console)
@@ -225,6 +227,12 @@ def _lines(summary: dict[str, Any]) -> None:
     click.echo(
         f"encrypt with masks against without: {signing['masks']:.3f}, alone {signing['masks alone']:.3f}"
     )
+    for parties, found in summary["masks"].items():
+        steps = ", ".join(f"{step} {found[step]:.2g} s" for step in ("enroll", "encrypt", "answer", "open"))
+        click.echo(
+            f"masks among {parties} without {found['gone']}, in one process: {steps}; enrollments up to "
+            f"{count_bytes(found['enrollment'])}, answers up to {count_bytes(found['answer bytes'])}"
+        )
     shares = summary["threshold"]
     partial, proof = f"{shares['partial']:.1f} times a decryption", f"{shares['proof']:.1%}"
     click.echo(

@@ -170,5 +170,5 @@ def _check_usage(plan: Plan | None) -> None:
     """Refuse options that do nothing in a round by this plan."""
     if plan is not None and KEY not in plan.to_encrypt:
         options.refuse("key", "is for plans under a key, and this plan has none")
-    if plan is None or ENROLLMENTS not in plan.to_encrypt:
-        options.refuse("enrollments", "is for plans that allow for dropouts")
+    if plan is not None and ENROLLMENTS not in plan.to_encrypt:
+        options.refuse("enrollments", "is for plans with masks")

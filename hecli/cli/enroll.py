@@ -25,11 +25,12 @@ def enroll(
     force: bool,
     console: Console,
 ) -> None:
-    """Enroll in a round whose masks survive dropouts.
+    """Enroll in a round with masks.
 
-    Before the round, for plans made with --dropouts: makes fresh keys for this
-    round and seals shares of them to every party's card, so that enough others
-    can take your masks off the sum if you drop out. Everyone gets the file.
+    Before the round: draws what you mask with, and seals to every party's card
+    what it is to have of that, so that no quantum computer reads it later. With
+    --dropouts those are shares, too: enough others can take your masks off the
+    sum if you drop out. Everyone gets the file.
 
     \b
       hecli enroll --plan round.plan --identity bob.id

@@ -160,6 +160,7 @@ _SHOW: dict[str, Callable[[Any], list[str]]] = {
     "share": _line("share"),
     "sealed_to": lambda card: [f"  sealed to    {card['fingerprint']} {card['name']}"] if card else [],
     "card": lambda card: [f"  card         {card['fingerprint']}", f"  name         {card['name']}"],
+    "quantum": _line("quantum"),
     "verified_only": lambda only: [f"  opens        {'only what was verified' if only else 'anything'}"],
     "passphrase": lambda sealed: [f"  passphrase   {'yes' if sealed else 'no'}"],
     "entry": _entry_lines,

@@ -34,7 +34,7 @@ GROUPS = {
     "Without a single keyholder": {
         "partial": "Make what one share of a key contributes to opening an aggregate.",
         "combine": "Open an aggregate with partials of enough shares.",
-        "enroll": "Enroll in a round whose masks survive dropouts.",
+        "enroll": "Enroll in a round with masks.",
         "answer": "Answer about an aggregate's parties, so that its masks come off.",
     },
     "To look and to choose": {

@@ -199,9 +199,9 @@ def check_answers(plan: Plan) -> None:
         UsageError: They were typed, and do nothing.
     """
     if ENROLLMENTS not in plan.to_open:
-        options.refuse("enrollments", "is for plans that allow for dropouts")
+        options.refuse("enrollments", "is for plans with --dropouts")
     if ANSWERS not in plan.to_open:
-        options.refuse("answers", "is for plans that allow for dropouts")
+        options.refuse("answers", "is for plans with --dropouts")
 
 
 def say_opened(

@@ -21,6 +21,7 @@ from hecli.ledger import checkpoint
 from hecli.ledger import recorder as recorders
 from hecli.plan.files import read_plan
 from hecli.schemes.paillier.key_files import read_public_key
+from hecli.schemes.quantum import stays_closed
 from hecli.storage.paths import named, scheme_of
 from hecli.storage.patterns import match
 from hecli.storage.places import ANYWHERE
@@ -250,7 +251,7 @@ enrollments = click.option(
     "enrollments",
     cls=FilesOption,
     metavar="FILES...",
-    help="Everybody's enrollments, for plans with --dropouts.",
+    help="Everybody's enrollments, for plans with masks.",
 )
 
 
@@ -300,6 +301,15 @@ def refuse(names: str | Iterable[str], why: str) -> None:
     for each in click.get_current_context().command.params:
         if each.name in wanted and typed(each.name):
             raise click.UsageError(f"{max(each.opts, key=len)} {why}")
+
+
+def check_quantum(scheme: "Scheme", *, asked: bool) -> None:
+    """Raise RefusedError where what stays closed is asked for, and the scheme does not see to it."""
+    if asked and not stays_closed(scheme):
+        raise RefusedError(
+            "under Paillier alone values do not stay closed against a quantum computer",
+            "add --masks; or masks without a key, which take less time and space",
+        )
 
 
 def believed(plan: "Plan | None", console: Console) -> None:

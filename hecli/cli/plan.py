@@ -203,6 +203,11 @@ IN_PLAN = (
     "--dropouts", type=int, metavar="K", help="With masks, how many parties may drop out. [default: 0]"
 )
 @click.option(
+    "--post-quantum",
+    is_flag=True,
+    help="Refuse what a quantum computer could open later: a key without masks.",
+)
+@click.option(
     "--scheme",
     type=click.Choice((Paillier.name, Masks.name)),
     default="paillier",
@@ -247,6 +252,7 @@ def plan(
     randomness: str,
     masks: bool,
     dropouts: int | None,
+    post_quantum: bool,
     scheme: str,
     name: str | None,
     key: str | None,
@@ -294,6 +300,7 @@ def plan(
     check_output(target, force=force)
     masking = Masking(dropouts or 0) if masks or scheme == Masks.name else None
     chosen = _scheme(scheme, key, randomness, masking)
+    options.check_quantum(chosen, asked=post_quantum)
     signer = options.load_identity(identity, console)
     entry = options.recorder(ledger, signer, identity)
     if party_cards and signer is None:

@@ -106,6 +106,11 @@ from hecli.training.terms import Goal, Metric
 )
 @click.option("--masks", is_flag=True, help="With a key, hide updates from its holder too.")
 @click.option(
+    "--post-quantum",
+    is_flag=True,
+    help="Refuse what a quantum computer could open later: a key without masks.",
+)
+@click.option(
     "--deadline",
     type=Duration(),
     default="1d",
@@ -170,6 +175,7 @@ def start(
     max_weight: int,
     min_parties: int | None,
     dropouts: int | None,
+    post_quantum: bool,
     masks: bool,
     deadline: int,
     metrics: tuple[Metric, ...],
@@ -205,6 +211,7 @@ def start(
     cards = options.load_cards(party_cards)
     allowed = _dropouts(dropouts, parties or len(cards))
     scheme = _scheme(key, masks=masks, masked=bool(masked), allowed=allowed)
+    options.check_quantum(scheme, asked=post_quantum)
     promise = noise.promise(clip, epsilon, delta, unit, colluders, rounds)
     goal = Goal(counting, maximize is not None, target, patience or 0) if counting else None
     with ExitStack() as stack:

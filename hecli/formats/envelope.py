@@ -19,7 +19,9 @@ HEADER_LIMIT = 4 << 20
 DIGEST_SIZE = 32
 KEY_SIZE = 32
 SIGNATURE_SIZE = 64
-PACKED_SIGNATURE_LIMIT = 8 + 4 * NAME_LIMIT + 2 * bin_size(KEY_SIZE) + bin_size(SIGNATURE_SIZE)
+PACKED_SIGNATURE_LIMIT = (
+    8 + 4 * NAME_LIMIT + 2 * bin_size(KEY_SIZE) + bin_size(DIGEST_SIZE) + bin_size(SIGNATURE_SIZE)
+)
 """Most bytes of a signature as it stands in a trailer."""
 
 Sign = Callable[[bytes], list[str | bytes]]

@@ -523,8 +523,9 @@ def _section(item: object, name: str) -> Section:
 
 def _is_signature(item: object) -> bool:
     match item:
-        case [str(), bytes(sign), bytes(agree), bytes(value)]:
-            return (len(sign), len(agree), len(value)) == (KEY_SIZE, KEY_SIZE, SIGNATURE_SIZE)
+        case [str(), bytes(sign), bytes(agree), bytes(kem), bytes(value)]:
+            sizes = len(sign), len(agree), len(kem), len(value)
+            return sizes == (KEY_SIZE, KEY_SIZE, DIGEST_SIZE, SIGNATURE_SIZE)
     return False
 
 

@@ -1,26 +1,87 @@
 """Cards, the public half of an identity, and the signatures made with the other half."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from hecli.errors import FormatError
+from hecli.errors import FormatError, HecliError
 from hecli.formats.canonical import digest_of, fingerprint, label_of, pack
-from hecli.formats.envelope import KEY_SIZE, SIGNATURE_SIZE
-from hecli.identity import curves
+from hecli.formats.envelope import DIGEST_SIZE, KEY_SIZE, SIGNATURE_SIZE
+from hecli.identity import curves, kem
 from hecli.identity.names import check_person
 
+OLD = "it was made before cards had an ML-KEM key: have them make a new one with hecli keygen --identity"
 
-class Card(NamedTuple):
+
+class _Fields(NamedTuple):
+    """What a card is: two with the same are the same."""
+
+    name: str
+    sign: bytes
+    agree: bytes
+    kem: bytes
+
+
+class Card(_Fields):
     """Who somebody is.
+
+    The ML-KEM key is long and only needed to seal something to its owner. So what
+    stands in files is its digest, which the fingerprint covers; the key itself
+    is in card files and plan files alone.
 
     Args:
         name: Who it is.
         sign: An Ed25519 public key to check signatures, 32 bytes.
         agree: An X25519 public key to agree secrets, 32 bytes.
+        kem: The digest of an ML-KEM-768 public key to send secrets to, 32 bytes.
+        kem_key: That key itself, 1184 bytes, where it is known; not told to the constructor.
     """
 
-    name: str
-    sign: bytes
-    agree: bytes
+    kem_key: bytes | None = None
+
+    @classmethod
+    def of(cls, name: str, sign: bytes, agree: bytes, kem_key: bytes) -> "Card":
+        """Make a card of its keys.
+
+        Args:
+            name: Who it is.
+            sign: The Ed25519 public key.
+            agree: The X25519 public key.
+            kem_key: The ML-KEM public key, 1184 bytes.
+
+        Returns:
+            The card, which knows all its keys.
+        """
+        card = cls(name, sign, agree, digest_of("kem", kem_key))
+        card.kem_key = kem_key
+        return card
+
+    def knowing(self, kem_key: object, file: str) -> Self:
+        """Give the same card with its ML-KEM key.
+
+        Args:
+            kem_key: What stands for the key.
+            file: The file, for errors.
+
+        Returns:
+            The card.
+
+        Raises:
+            FormatError: It is no such key, or another card's.
+        """
+        if not isinstance(kem_key, bytes) or digest_of("kem", kem_key) != self.kem or not kem.is_key(kem_key):
+            raise FormatError(f"{file}: the ML-KEM key of {self.name} is not that of the card")
+        card = type(self)(*self)
+        card.kem_key = kem_key
+        return card
+
+    @property
+    def known_key(self) -> bytes:
+        """The ML-KEM key; raises HecliError where it is not known."""
+        if self.kem_key is None:
+            raise HecliError(
+                f"the ML-KEM key of {self.name} is not known here",
+                "it is in their card file, and in the plan's own file: pass --plan",
+            )
+        return self.kem_key
 
     @property
     def fingerprint(self) -> str:
@@ -42,14 +103,20 @@ class Card(NamedTuple):
             FormatError: It is no card, or one of its keys is of small order.
         """
         match value:
-            case [str(name), bytes(sign), bytes(agree)] if len(sign) == len(agree) == KEY_SIZE:
+            case [str(name), bytes(), bytes()]:
+                raise FormatError(
+                    f"{file}: the card of {name[:64]!r} has no key against quantum computers", OLD
+                )
+            case [str(name), bytes(sign), bytes(agree), bytes(kem)] if (
+                len(sign) == len(agree) == KEY_SIZE and len(kem) == DIGEST_SIZE
+            ):
                 try:
                     check_person(name)
                 except FormatError as error:
                     raise FormatError(f"{file}: {error.message}", error.hint) from error
                 if curves.is_weak(sign, agree):
                     raise FormatError(f"{file}: a key of {name} lets anybody sign or agree in that name")
-                return cls(name, sign, agree)
+                return cls(name, sign, agree, kem)
         raise FormatError(f"{file}: a card in it is malformed")
 
 

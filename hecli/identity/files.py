@@ -7,9 +7,13 @@ from hecli.formats import envelope
 from hecli.formats.canonical import fields, pack
 from hecli.formats.envelope import KEY_SIZE
 from hecli.formats.reader import Reader
+from hecli.identity import kem
 from hecli.identity.cards import Card
 from hecli.identity.sealing import Ask, Kept, keep
 from hecli.identity.signatures import FORGED, Identity, signer, signer_of
+
+SECRET_SIZE = 2 * KEY_SIZE + kem.SEED_SIZE
+"""Bytes of an identity's secrets: to sign, to agree, and to receive."""
 
 
 def write_identity(identity: Identity, out: BinaryIO, passphrase: str | None = None) -> None:
@@ -21,7 +25,8 @@ def write_identity(identity: Identity, out: BinaryIO, passphrase: str | None = N
         passphrase: What its secrets are under, if anything.
     """
     card = list(identity.card)
-    secret = keep(identity.sign_secret + identity.agree_secret, pack(card), passphrase)
+    secrets = identity.sign_secret + identity.agree_secret + identity.kem_secret
+    secret = keep(secrets, pack(card), passphrase)
     envelope.write(out, "identity", {"card": card, "secret": secret})
 
 
@@ -32,7 +37,9 @@ def write_card(identity: Identity, out: BinaryIO) -> None:
         identity: Whose it is.
         out: Where to.
     """
-    envelope.write(out, "card", {"card": list(identity.card)}, sign=signer(identity, "card"))
+    card = identity.card
+    header = {"card": list(card), "kem": card.known_key}
+    envelope.write(out, "card", header, sign=signer(identity, "card"))
 
 
 def read_identity(reader: Reader, ask: Ask) -> Identity:
@@ -69,7 +76,7 @@ def parse_identity(reader: Reader) -> tuple[Card, Kept]:
     reader.require_sections()
     fields(reader.header, reader.name, "its header", {"card": list, "secret": dict})
     card = Card.parse(reader.header["card"], reader.name)
-    secret = Kept.parse(reader.header["secret"], 2 * KEY_SIZE, pack(list(card)), reader.name)
+    secret = Kept.parse(reader.header["secret"], SECRET_SIZE, pack(list(card)), reader.name)
     if secret.clear is not None:
         _identity(card, secret.clear, reader.name)
     return card, secret
@@ -82,21 +89,28 @@ def read_card(reader: Reader) -> Card:
         reader: The opened file.
 
     Returns:
-        The card.
+        The card, which knows all its keys.
 
     Raises:
         FormatError: It is none, or not signed by itself.
     """
     reader.require("card")
     reader.require_sections()
-    fields(reader.header, reader.name, "its header", {"card": list})
-    card = Card.parse(reader.header["card"], reader.name)
+    header = reader.header
+    if isinstance(header, dict) and "card" in header:
+        # An old one is said to be old, whatever else it lacks.
+        Card.parse(header["card"], reader.name)
+    fields(header, reader.name, "its header", {"card": list, "kem": bytes})
+    card = Card.parse(header["card"], reader.name).knowing(header["kem"], reader.name)
     if signer_of(reader) != card:
         raise FormatError(f"{reader.name}: is not signed by its own key", FORGED)
     return card
 
 
 def _identity(card: Card, secret: bytes, name: str) -> Identity:
-    identity = Identity(card, secret[:KEY_SIZE], secret[KEY_SIZE:])
-    identity.check(name)
+    identity = Identity.of(
+        card.name, secret[:KEY_SIZE], secret[KEY_SIZE : 2 * KEY_SIZE], secret[2 * KEY_SIZE :]
+    )
+    if identity.card != card:
+        raise FormatError(f"{name}: its secrets are not those of its card")
     return identity

@@ -1,7 +1,7 @@
 """The roster of a plan: who takes part, and who may make which file."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hecli.errors import FormatError, HecliError, RefusedError
@@ -76,6 +76,7 @@ class Roster:
             ("name", [card.name for card in self.members]),
             ("key", [card.sign for card in self.members]),
             ("key", [card.agree for card in self.members]),
+            ("key", [card.kem for card in self.members]),
         ):
             if len(set(values)) != len(values):
                 raise HecliError(f"two members of the roster have the same {what}", "one card a person")
@@ -130,6 +131,32 @@ class Roster:
         except HecliError as error:
             raise FormatError(f"{file}: {error.message}") from error
         return roster
+
+    @property
+    def kem_keys(self) -> list[bytes]:
+        """The ML-KEM keys of the parties, in their order; raises HecliError where one is not known."""
+        return [self.cards[name].known_key for name in self.parties]
+
+    def knowing(self, kem_keys: object, file: str) -> "Roster":
+        """Give the same roster, whose parties' cards know their ML-KEM keys.
+
+        Args:
+            kem_keys: What stands for the keys, in the order of the parties.
+            file: The file, for errors.
+
+        Returns:
+            The roster.
+
+        Raises:
+            FormatError: They are not the keys of the cards.
+        """
+        if not isinstance(kem_keys, list) or len(kem_keys) != len(self.parties):
+            raise FormatError(f"{file}: has not one ML-KEM key for each party")
+        known = {
+            name: self.cards[name].knowing(key, file)
+            for name, key in zip(self.parties, kem_keys, strict=True)
+        }
+        return replace(self, members=tuple(known.get(card.name, card) for card in self.members))
 
     @cached_property
     def cards(self) -> dict[str, Card]:

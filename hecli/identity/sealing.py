@@ -1,8 +1,13 @@
 """Secrets as they stand in files: in the clear, under a passphrase, or sealed to a card.
 
 One way for keys, identities and shares alike. Under a passphrase: scrypt and
-ChaCha20-Poly1305. To a card: a fresh X25519 key, HKDF-SHA256 over what it
-agrees with the card's, and ChaCha20-Poly1305 under that key, which is used once.
+ChaCha20-Poly1305. To a card: HKDF-SHA256 over two secrets, one sent to the
+card's ML-KEM key and one that a fresh X25519 key agrees with the card's, and
+ChaCha20-Poly1305 under that key, which is used once. It stays closed while
+either of the two holds. They are joined in the order of X25519MLKEM768
+(draft-ietf-tls-ecdhe-mlkem, section 4.3), and as there the key is bound to both
+public parts and to all that was said: D. Connolly et al., "X-Wing" (2024), is
+why a key that is bound to both public parts is no weaker than the stronger half.
 """
 
 import os
@@ -12,7 +17,7 @@ from dataclasses import dataclass
 from hecli.errors import FormatError, HecliError
 from hecli.formats.canonical import Map, fields
 from hecli.formats.envelope import KEY_SIZE
-from hecli.identity import curves
+from hecli.identity import curves, kem
 from hecli.identity.cards import Card
 from hecli.identity.signatures import Identity
 
@@ -21,8 +26,11 @@ LOG_N_LEAST, LOG_N_LIMIT = 10, 18
 SALT_SIZE = 16
 NONCE_SIZE = 12
 TAG_SIZE = 16
-SEAL_SIZE = KEY_SIZE + TAG_SIZE
+SENT_SIZE = KEY_SIZE + kem.CIPHERTEXT_SIZE
+SEAL_SIZE = SENT_SIZE + TAG_SIZE
 """Bytes by which a sealed box is longer than what is in it."""
+
+NEW_CARD = "have them make a new identity"
 
 Ask = Callable[[], str]
 """Asks for the passphrase."""
@@ -144,10 +152,18 @@ def seal(secret: bytes, card: Card, context: bytes) -> bytes:
         context: What it belongs to, without which it does not open.
 
     Returns:
-        An X25519 public key, and the box.
+        An X25519 public key, what carries the secret that is sent to the ML-KEM key, and the box.
+
+    Raises:
+        HecliError: The card's ML-KEM key is not known, or a key of it is none.
     """
     own, public = curves.fresh_agreement()
-    return public + curves.encrypt_under(_box_key(own, card.agree, public, card, context), None, secret, None)
+    try:
+        sent, carrier = kem.encapsulate(card.known_key)
+        key = _box_key(sent, curves.agree(own, card.agree), public + carrier, card, context)
+    except ValueError as error:
+        raise HecliError(f"nothing can be sealed to {card.name}, whose card is weak", NEW_CARD) from error
+    return public + carrier + curves.encrypt_under(key, None, secret, None)
 
 
 def unseal(box: bytes, identity: Identity, context: bytes, name: str) -> bytes:
@@ -165,18 +181,21 @@ def unseal(box: bytes, identity: Identity, context: bytes, name: str) -> bytes:
     Raises:
         HecliError: It was not for this identity and context.
     """
-    public = box[:KEY_SIZE]
+    public, carrier = box[:KEY_SIZE], box[KEY_SIZE:SENT_SIZE]
     try:
-        key = _box_key(identity.agree_secret, public, public, identity.card, context)
-        return curves.decrypt_under(key, None, box[KEY_SIZE:], None)
+        sent = kem.decapsulate(identity.kem_secret, carrier)
+        agreed = curves.agree(identity.agree_secret, public)
+        key = _box_key(sent, agreed, public + carrier, identity.card, context)
+        return curves.decrypt_under(key, None, box[SENT_SIZE:], None)
     except ValueError as error:
         raise HecliError(
             f"{name}: is not sealed to {identity.card.name}", "pass the identity it was made for"
         ) from error
 
 
-def _box_key(secret: bytes, other: bytes, public: bytes, card: Card, context: bytes) -> bytes:
-    return curves.derive(curves.agree(secret, other), "box", [public, *card, context])
+def _box_key(sent: bytes, agreed: bytes, public: bytes, card: Card, context: bytes) -> bytes:
+    # The card stands for both of its keys: of the one it holds the digest.
+    return curves.derive(sent + agreed, "box", [public, *card, context])
 
 
 def _check_size(data: bytes, size: int, name: str) -> None:

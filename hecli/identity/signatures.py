@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hecli.errors import FormatError
 from hecli.formats.envelope import Sign
 from hecli.formats.reader import Reader
-from hecli.identity import curves
+from hecli.identity import curves, kem
 from hecli.identity.cards import Card, Signature, signed_message
 from hecli.identity.names import check_person
 
@@ -20,11 +20,13 @@ class Identity:
         card: Its public half.
         sign_secret: The Ed25519 private key, 32 bytes.
         agree_secret: The X25519 private key, 32 bytes.
+        kem_secret: The ML-KEM-768 private key, as its seeds, 64 bytes.
     """
 
     card: Card
     sign_secret: bytes
     agree_secret: bytes
+    kem_secret: bytes
 
     @classmethod
     def generate(cls, name: str) -> "Identity":
@@ -40,20 +42,26 @@ class Identity:
             FormatError: That cannot be a name.
         """
         check_person(name)
-        secrets = curves.generate()
-        return cls(Card(name, *curves.public_keys(*secrets)), *secrets)
+        return cls.of(name, *curves.generate(), kem.generate())
 
-    def check(self, file: str) -> None:
-        """Refuse secrets of another card.
+    @classmethod
+    def of(cls, name: str, sign: bytes, agree: bytes, kem_secret: bytes) -> "Identity":
+        """Make an identity of its secrets.
 
         Args:
-            file: The file, for errors.
+            name: Its name.
+            sign: The Ed25519 private key.
+            agree: The X25519 private key.
+            kem_secret: The ML-KEM private key.
+
+        Returns:
+            The identity, whose card knows all its keys.
 
         Raises:
-            FormatError: They are not those of the card.
+            ValueError: A length is wrong.
         """
-        if curves.public_keys(self.sign_secret, self.agree_secret) != self.card[1:]:
-            raise FormatError(f"{file}: its secrets are not those of its card")
+        card = Card.of(name, *curves.public_keys(sign, agree), kem.public_key(kem_secret))
+        return cls(card, sign, agree, kem_secret)
 
 
 def signer(identity: Identity | None, kind: str, plan: bytes = b"") -> Sign | None:

@@ -31,6 +31,7 @@ from hecli.rounds.residual import read_residual
 from hecli.rounds.slices import describe_range, open_slice
 from hecli.schemes.paillier.key_files import parse_private_key, parse_share, read_public_key
 from hecli.schemes.paillier.keys import PublicKey
+from hecli.schemes.quantum import CARD, KEY
 from hecli.storage.use_record_file import parse_record
 from hecli.training.deriving import check_terms
 from hecli.training.describe import describe_training
@@ -96,12 +97,13 @@ def _share(reader: Reader) -> Description:
 
 
 def _card(reader: Reader) -> Description:
-    return {"card": describe_card(read_card(reader))}
+    return {"card": describe_card(read_card(reader)), "quantum": CARD}
 
 
 def _identity(reader: Reader) -> Description:
     card, secret = parse_identity(reader)
-    return {"card": describe_card(card), "passphrase": _has_passphrase(secret), "warning": _SECRET}
+    found = {"card": describe_card(card), "quantum": CARD}
+    return found | {"passphrase": _has_passphrase(secret), "warning": _SECRET}
 
 
 def _plan(reader: Reader) -> Description:
@@ -185,7 +187,7 @@ def _answer(reader: Reader) -> Description:
     found: Description = {
         "party": answer.party,
         "present": [owner for owner, _ in answer.self_shares],
-        "absent": [owner for owner, _ in answer.mask_shares],
+        "absent": [owner for owner, _ in answer.round_shares],
     }
     return found | describe_plan(plan) | describe_signature(reader)
 
@@ -258,7 +260,7 @@ def _entry(reader: Reader) -> Description:
 
 
 def _key(key: PublicKey) -> Description:
-    return {"key": key.fingerprint, "key_bits": key.n.bit_length()}
+    return {"key": key.fingerprint, "key_bits": key.n.bit_length(), "quantum": KEY}
 
 
 def _has_passphrase(secret: Kept) -> bool:

@@ -15,7 +15,7 @@ from hecli.plan.parts import Masked, Part, Published
 from hecli.plan.position import Position
 from hecli.privacy.account import Spending
 from hecli.privacy.guarantee import Privacy
-from hecli.schemes.interface import Scheme
+from hecli.schemes.interface import ENROLLMENTS, Scheme
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.round import Round
 
@@ -77,6 +77,11 @@ class Plan:
     def to_open(self) -> frozenset[str]:
         """What opening takes, for all parts."""
         return frozenset().union(*(part.carrier.to_open for part in self.geometry.parts))
+
+    @property
+    def enrolls(self) -> bool:
+        """Whether parties enroll before they encrypt."""
+        return ENROLLMENTS in self.to_encrypt
 
     @property
     def masking(self) -> Masking | None:

@@ -1,5 +1,6 @@
 """Plans in headers and in files of their own."""
 
+from dataclasses import replace
 from typing import BinaryIO
 
 from hecli.codec.chain import Codec
@@ -120,8 +121,12 @@ def write_plan(plan: Plan, out: BinaryIO, identity: Identity | None = None) -> b
             f"the plan has a roster: its coordinator {roster.coordinator} has to sign it",
             "pass --identity, the coordinator's .id file",
         )
+    header: Map = {"plan": plan.to_map()}
+    if roster is not None and plan.enrolls:
+        # Parties seal to each other's cards. All other files hold the digests of these keys.
+        header["kem"] = roster.kem_keys
     sign = signer(identity, "plan", plan.digest)
-    return envelope.write(out, "plan", {"plan": plan.to_map()}, sign=sign)
+    return envelope.write(out, "plan", header, sign=sign)
 
 
 def read_plan(reader: Reader, coordinator: Card | None = None) -> Plan:
@@ -140,8 +145,12 @@ def read_plan(reader: Reader, coordinator: Card | None = None) -> Plan:
     """
     reader.require("plan")
     reader.require_sections()
-    fields(reader.header, reader.name, "its header", {"plan": dict})
+    fields(reader.header, reader.name, "its header", {"plan": dict}, {"kem": list})
     plan = parse_plan(reader.header["plan"], reader.name)
+    if plan.enrolls != ("kem" in reader.header):
+        raise FormatError(f"{reader.name}: holds ML-KEM keys where none are needed, or lacks them")
+    if plan.roster is not None and plan.enrolls:
+        plan = replace(plan, roster=plan.roster.knowing(reader.header["kem"], reader.name))
     found = signer_of(reader, plan.digest)
     if plan.roster is not None and found != plan.roster.cards[plan.roster.coordinator]:
         raise FormatError(

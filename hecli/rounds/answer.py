@@ -87,8 +87,8 @@ def answer(
     if record is not None:
         # Not the file: whoever hands out a false one must not use up everybody's answers.
         record(plan.subject, digest_of("answered", pack([sorted(present), list(map(list, enrolled.listed))])))
-    dealing = masking.dealing(plan.round)
-    made = dropouts.answer(dealing, plan.to_map(), identity, enrolled, present)
+    exchange = masking.exchange(plan.round)
+    made = dropouts.answer(exchange, plan.to_map(), identity, enrolled, present)
     sign = signer(identity, "answer", plan.digest)
     digest = envelope.write(out, "answer", made.header(), sign=sign)
     return Answered(plan, reader.digest, masking.needed(plan.capacity), digest)

@@ -13,6 +13,7 @@ from hecli.plan.data import Plan
 from hecli.plan.parts import MAIN, MASKED, PLAIN, by_tensor, size_of
 from hecli.plan.position import Position
 from hecli.privacy.describe import describe_privacy
+from hecli.schemes.quantum import quantum_line, stays_closed
 
 Description = dict[str, Any]
 
@@ -44,6 +45,7 @@ def describe_plan(plan: Plan) -> Description:
             "digest": plan.digest.hex(),
             "id": plan.id.hex(),
             **plan.scheme.describe(),
+            "post_quantum": stays_closed(plan.scheme),
             "scheme_lines": scheme_lines(plan),
             "codec": [step["step"] for step in plan.codec.to_list()],
             "compression": [step.describe() for step in plan.codec.steps],
@@ -88,7 +90,7 @@ def scheme_lines(plan: Plan) -> list[tuple[str, str]]:
     lines = plan.scheme.lines(plan.capacity)
     if plan.scheme.masking is None and plan.masking is not None:
         lines += plan.masking.lines(plan.capacity)
-    return lines
+    return [*lines, quantum_line(plan.scheme, masked=plan.masked is not None)]
 
 
 def describe_roster(roster: Roster) -> Description:

@@ -1,4 +1,4 @@
-"""A party's part in a round whose masks survive dropouts, before it encrypts."""
+"""A party's part in a round with masks, before it encrypts."""
 
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -6,9 +6,8 @@ from typing import BinaryIO
 from hecli.formats import envelope
 from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
-from hecli.rounds.headers import no_dropouts
+from hecli.rounds.headers import no_masks
 from hecli.rounds.signing import check_identity
-from hecli.schemes.interface import ANSWERS
 from hecli.schemes.masks import dropouts
 
 
@@ -26,10 +25,10 @@ class Enrolled:
 
 
 def enroll(out: BinaryIO, plan: Plan, identity: Identity) -> Enrolled:
-    """Enroll in a round whose masks survive dropouts.
+    """Enroll in a round with masks.
 
-    Draws fresh secrets of the round, and seals shares of them to every
-    party's card.
+    Draws fresh secrets of the round, and seals to every party's card what it is
+    to have of them: a value that both mask with, and shares where some may drop out.
 
     Args:
         out: Where the enrollment goes.
@@ -40,13 +39,14 @@ def enroll(out: BinaryIO, plan: Plan, identity: Identity) -> Enrolled:
         What was written.
 
     Raises:
-        RefusedError: The plan allows for no dropouts, or the identity is no
-            party of it.
+        RefusedError: The plan has no masks, or the identity is no party of it.
+        HecliError: The plan does not come from its own file, which alone has
+            the ML-KEM keys.
     """
     masking = plan.masking
-    if masking is None or ANSWERS not in plan.to_open:
-        raise no_dropouts(plan)
+    if masking is None:
+        raise no_masks(plan)
     check_identity(plan, identity, "enrollment")
-    enrollment = dropouts.enroll(masking.dealing(plan.round), plan.to_map(), identity)
+    enrollment = dropouts.enroll(masking.exchange(plan.round), plan.to_map(), identity)
     sign = signer(identity, "enrollment", plan.digest)
     return Enrolled(plan, envelope.write(out, "enrollment", enrollment.header(), sign=sign))

@@ -7,7 +7,7 @@ from hecli.errors import FormatError, MismatchError, RefusedError
 from hecli.formats.contributors import Enrolled
 from hecli.formats.reader import Reader, open_reader
 from hecli.plan.data import Plan
-from hecli.rounds.headers import Blocks, no_dropouts, plan_of
+from hecli.rounds.headers import Blocks, no_dropouts, no_masks, plan_of
 from hecli.rounds.signing import check_party
 from hecli.schemes.interface import ANSWERS
 from hecli.schemes.masks.dropouts import Answered, Enrollments
@@ -27,15 +27,14 @@ def open_enrollment(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Enr
     Raises:
         FormatError: It is none, or not sound.
         MismatchError: It follows another plan.
-        RefusedError: The plan allows for no dropouts, or the roster forbids it.
+        RefusedError: The plan has no masks, or the roster forbids it.
     """
     enrollment = Enrollment.parse(reader)
     own = plan_of(reader.header["plan"], reader.name, plan)
-    if ANSWERS not in own.to_open:
-        raise no_dropouts(own)
+    if own.masking is None or own.roster is None:
+        raise no_masks(own)
     check_party(own, reader, enrollment.party)
-    if len(enrollment.parties) != own.capacity:
-        raise FormatError(f"{reader.name}: is not for as many parties as its plan has")
+    enrollment.check_form(own.roster.parties, reader.name, dropouts=bool(own.masking.dropouts))
     return own, enrollment
 
 
@@ -55,10 +54,10 @@ def open_enrollments(
     Raises:
         FormatError: A file is not sound.
         MismatchError: They follow another plan, or are others than expected.
-        RefusedError: A party enrolled twice, or the plan allows for no dropouts.
+        RefusedError: A party enrolled twice, or the plan has no masks.
     """
-    if ANSWERS not in plan.to_open:
-        raise no_dropouts(plan)
+    if plan.masking is None:
+        raise no_masks(plan)
     by_party: dict[str, Enrollment] = {}
     files: dict[str, str] = {}
     listed = []
@@ -103,6 +102,7 @@ def open_answer(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Answer]
     check_party(own, reader, found.party)
     if strangers := sorted({each.party for each in found.enrolled} - set(own.roster.parties)):
         raise FormatError(f"{reader.name}: answers about {strangers[0][:64]!r}, who is no party of its plan")
+    found.check_form(own.roster.parties, reader.name)
     return own, found
 
 

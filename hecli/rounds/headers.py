@@ -325,8 +325,8 @@ def open_sum(reader: Reader, plan: Plan | None = None) -> Sum:
     return Sum(own, contributors, header["aggregate"], header["weight"], header["clipped"])
 
 
-def no_dropouts(plan: Plan) -> RefusedError:
-    """Say that nobody enrolls or answers in a round.
+def no_masks(plan: Plan) -> RefusedError:
+    """Say that nobody enrolls in a round.
 
     Args:
         plan: Its plan.
@@ -334,7 +334,19 @@ def no_dropouts(plan: Plan) -> RefusedError:
     Returns:
         The error, to be raised.
     """
-    return RefusedError(f"the plan {plan.name!r} allows for no dropouts", "nobody has to enroll or answer")
+    return RefusedError(f"the plan {plan.name!r} has no masks", "nobody has to enroll")
+
+
+def no_dropouts(plan: Plan) -> RefusedError:
+    """Say that nobody answers in a round.
+
+    Args:
+        plan: Its plan.
+
+    Returns:
+        The error, to be raised.
+    """
+    return RefusedError(f"the plan {plan.name!r} allows for no dropouts", "nobody has to answer")
 
 
 def open_about(

@@ -43,7 +43,7 @@ class Stage(NamedTuple):
 
 
 def enrolling(session: Session, round_: Round, plan: Plan) -> Stage | None:
-    """Describe the first stage, where parties may drop out.
+    """Describe the first stage, where there are masks.
 
     Args:
         session: The run.
@@ -54,7 +54,7 @@ def enrolling(session: Session, round_: Round, plan: Plan) -> Stage | None:
         The stage; None where there is none.
     """
     masking = plan.masking
-    if masking is None or not masking.dropouts:
+    if masking is None:
         return None
     return Stage(
         ENROLLED,

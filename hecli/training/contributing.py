@@ -17,20 +17,24 @@ from hecli.rounds.enroll import enroll as write_enrollment
 from hecli.rounds.residual import Feedback, kept_in
 from hecli.training.compressing import basis_of
 from hecli.training.files import digest_in
-from hecli.training.fixing import Fixed
+from hecli.training.fixing import Fixed, training_command
 from hecli.training.history import Round
 from hecli.training.own import FIXED, RESIDUAL, UPDATE
 from hecli.training.session import KEPT_DIGITS, Session, open_listed
 
 
 def enroll(session: Session, round_: Round, plan: Plan) -> None:
-    """Enroll in a round from which others may drop out.
+    """Enroll in a round with masks.
 
     Args:
         session: The party's run.
         round_: The round.
         plan: Its plan.
+
+    Raises:
+        RefusedError: The party could not go on: it has no training command.
     """
+    training_command(session)
     kept = session.kept(round_, ".enroll")
     if not kept.exists():
         with session.own.store.create(str(kept), secret=True) as out:

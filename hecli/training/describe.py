@@ -6,6 +6,7 @@ from hecli.codec.low_rank import RIGHT, LowRank
 from hecli.formats.text import count
 from hecli.privacy.describe import protected
 from hecli.rounds.describe import describe_roster
+from hecli.schemes.quantum import quantum_line, stays_closed
 from hecli.training.deriving import FIRST_BITS, FIRST_RANGE, coding_of
 from hecli.training.terms import Training
 
@@ -36,6 +37,7 @@ def describe_training(training: Training) -> dict[str, Any]:
                 {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}
                 for spec in training.tensors
             ],
+            "post_quantum": stays_closed(training.scheme),
             "skipped": list(training.skipped),
             "model": training.model.hex(),
             "rule": training.rule,
@@ -77,6 +79,7 @@ def training_lines(training: Training) -> list[str]:
         ("aggregate", ", ".join(roster.aggregators)),
         ("open sums", ", ".join(roster.keyholders)),
         *training.scheme.lines(parties),
+        quantum_line(training.scheme, masked=training.masked is not None),
         ("model", f"{count(len(training.tensors), 'tensor')}, {values:,} values"),
         ("rule", RULES[training.rule].format(lr=training.lr)),
         ("rounds", f"{training.rounds:,} at most, of {training.min_parties} to {parties} parties"),

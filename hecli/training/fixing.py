@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +61,25 @@ def _fixed_digest(update: bytes, weight: int) -> bytes:
     return digest_of("sent", update, weight.to_bytes(8, "big"))
 
 
+def training_command(session: Session) -> Sequence[str]:
+    """Give the party's command.
+
+    Args:
+        session: The party's run.
+
+    Returns:
+        The words of the command.
+
+    Raises:
+        RefusedError: There is none.
+    """
+    if session.settings.train is None:
+        raise RefusedError(
+            "this identity is a party's, and parties train", "pass --train, the command that does"
+        )
+    return session.settings.train
+
+
 def fix(session: Session, round_: Round, plan: Plan) -> None:
     """Run the party's command, and fix what it made.
 
@@ -72,10 +92,7 @@ def fix(session: Session, round_: Round, plan: Plan) -> None:
         TrainingError: The command failed, or what it made is no update.
         HecliError: Something else went wrong, such as a full disk: the round is not lost.
     """
-    if session.settings.train is None:
-        raise RefusedError(
-            "this identity is a party's, and parties train", "pass --train, the command that does"
-        )
+    train = training_command(session)
     number, own, training = round_.number, session.own, session.training
     # Another one each time: what a run that was killed had started may still be writing to its own.
     for left in own.root.glob("work-*"):
@@ -98,7 +115,7 @@ def fix(session: Session, round_: Round, plan: Plan) -> None:
     if training.privacy is not None:
         variables["HECLI_CLIP"] = repr(training.privacy.clip)
     log = own.root / "log" / f"{round_folder(number, 1)}.log"
-    ended = run_command(session.settings.train, folder, variables, log, session.settings.limit)
+    ended = run_command(train, folder, variables, log, session.settings.limit)
     if ended.status != 0:
         raise TrainingError(f"the training command {ended.said}", f"its output is in {log}")
     if not files["update"].exists():

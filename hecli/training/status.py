@@ -197,7 +197,7 @@ def _awaited(
     there = set(shared.list(found.folder))
     if not found.closed:
         expected, suffix, what = list(roster.parties), ".enc", "updates"
-        if masking is not None and masking.dropouts and not found.enrolled:
+        if masking is not None and not found.enrolled:
             suffix, what = ".enroll", "enrollments"
         elif found.enrolled:
             last = found.enrolled[0]

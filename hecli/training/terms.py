@@ -1,6 +1,6 @@
 """The terms of a training, which its coordinator signs and every member accepts once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
@@ -352,7 +352,9 @@ def write_training(training: Training, out: BinaryIO, identity: Identity) -> byt
     """
     if identity.card != training.roster.cards[training.roster.coordinator]:
         raise RefusedError("a training is signed by its coordinator", "pass --identity, the coordinator's")
-    return envelope.write(out, KIND, training.to_map(), sign=signer(identity, KIND))
+    # Every party seals to the others' cards in rounds with masks.
+    header = training.to_map() | {"kem": training.roster.kem_keys}
+    return envelope.write(out, KIND, header, sign=signer(identity, KIND))
 
 
 def read_training(reader: Reader) -> Training:
@@ -369,7 +371,10 @@ def read_training(reader: Reader) -> Training:
     """
     reader.require(KIND)
     reader.require_sections()
-    training = Training.from_map(reader.header, reader.name)
+    terms = {field: value for field, value in reader.header.items() if field != "kem"}
+    training = Training.from_map(terms, reader.name)
+    roster = training.roster.knowing(reader.header.get("kem"), reader.name)
+    training = replace(training, roster=roster)
     coordinator = training.roster.coordinator
     if signer_of(reader) != training.roster.cards[coordinator]:
         raise FormatError(f"{reader.name}: is not signed by its coordinator {coordinator}", FORGED)

@@ -9,6 +9,7 @@ import hecli
 from hecli.formats import envelope
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity, signer
+from hecli.rounds.enrollments import open_enrollments
 from hecli.rounds.headers import aggregate_header, open_blocks, update_header
 from tests.support import (
     KEY,
@@ -17,6 +18,7 @@ from tests.support import (
     body,
     decryptor,
     encryptor,
+    enrollments_of,
     joined,
     numbers,
     reader,
@@ -47,9 +49,8 @@ def a_plan(scheme=PUBLIC, roster=ROSTER, parties=None, **options):
 
 
 def update(plan, name, values=None, enrollments=(), key=PUBLIC, **options):
-    """An honest update."""
-    for each in enrollments:
-        each.seek(0)
+    """An honest update; masked with all parties where no enrollments are given."""
+    enrollments = rewound(enrollments) or enrollments_of(plan, PEOPLE.values())
     return written(
         lambda out: hecli.encrypt(
             values or tensors(name),
@@ -117,6 +118,12 @@ def zeros(plan):
     return numbers(encryptor(PUBLIC.n)(bytes(count * plan.scheme.plaintext_size)), SIZE)
 
 
+def listed(plan):
+    """What stands for everybody's enrollments."""
+    made = enrollments_of(plan, PEOPLE.values())
+    return open_enrollments(made, plan).listed if plan.enrolls else ()
+
+
 def signed_update(plan, name, blocks, proofs=None, salt=SALT):
     """An update of any blocks, in every other way as it should be; `proofs` are bytes, or those of a file."""
     if isinstance(proofs, io.BytesIO):
@@ -128,7 +135,7 @@ def signed_update(plan, name, blocks, proofs=None, salt=SALT):
     envelope.write(
         out,
         "update",
-        update_header(plan, name, (), salt),
+        update_header(plan, name, listed(plan), salt),
         plan.geometry.update,
         contents,
         sign=signer(PEOPLE[name], "update", plan.digest),

@@ -24,6 +24,7 @@ from tests.attacks.scene import (
     aggregate,
     decrypt,
     false_aggregate,
+    listed,
     rewound,
     signed_update,
     tensors,
@@ -34,6 +35,7 @@ from tests.support import (
     PUBLIC,
     body,
     chi_square,
+    enrollments_of,
     joined,
     lanes_in,
     mean_of,
@@ -66,9 +68,8 @@ def posted(plan, name, blocks):
     out = io.BytesIO()
     sign = signer(PEOPLE[name], "update", plan.digest)
     content = [joined([each % RING for each in blocks], SIZE)]
-    envelope.write(
-        out, "update", update_header(plan, name, (), b""), plan.geometry.update, content, sign=sign
-    )
+    header = update_header(plan, name, listed(plan), b"")
+    envelope.write(out, "update", header, plan.geometry.update, content, sign=sign)
     out.seek(0)
     return out
 
@@ -102,7 +103,10 @@ def test_a_party_scales_the_honest_sum_and_masks_alone_do_not_hinder_it(masked):
     qmax, sizes = plan.codec.quantise.qmax, plan.geometry
     nothing = {"w": np.zeros(sizes.values, np.float32)}
     identity = {"identity": PEOPLE["mallory"], "record": unrecorded}
-    zero = written(lambda out: hecli.encrypt(nothing, out, plan=plan, **identity, jobs=1))
+    enrollments = enrollments_of(plan, PEOPLE.values())
+    zero = written(
+        lambda out: hecli.encrypt(nothing, out, plan=plan, **identity, enrollments=enrollments, jobs=1)
+    )
     packed = sizes.packing.pack(np.full(sizes.values, qmax, np.uint64))
     plain = [*numbers(packed, SIZE), (1 << 128) + (1 << 64)]
     masks = [m - p for m, p in zip(blocks_of(zero), plain, strict=True)]
@@ -150,9 +154,12 @@ def test_a_party_masks_two_updates_alike_through_an_encoded_file(place, ok, fail
     ok("plan", "--like", "1.npz", *parties, "--masks", "--range", 1)
     for at in (1, 2):
         ok("encode", f"{at}.npz", "--plan", "round.plan")
-    ok("encrypt", "1.int", "--identity", "alice.id", "--key", "hecli.pub")
+    for name in ("alice", "bob"):
+        ok("enroll", "--plan", "round.plan", "--identity", f"{name}.id")
+    everybody = ("--enroll", "alice.enroll", "--enroll", "bob.enroll")
+    ok("encrypt", "1.int", "--identity", "alice.id", "--key", "hecli.pub", *everybody)
     assert (place / "alice.id.masked").exists()
-    second = ("encrypt", "2.int", "--identity", "alice.id", "--key", "hecli.pub")
+    second = ("encrypt", "2.int", "--identity", "alice.id", "--key", "hecli.pub", *everybody)
     fails(*second, says="another update of this plan or model was masked before")
     fails("encrypt", "2.npz", "--plan", "round.plan", *second[2:], says="was masked before")
     assert not (place / "2.enc").exists()
@@ -160,15 +167,20 @@ def test_a_party_masks_two_updates_alike_through_an_encoded_file(place, ok, fail
 
 def test_python_masks_nothing_without_a_record(tmp_path):
     plan = a_plan(ALONE)
+    call = {"plan": plan, "identity": PEOPLE["alice"]}
+
+    def everybody():
+        return {"enrollments": enrollments_of(plan, PEOPLE.values())}
+
     with pytest.raises(RefusedError, match="a masked update leaves a record"):
-        hecli.encrypt(tensors("alice"), io.BytesIO(), plan=plan, identity=PEOPLE["alice"])
+        hecli.encrypt(tensors("alice"), io.BytesIO(), **call, **everybody())
     path = tmp_path / "alice.id"
     hecli.write_identity(PEOPLE["alice"], path)
-    call = {"plan": plan, "identity": PEOPLE["alice"], "record": path}
-    hecli.encrypt(tensors("alice"), io.BytesIO(), **call)
+    call["record"] = path
+    hecli.encrypt(tensors("alice"), io.BytesIO(), **call, **everybody())
     out = io.BytesIO()
     with pytest.raises(RefusedError, match="was masked before"):
-        hecli.encrypt(tensors("bob"), out, **call)
+        hecli.encrypt(tensors("bob"), out, **call, **everybody())
     assert not out.getvalue()
 
 
@@ -316,8 +328,8 @@ def test_answers_about_one_set_open_no_other(enrolled, dropped):
     blocks = open_blocks(reader(made))
     known = open_enrollments(rewound(enrolled.values()), PLAN)
     given = open_answers(rewound(answers), "made", blocks)
-    dealing = PLAN.scheme.masking.dealing(PLAN.round)
-    pairs = pairs_left(dealing, known, list(NAMES[:3]), given)
+    exchange = PLAN.scheme.masking.exchange(PLAN.round)
+    pairs = pairs_left(exchange, known, list(NAMES[:3]), given)
     (uncovered,) = Masks(RING, pairs)([body(dropped["mallory"])["lanes"]])
     assert chi_square(lanes_in(PLAN, uncovered), PLAN.geometry.packing.width) < 400
 

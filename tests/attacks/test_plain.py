@@ -15,7 +15,7 @@ import hecli
 from hecli.codec import bits
 from hecli.plan.parts import Published
 from tests.attacks.scene import NAMES, PEOPLE, ROSTER, aggregate, decrypt
-from tests.support import PUBLIC, SAMPLES, body, unrecorded, written
+from tests.support import PUBLIC, SAMPLES, body, enrollments_of, unrecorded, written
 
 TRAIN = runpy.run_path(str(SAMPLES / "train.py"))
 MODEL, DATA = TRAIN["load"](SAMPLES / "model.npz"), TRAIN["load"](SAMPLES / "party-1.data.npz")
@@ -40,6 +40,7 @@ def update(plan, at):
 
 def file_of(plan, name, values):
     options = {"identity": PEOPLE[name], "record": unrecorded, "jobs": 1}
+    options["enrollments"] = enrollments_of(plan, PEOPLE.values())
     return written(lambda out: hecli.encrypt(values, out, PUBLIC, plan=plan, **options))
 
 

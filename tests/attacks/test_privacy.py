@@ -29,6 +29,7 @@ from tests.support import (
     UNCOUNTED,
     body,
     decryptor,
+    enrollments_of,
     made_update,
     numbers,
     reader,
@@ -404,6 +405,7 @@ def test_an_encoded_file_beyond_the_norm_spends_nothing(tmp_path, unit):
     hecli.write_identity(PEOPLE["alice"], identity)
     account = hecli.spending(identity, PEOPLE["alice"])
     honest = written(lambda out: hecli.encode(fitting(plan, gradient("alice", 0)), out, plan=plan))
+    who = {"plan": plan, "identity": PEOPLE["alice"], "record": identity, "account": account, "jobs": 1}
     quantise, word = plan.codec.quantise, f">u{plan.geometry.lane_size}"
     one = np.zeros(VALUES, np.int64)
     one[-1] = quantise.bound(0) + 1
@@ -417,15 +419,11 @@ def test_an_encoded_file_beyond_the_norm_spends_nothing(tmp_path, unit):
             lanes = (steps + quantise.qmax).astype(word).tobytes()
             false, out = rewritten(honest, body={"lanes": lanes}), io.BytesIO()
             with pytest.raises(DataError, match=says):
-                hecli.encrypt(
-                    false, out, plan=plan, identity=PEOPLE["alice"], record=identity, account=account, jobs=1
-                )
+                hecli.encrypt(false, out, **who, enrollments=enrollments_of(plan, PEOPLE.values()))
             assert not out.getvalue()
     assert [each.name for each in tmp_path.iterdir()] == ["alice.id"]
     rewound([honest])
-    hecli.encrypt(
-        honest, io.BytesIO(), plan=plan, identity=PEOPLE["alice"], record=identity, account=account, jobs=1
-    )
+    hecli.encrypt(honest, io.BytesIO(), **who, enrollments=enrollments_of(plan, PEOPLE.values()))
     assert {each.name for each in tmp_path.iterdir()} >= {"alice.id.spent", "alice.id.masked"}
 
 

@@ -430,6 +430,7 @@ def test_a_coordinator_s_plan_is_followed_where_it_is_the_one(begun, tmp_path):
     """Else the test above would prove nothing; the id is the coordinator's to choose."""
     scene = begun.copy_to(tmp_path)
     put_plan(scene, another(honest_plan(scene)))
+    scene.enroll()
     steps(scene.session("party-2"))
     assert has_sent(scene, "party-2")
 
@@ -458,6 +459,8 @@ def test_a_coordinator_shows_one_party_another_ledger(begun, tmp_path, kept):
     scene, other = begun.copy_to(tmp_path / "one"), begun.copy_to(tmp_path / "other")
     put_plan(scene, honest_plan(scene))
     put_plan(other, another(honest_plan(other)))
+    scene.enroll()
+    other.enroll()
     steps(scene.session("party-1"))
     shutil.rmtree(scene.shared)
     shutil.copytree(other.shared, scene.shared)
@@ -493,10 +496,12 @@ def test_a_coordinator_begins_a_second_training_with_one_model(tmp_path):
     steps(scene.session(COORDINATOR))
     with pytest.raises(HecliError, match="belongs to another training"):
         scene.session("party-1")
-    move_away(scene, "party-1")
+    for name in scene.parties:
+        move_away(scene, name)
+    scene.enroll()
     steps(scene.session("party-1"))
     assert "was sent before, in this training or in another" in scene.said["party-1"][-1]
-    assert not files_of(scene, "party-1")
+    assert not scene.file("party-1", ".enc").exists()
     steps(scene.session("party-1", again=True))
     assert scene.file("party-1", ".enc").exists()
 
@@ -872,6 +877,7 @@ def test_a_folder_replays_an_earlier_round_s_update(tmp_path):
     scene = handed_in(tmp_path, rounds=2)
     old = scene.file("party-2", ".enc").read_bytes()
     scene.run(scene.all(), until=lambda _: len(events(scene, "plan")) == 2)
+    scene.enroll()
     file = scene.file("party-2", ".enc", 2)
     file.write_bytes(old)
     for name in ("party-1", "party-3"):
@@ -1014,6 +1020,8 @@ def test_a_party_says_that_it_refuses_a_good_model(tmp_path):
     says(scene, "party-3", "refused", plan=plan_in(scene).digest, text="[red]false")
     scene.run([scene.session(name) for name in (COORDINATOR, "party-1", "party-2")])
     assert "round 1: party-3 refuses the model: [red]false" in scene.said["party-1"]
+    scene.enroll()
+    scene.run([scene.session("party-1")])
     assert scene.file("party-1", ".enc", 2).exists()
 
 
@@ -1103,6 +1111,7 @@ def test_a_party_s_second_machine_is_asked_for_another_update_in_a_new_attempt(t
     scene.file("party-1", ".enc").unlink()
     says(scene, COORDINATOR, "abandoned", plan=plan_in(scene).digest, text="late")
     steps(scene.session(COORDINATOR))
+    scene.enroll()
     move_away(scene, "party-1")
     steps(scene.session("party-1"))
     assert "left alone" in scene.said["party-1"][-1]
@@ -1115,6 +1124,7 @@ def test_a_party_s_new_attempt_is_with_the_same_update(tmp_path):
     before = sent_digests(scene, "party-1")
     says(scene, COORDINATOR, "abandoned", plan=plan_in(scene).digest, text="late")
     steps(scene.session(COORDINATOR))
+    scene.enroll()
     steps(scene.session("party-1", train=["false"]))
     assert (scene.folder(1, 2) / scene.file("party-1", ".enc").name).exists()
     assert sent_digests(scene, "party-1") == before

@@ -105,9 +105,10 @@ def steps(session, most=20):
 
 
 def planned(root, parties=3, **options):
-    """A training whose first round is planned."""
+    """A training whose first round is planned; where there are masks, all have enrolled."""
     scene = Scene(root, parties, **(ALONE | options))
     steps(scene.session(COORDINATOR))
+    scene.enroll()
     return scene
 
 
@@ -115,10 +116,6 @@ def handed_in(root, parties=3, without=(), **options):
     """A training of whose first round all updates are there, but for those of some; not closed yet."""
     scene = planned(root, parties, **options)
     sessions = [scene.session(name) for name in scene.parties]
-    if scene.begun.plan.scheme.masking and scene.begun.plan.scheme.masking.dropouts:
-        for each in sessions:
-            step(each)
-        step(scene.session(COORDINATOR))
     for each in sessions:
         while each.name not in without and not scene.file(each.name, ".enc").exists():
             assert isinstance(step(each), Did)

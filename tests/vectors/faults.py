@@ -19,14 +19,17 @@ from parts import (
     WEAK_SIGN,
     Map,
     Sections,
+    all_secrets,
     blocks,
     box,
     card,
     ciphertexts,
     control,
+    digest,
     envelope,
     file_digest,
     integer,
+    kem_key,
     lane_width,
     lanes,
     layout,
@@ -34,7 +37,6 @@ from parts import (
     objects,
     pack,
     records,
-    secrets_of,
     sign,
     under_passphrase,
 )
@@ -681,7 +683,8 @@ def training_faults() -> Group:
     """Terms of a training."""
     group = Group("3 training")
 
-    unsigned = envelope("training", t.TRAINING)
+    terms_ = {**t.TRAINING, "kem": [kem_key(name) for name in t.TRAINING["roster"]["parties"]]}
+    unsigned = envelope("training", terms_)
     group.add("training-unsigned", unsigned, "is not signed by its coordinator anna")
     group.add(
         "training-signed-by-a-party", t.training_file(t.TRAINING, "bob"), "is not signed by its coordinator"
@@ -693,10 +696,12 @@ def training_faults() -> Group:
     )
     group.add(
         "training-signed-for-a-plan",
-        envelope("training", t.TRAINING, signer="anna", plan=bytes(32)),
+        envelope("training", terms_, signer="anna", plan=bytes(32)),
         "does not hold",
     )
-    long = envelope("training", t.TRAINING, [("lanes", 1, b"x")], signer="anna")
+    bare = envelope("training", t.TRAINING, signer="anna")
+    group.add("training-without-kem", bare, "has not one ML-KEM key for each party")
+    long = envelope("training", terms_, [("lanes", 1, b"x")], signer="anna")
     group.add("training-with-a-section", long, "calls for no records")
     for name in without(t.TRAINING, "goal"):
         says = f"no field '{name}'"
@@ -811,6 +816,14 @@ def mask_plan_faults() -> Group:
     def hidden(masks: Map) -> bytes:
         return plan_file({**r.HIDDEN_PLAN, "scheme": {**r.PAILLIER, "masks": masks}})
 
+    group.add("plan-without-kem", follows(r.MASKED_PLAN, "plan", {}, signer="anna"), "holds ML-KEM keys")
+    keys = [kem_key(name) for name in ("alice", "bob")]
+    needless = follows(r.SIGNED_PLAN, "plan", {"kem": keys}, signer="anna")
+    group.add("plan-with-kem", needless, "holds ML-KEM keys")
+    exchanged = follows(r.MASKED_PLAN, "plan", {"kem": keys[::-1]}, signer="anna")
+    group.add("plan-kem-exchanged", exchanged, "not that of the card")
+    fewer = follows(r.MASKED_PLAN, "plan", {"kem": keys[:1]}, signer="anna")
+    group.add("plan-kem-fewer", fewer, "one ML-KEM key for each party")
     group.add("masks-dropouts", hidden({"dropouts": 1}), "too many to drop out")
     group.add("masks-dropouts-negative", hidden({"dropouts": -1}), "too many to drop out")
     group.add("masks-fields", hidden({}), "no field 'dropouts'")
@@ -920,9 +933,10 @@ def part_faults() -> Group:
     group = Group("3 sections")
     under_masks, clear, *rest = r.PARTS_BODIES[0]
     header = {"party": "alice", "salt": r.APART}
+    enrolled = {"enrolled": r.enrolled_in(r.PARTS_PLAN)}
 
     def update(*body: tuple[str, int, bytes]) -> bytes:
-        return follows(r.PARTS_PLAN, "update", header, list(body), signer="alice")
+        return follows(r.PARTS_PLAN, "update", {**header, **enrolled}, list(body), signer="alice")
 
     calls = "where its header calls for"
     group.add("parts-without-masked", update(clear, *rest), calls)
@@ -947,7 +961,7 @@ def part_faults() -> Group:
 
     def aggregate(**changes: bytes) -> bytes:
         body = [(name, size, changes.get(name, content)) for name, size, content in r.PARTS_BODY]
-        named = {"contributors": r.PARTS_CONTRIBUTORS}
+        named = {"contributors": r.PARTS_CONTRIBUTORS, **enrolled}
         return follows(r.PARTS_PLAN, "aggregate", named, body, signer="bob")
 
     group.rule = "5"
@@ -983,8 +997,12 @@ def roster_faults() -> Group:
     group.add(
         "roster-name-twice", plan(members=[*sorted([alice, card("alice", "carol")]), anna, bob]), "same name"
     )
-    group.add("roster-key-twice", plan(members=[alice, anna, ["bob", alice[1], bob[2]]]), "the same key")
-    group.add("roster-agree-twice", plan(members=[alice, anna, ["bob", bob[1], alice[2]]]), "the same key")
+    group.add("roster-key-twice", plan(members=[alice, anna, ["bob", alice[1], *bob[2:]]]), "the same key")
+    group.add(
+        "roster-agree-twice", plan(members=[alice, anna, ["bob", bob[1], alice[2], bob[3]]]), "the same key"
+    )
+    group.add("roster-kem-twice", plan(members=[alice, anna, [*bob[:3], alice[3]]]), "the same key")
+    group.add("roster-old-card", plan(members=[alice, anna, bob[:3]]), "no key against quantum computers")
     group.add(
         "roster-card-of-nobody", plan(members=[alice, anna, bob, card("carol")]), "not those of its cards"
     )
@@ -1077,14 +1095,14 @@ def round_faults() -> Group:
 def signature_faults() -> Group:
     """Signatures, and whose they must be."""
     group = Group("1 signatures")
-    alice_card = {"card": card("alice")}
+    alice_card = {"card": card("alice"), "kem": kem_key("alice")}
     signed = envelope("card", alice_card, signer="alice")
     own = sign("alice", "card", b"", file_digest(signed))
 
     def with_signatures(*signatures: list[Any]) -> bytes:
         return envelope("card", alice_card, trailer={"signatures": list(signatures)})
 
-    group.add("signature-malformed", with_signatures([*own[:3], own[3][:-1]]), "signature is malformed")
+    group.add("signature-malformed", with_signatures([*own[:4], own[4][:-1]]), "signature is malformed")
     group.add("signature-twice", with_signatures(own, own), "more than one signature")
     group.add("signature-truncated", r.SIGNED_A[:-1], "ends too early")
 
@@ -1164,7 +1182,7 @@ def signature_faults() -> Group:
     )
     chosen: Map = {**r.SIGNED_PLAN, "roster": {**r.ROSTER, "aggregators": ["anna"]}}
     listed = [
-        [name, bytes([at] * 32), sign(name, "update", plan_digest(chosen), bytes([at] * 32))[3]]
+        [name, bytes([at] * 32), sign(name, "update", plan_digest(chosen), bytes([at] * 32))[4]]
         for at, name in enumerate(("alice", "bob"))
     ]
     group.add(
@@ -1178,7 +1196,7 @@ def signature_faults() -> Group:
         return follows(r.SIGNED_PLAN, "aggregate", header, r.SIGNED_BODY_AB, signer="bob")
 
     alice, bob = r.SIGNED_CONTRIBUTORS
-    by_anna = sign("anna", "update", digest_, bytes(32))[3]
+    by_anna = sign("anna", "update", digest_, bytes(32))[4]
     group.add("contributor-unsigned", aggregate(alice, bob[:2]), "no signed update of a party")
     group.add(
         "contributor-no-party", aggregate(alice, ["anna", bytes(32), by_anna]), "no signed update of a party"
@@ -1192,12 +1210,28 @@ def people_faults() -> Group:
     """Cards and identities."""
     group = Group("3 card")
     own = {"card": card("alice")}
-    group.add("card-unsigned", envelope("card", own), "not signed by its own key")
-    group.add("card-signed-by-another", envelope("card", own, signer="bob"), "not signed by its own key")
-    short = {"card": ["alice", bytes(31), card("alice")[2]]}
+    known = {**own, "kem": kem_key("alice")}
+    group.add("card-unsigned", envelope("card", known), "not signed by its own key")
+    group.add("card-signed-by-another", envelope("card", known, signer="bob"), "not signed by its own key")
+    short = {**known, "card": ["alice", bytes(31), *card("alice")[2:]]}
     group.add("card-short-key", envelope("card", short, signer="alice"), "a card in it is malformed")
-    group.add("card-weak-sign", envelope("card", {"card": WEAK_SIGN}, signer=WEAK_SIGN), "lets anybody")
-    group.add("card-weak-agree", envelope("card", {"card": WEAK_AGREE}, signer=WEAK_AGREE), "lets anybody")
+    weak = [{**known, "card": each} for each in (WEAK_SIGN, WEAK_AGREE)]
+    group.add("card-weak-sign", envelope("card", weak[0], signer=WEAK_SIGN), "lets anybody")
+    group.add("card-weak-agree", envelope("card", weak[1], signer=WEAK_AGREE), "lets anybody")
+    old = envelope("card", {"card": card("alice")[:3]}, signer="alice")
+    group.add("card-without-kem", old, "no key against quantum computers")
+    group.add("card-without-kem-key", envelope("card", own, signer="alice"), "no field 'kem'")
+
+    def with_key(key: bytes, digest_: bytes | None = None) -> bytes:
+        changed = [*card("alice")[:3], digest_ or card("alice")[3]]
+        return envelope("card", {"card": changed, "kem": key}, signer=changed)
+
+    group.add("card-with-another-s-kem-key", with_key(kem_key("bob")), "not that of the card")
+    # 4095 is no number below q: FIPS 203, section 7.2.
+    no_key = bytes([255]) * 1152 + bytes(32)
+    group.add("card-kem-key-that-is-none", with_key(no_key, digest("kem", no_key)), "not that of the card")
+    cut = kem_key("alice")[:-1]
+    group.add("card-short-kem-key", with_key(cut, digest("kem", cut)), "not that of the card")
 
     group.rule = "3 identity"
 
@@ -1206,19 +1240,17 @@ def people_faults() -> Group:
 
     group.add(
         "identity-of-another",
-        identity({"clear": b"".join(secrets_of("bob"))}),
+        identity({"clear": all_secrets("bob")}),
         "not those of its card",
         "open",
     )
-    group.add("identity-short-secret", identity({"clear": b"".join(secrets_of("alice"))[1:]}), "wrong length")
-    sealed = under_passphrase(b"".join(secrets_of("alice")), pack(card("alice")))
-    group.add("identity-short-box", identity(under(sealed, box=bytes(79))), "wrong length")
+    group.add("identity-short-secret", identity({"clear": all_secrets("alice")[1:]}), "wrong length")
+    sealed = under_passphrase(all_secrets("alice"), pack(card("alice")))
+    group.add("identity-short-box", identity(under(sealed, box=bytes(143))), "wrong length")
     group.add("identity-unknown-field", identity(under(sealed, x=1)), "unknown field 'x'")
     group.add(
         "identity-to-a-card",
-        identity(
-            {"card": card("bob"), "box": box(b"".join(secrets_of("alice")), "bob", pack(card("alice")))}
-        ),
+        identity({"card": card("bob"), "box": box(all_secrets("alice"), "bob", pack(card("alice")))}),
         "secret",
     )
     return group
@@ -1436,13 +1468,25 @@ def enrollment_faults() -> Group:
 
     fit, order = "who enrolled does not fit", "who enrolled is out of order"
     alice, bob, carol, dora = r.ENROLLED
+    for which, some in (("none", {}), ("one", {"enrolled": r.enrolled_in(r.MASKED_PLAN)[:1]})):
+        group.add(
+            f"enrolled-{which}-of-two",
+            follows(
+                r.MASKED_PLAN,
+                "update",
+                {"party": "alice", **some},
+                blocks(r.MASKED_NUMBERS[0], 1024),
+                signer="alice",
+            ),
+            fit,
+        )
     group.add(
-        "enrolled-without-dropouts",
+        "enrolled-without-masks",
         follows(
-            r.MASKED_PLAN,
+            r.SIGNED_PLAN,
             "update",
-            {"party": "alice", "enrolled": [alice, bob]},
-            blocks(r.MASKED_NUMBERS[0], 1024),
+            {"party": "alice", "salt": r.APART, "enrolled": [alice, bob]},
+            r.SIGNED_BODY_A,
             signer="alice",
         ),
         fit,
@@ -1483,7 +1527,7 @@ def enrollment_faults() -> Group:
     )
 
     group.rule = "3 enrollment"
-    header = r.enrollment_header("alice")
+    header = r.enrollment_header("alice", r.DROPOUT_PLAN)
     group.add("enrollment-unsigned", follows(r.DROPOUT_PLAN, "enrollment", header), "not signed")
     group.add(
         "enrollment-by-another",
@@ -1496,9 +1540,19 @@ def enrollment_faults() -> Group:
         "may not enroll",
     )
     group.add(
-        "enrollment-without-dropouts",
+        "enrollment-with-dropouts",
         follows(r.MASKED_PLAN, "enrollment", {**header, "parties": header["parties"][:2]}, signer="alice"),
-        "allows for no dropouts",
+        "not for as many parties, or dropouts",
+    )
+    group.add(
+        "enrollment-without-dropouts",
+        follows(r.DROPOUT_PLAN, "enrollment", r.enrollment_header("alice", r.MASKED_PLAN), signer="alice"),
+        "not for as many parties, or dropouts",
+    )
+    group.add(
+        "enrollment-without-masks",
+        follows(r.SIGNED_PLAN, "enrollment", r.enrollment_header("alice", r.MASKED_PLAN), signer="alice"),
+        "has no masks",
     )
     parties = header["parties"]
     group.add("enrollment-for-three", r.enrollment("alice", parties=parties[:3]), "not for as many parties")
@@ -1509,23 +1563,75 @@ def enrollment_faults() -> Group:
     def first(*item: bytes) -> bytes:
         return r.enrollment("alice", parties=[list(item), *parties[1:]])
 
-    group.add("enrollment-party-box", first(parties[0][0][:-1], *parties[0][1:]), "malformed")
-    group.add("enrollment-party-digest", first(*parties[0][:2], bytes(31)), "malformed")
+    group.add("enrollment-party-box", first(parties[0][0][:-1], *parties[0][1:]), "wrong length")
+    group.add("enrollment-party-no-box", first(b"", *parties[0][1:]), "wrong length")
+    group.add("enrollment-party-digest", first(*parties[0][:4], bytes(31)), "malformed")
+    group.add("enrollment-party-value", first(parties[0][0], bytes(31), *parties[0][2:]), "malformed")
+    group.add("enrollment-party-short", first(*parties[0][:4]), "malformed")
+    group.add("enrollment-value-to-itself", first(parties[0][0], bytes(32), *parties[0][2:]), "wrong length")
+    second = [parties[1][0], b"", *parties[1][2:]]
+    unsent = r.enrollment("alice", parties=[parties[0], second, *parties[2:]])
+    group.add("enrollment-without-value", unsent, "wrong length")
+    # Two parties, of whom nobody may drop out: one sends a value to the other, and that is all.
+    alone = r.enrollment_header("alice", r.MASKED_PLAN)["parties"]
+    group.add(
+        "enrollment-value-not-sealed",
+        r.enrollment_of(r.MASKED_PLAN, "alice", parties=[alone[0], [b"", alone[1][1]]]),
+        "wrong length",
+    )
+    group.add(
+        "enrollment-shares-nobody-needs",
+        r.enrollment_of(r.MASKED_PLAN, "alice", parties=[alone[0], [*alone[1], *[bytes(32)] * 3]]),
+        "malformed",
+    )
 
-    group.rule = "8"
+    return group
+
+
+def mask_faults() -> Group:
+    """Enrollments sound in form, which only show when somebody masks with them."""
+    group = Group("8")
     use = "mask with alice.enroll carol.enroll dora.enroll"
-    of_bob = r.enrollment_header("bob")["parties"]
+    of_bob = r.enrollment_header("bob", r.DROPOUT_PLAN)["parties"]
+    of_alice = r.enrollment_header("alice", r.DROPOUT_PLAN)["parties"]
+    shares = r.inside(r.DROPOUT_PLAN, "bob", "alice")
     group.add(
         "mask-box",
-        r.enrollment("bob", parties=[[of_bob[1][0], *of_bob[0][1:]], *of_bob[1:]]),
+        r.enrollment("bob", parties=[[of_bob[0][0][:-1] + b"\0", *of_bob[0][1:]], *of_bob[1:]]),
         "does not open",
         use,
     )
     group.add(
         "mask-shares",
-        r.enrollment("bob", parties=[r.for_party("bob", "alice", [bytes(66)] * 2), *of_bob[1:]]),
+        r.enrollment(
+            "bob", parties=[r.for_party("bob", "alice", r.DROPOUT_PLAN, bytes(len(shares))), *of_bob[1:]]
+        ),
         "is not what it says",
         use,
+    )
+    group.add(
+        "mask-x25519-half",
+        r.enrollment(
+            "bob", parties=[[bytes([9]) + bytes(31) + of_bob[0][0][32:], *of_bob[0][1:]], *of_bob[1:]]
+        ),
+        "does not open",
+        use,
+    )
+    group.add(
+        "mask-ml-kem-half",
+        r.enrollment(
+            "bob",
+            parties=[[of_bob[0][0][:32] + bytes(1088) + of_bob[0][0][1120:], *of_bob[0][1:]], *of_bob[1:]],
+        ),
+        "does not open",
+        use,
+    )
+    swapped = [of_alice[1][0], bytes(32), *of_alice[1][2:]]
+    group.add(
+        "mask-own-value",
+        r.enrollment("alice", parties=[of_alice[0], swapped, *of_alice[2:]]),
+        "says other keys than it seals",
+        "mask with bob.enroll carol.enroll dora.enroll",
     )
     group.add("mask-weak-key", r.enrollment("bob", mask_key=bytes(32)), "nobody can agree", use)
     return group
@@ -1539,22 +1645,34 @@ def answer_faults() -> Group:
     shares = [[name, r.shares_of(name, 0)[1]] for name in r.DROPOUT_PARTIES]
     group.add(
         "answer-both-secrets",
-        r.answer("bob", mask_shares=[["alice", r.shares_of("alice", 1)[1]]]),
+        r.answer("bob", round_shares=[["alice", r.shares_of("alice", 1)[1]]]),
         "both secrets of one party",
     )
     group.add("answer-unsorted", r.answer("bob", self_shares=shares[::-1]), "out of order")
     group.add("answer-twice", r.answer("bob", self_shares=[shares[0], *shares]), "out of order")
+    values = [r.revealed(r.DROPOUT_PLAN, owner, "bob") for owner in ("alice", "bob")]
+    other_values = "does not reveal shares of the values it should"
+    group.add("answer-without-values", r.answer("bob", value_shares=values[:1]), other_values)
+    group.add("answer-values-unsorted", r.answer("bob", value_shares=values[::-1]), other_values)
+    more = [values[0][0], values[0][1] * 2, values[0][2][32:]]
+    group.add("answer-more-values", r.answer("bob", value_shares=[more, values[1]]), other_values)
+    cut = [*values[0][:2], values[0][2][:-1]]
+    group.add("answer-short-digest", r.answer("bob", value_shares=[cut, values[1]]), "malformed")
+    short = [values[0][0], values[0][1][:-1], values[0][2]]
+    group.add("answer-short-value", r.answer("bob", value_shares=[short, values[1]]), "malformed")
     group.add("answer-short-share", r.answer("bob", self_shares=[["alice", bytes(65)]]), "malformed")
     group.add(
         "answer-stranger",
         r.answer(
-            "bob", enrolled=[*r.ENROLLED, ["emil", bytes(32)]], mask_shares=[carol_share, ["emil", bytes(66)]]
+            "bob",
+            enrolled=[*r.ENROLLED, ["emil", bytes(32)]],
+            round_shares=[carol_share, ["emil", bytes(66)]],
         ),
         "no party",
     )
-    group.add("answer-about-the-coordinator", r.answer("bob", mask_shares=[["anna", bytes(66)]]), says)
+    group.add("answer-about-the-coordinator", r.answer("bob", round_shares=[["anna", bytes(66)]]), says)
     group.add("answer-owner-missing", r.answer("bob", self_shares=shares[:1]), says)
-    group.add("answer-without-absent", r.answer("bob", mask_shares=[]), says)
+    group.add("answer-without-absent", r.answer("bob", round_shares=[]), says)
     group.add("answer-enrolled-unsorted", r.answer("bob", enrolled=r.ENROLLED[::-1]), "out of order")
     group.add("answer-enrolled-malformed", r.answer("bob", enrolled=[["alice", bytes(31)]]), "malformed")
     group.add("answer-by-another", r.answer("bob", signer="carol"), "not signed by bob")
@@ -1563,7 +1681,8 @@ def answer_faults() -> Group:
         "party": "bob",
         "enrolled": r.ENROLLED[:1],
         "self_shares": shares[:1],
-        "mask_shares": [],
+        "round_shares": [],
+        "value_shares": [],
     }
     group.add(
         "answer-without-dropouts",
@@ -1581,7 +1700,14 @@ def answer_faults() -> Group:
         use,
     )
     everybody = [[name, r.shares_of(name, 0)[1]] for name in r.FOUR]
-    others = r.answer("bob", self_shares=everybody, mask_shares=[])
+    others = r.answer("bob", self_shares=everybody, round_shares=[], value_shares=[])
+    altered = [values[0][0], (int.from_bytes(values[0][1], "big") ^ 1).to_bytes(33, "big"), values[0][2]]
+    group.add(
+        "unmask-value",
+        r.answer("bob", value_shares=[altered, values[1]]),
+        "not the one that was dealt",
+        use,
+    )
     group.add("unmask-other-parties", others, "answers about other parties", use)
     changed = r.answer("bob", enrolled=[*r.ENROLLED[:3], ["dora", bytes(32)]])
     group.add("unmask-other-enrollments", changed, "answers about other parties", use)
@@ -1623,15 +1749,16 @@ def opened_faults() -> Group:
 
     group.rule = "8"
     wrong = [RING, r.MASKED_NUMBERS[0][1]]
+    header: Map = {"party": "alice", "enrolled": r.enrolled_in(r.MASKED_PLAN)}
     group.add(
         "aggregate-masked-modulus",
-        follows(r.MASKED_PLAN, "update", {"party": "alice"}, blocks(wrong, 1024), signer="alice"),
+        follows(r.MASKED_PLAN, "update", header, blocks(wrong, 1024), signer="alice"),
         "not below",
         "aggregate with masked-bob.enc",
     )
     group.add(
         "aggregate-masked-control",
-        follows(r.MASKED_PLAN, "update", {"party": "alice"}, blocks(wrong[::-1], 1024), signer="alice"),
+        follows(r.MASKED_PLAN, "update", header, blocks(wrong[::-1], 1024), signer="alice"),
         "not below",
         "aggregate with masked-bob.enc",
     )
@@ -1640,7 +1767,7 @@ def opened_faults() -> Group:
         follows(
             r.MASKED_PLAN,
             "aggregate",
-            {"contributors": r.MASKED_CONTRIBUTORS},
+            {"contributors": r.MASKED_CONTRIBUTORS, "enrolled": header["enrolled"]},
             blocks([RING, masked(RING, *r.MASKED_NUMBERS)[1]], 1024),
             signer="bob",
         ),
@@ -2069,6 +2196,7 @@ def bad() -> dict[str, Fault]:
         partial_faults(),
         slice_faults(),
         enrollment_faults(),
+        mask_faults(),
         answer_faults(),
         opened_faults(),
         smaller_plan_faults(),

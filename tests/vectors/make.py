@@ -23,15 +23,16 @@ from parts import (
     SMALL_P,
     SMALL_Q,
     Map,
+    all_secrets,
     box,
     card,
     envelope,
     file_digest,
     integer,
+    kem_key,
     little,
     pack,
     records,
-    secrets_of,
     under_passphrase,
 )
 from rounds import PLAN, N, follows, plan_digest, plan_file
@@ -64,7 +65,7 @@ def keys() -> dict[str, Good]:
     """Make keys, shares, cards and identities."""
     primes = records([SMALL_P, SMALL_Q], 256)
     own = {"card": card("alice")}
-    both = b"".join(secrets_of("alice"))
+    both = all_secrets("alice")
     sealed_share = under_passphrase(r.SHARE_BYTES, r.SHARE_BOUND)
     boxed_share = {"card": card("alice"), "box": box(r.SHARE_BYTES, "alice", r.SHARE_BOUND)}
 
@@ -88,7 +89,9 @@ def keys() -> dict[str, Good]:
         "step-1001.pub": Good(
             public(FERMAT_1001), "3 public key", "n that the step after the last one looked at would split"
         ),
-        "alice.card": Good(envelope("card", own, signer="alice"), "3 card", "a card"),
+        "alice.card": Good(
+            envelope("card", {**own, "kem": kem_key("alice")}, signer="alice"), "3 card", "a card"
+        ),
         "alice.id": Good(
             envelope("identity", {**own, "secret": {"clear": both}}), "3 identity", "its identity"
         ),
@@ -101,6 +104,14 @@ def keys() -> dict[str, Good]:
         "shared-1.share": Good(r.share(), "3 share", "its first share"),
         "sealed-1.share": Good(r.share(secret=sealed_share), "3 share", "the same under the passphrase"),
         "boxed-1.share": Good(r.share(secret=boxed_share), "3 share", "the same sealed to alice's card"),
+    }
+
+
+def enrollments(round_: str, plan: Map) -> dict[str, Good]:
+    """Make what all parties of a round enroll with."""
+    return {
+        f"{round_}-{name}.enroll": Good(r.enrollment_of(plan, name), "3 enrollment", f"{name} enrolls in it")
+        for name in plan["roster"]["parties"]
     }
 
 
@@ -246,10 +257,12 @@ def other_rounds() -> dict[str, Good]:
         "shared-3.part": Good(r.partial(3), "7", "what share 3 contributes"),
         "shared-4.part": Good(r.partial(4), "7", "what share 4 contributes"),
         "hidden.plan": Good(plan_file(r.HIDDEN_PLAN), "3 plan", "a key, and masks"),
+        **enrollments("hidden", r.HIDDEN_PLAN),
         "hidden-alice.enc": Good(r.HIDDEN_UPDATES[0], "8", "alice's update, masked and encrypted"),
         "hidden-bob.enc": Good(r.HIDDEN_UPDATES[1], "8", "bob's"),
         "hidden.agg": Good(r.HIDDEN_AGGREGATE, "8", "both"),
         "masked.plan": Good(plan_file(r.MASKED_PLAN), "3 plan", "masks, and no key"),
+        **enrollments("masked", r.MASKED_PLAN),
         "masked-alice.enc": Good(r.MASKED_UPDATES[0], "8", "alice's update, masked"),
         "masked-bob.enc": Good(r.MASKED_UPDATES[1], "8", "bob's"),
         "masked.agg": Good(r.MASKED_AGGREGATE, "8", "both"),
@@ -265,6 +278,7 @@ def other_rounds() -> dict[str, Good]:
         "parts.plan": Good(
             plan_file(r.PARTS_PLAN), "3 plan", "bias under masks alone, two of the weights in the clear"
         ),
+        **enrollments("parts-two", r.PARTS_PLAN),
         "parts-alice.enc": Good(r.PARTS_UPDATES[0], "3 update", "alice's update in three parts"),
         "parts-bob.enc": Good(r.PARTS_UPDATES[1], "3 update", "bob's"),
         "parts.agg": Good(r.PARTS_AGGREGATE, "3 aggregate", "both"),
@@ -272,12 +286,7 @@ def other_rounds() -> dict[str, Good]:
         "parts-dropouts.plan": Good(
             plan_file(r.PARTS_DROPOUT_PLAN), "3 plan", "a part under masks alone, and one party may drop out"
         ),
-        **{
-            f"parts-{name}.enroll": Good(
-                r.enrollment(name, r.PARTS_DROPOUT_PLAN), "3 enrollment", f"{name} enrolls in it"
-            )
-            for name in r.FOUR
-        },
+        **enrollments("parts", r.PARTS_DROPOUT_PLAN),
         **{
             f"parts-dropouts-{name}.enc": Good(data, "8", f"{name}'s update in it")
             for name, data in zip(r.DROPOUT_PARTIES, r.PARTS_DROPOUT_UPDATES, strict=True)

@@ -7,8 +7,10 @@ small seeds. The labels and layouts are those of docs/format.md.
 import hashlib
 import math
 import struct
+from functools import lru_cache
 from typing import Any
 
+import mlkem
 import msgpack
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -125,7 +127,7 @@ def file_digest(data: bytes) -> bytes:
 
 def signature_of(data: bytes) -> bytes:
     """Read the signature under a file."""
-    return objects(data)[-1]["signatures"][0][3]
+    return objects(data)[-1]["signatures"][0][4]
 
 
 def secrets_of(name: str) -> tuple[bytes, bytes]:
@@ -133,14 +135,36 @@ def secrets_of(name: str) -> tuple[bytes, bytes]:
     return tuple(hashlib.sha256(label + name.encode()).digest() for label in (b"sign ", b"agree "))
 
 
-def card(name: str, keys_of: str | None = None) -> list[Any]:
-    """Make the card of a person, or one with that person's name and another's keys."""
-    signing, agreeing = secrets_of(keys_of or name)
-    return [
+def kem_secret(name: str) -> bytes:
+    """Make the seeds of a person's ML-KEM key from the name."""
+    return hashlib.sha512(b"kem " + name.encode()).digest()
+
+
+@lru_cache(None)
+def kem_key(name: str) -> bytes:
+    """Make a person's ML-KEM key."""
+    return mlkem.public_key(kem_secret(name))
+
+
+def all_secrets(name: str) -> bytes:
+    """Write what is in a person's identity file."""
+    return b"".join(secrets_of(name)) + kem_secret(name)
+
+
+@lru_cache(None)
+def _card(name: str, keys_of: str) -> tuple[Any, ...]:
+    signing, agreeing = secrets_of(keys_of)
+    return (
         name,
         Ed25519PrivateKey.from_private_bytes(signing).public_key().public_bytes_raw(),
         X25519PrivateKey.from_private_bytes(agreeing).public_key().public_bytes_raw(),
-    ]
+        digest("kem", kem_key(keys_of)),
+    )
+
+
+def card(name: str, keys_of: str | None = None) -> list[Any]:
+    """Make the card of a person, or one with that person's name and another's keys."""
+    return list(_card(name, keys_of or name))
 
 
 def fingerprint(name: str) -> str:
@@ -153,8 +177,8 @@ WEAK_POINT = b"\1" + bytes(31)
 """The neutral element of Ed25519: with it as a key, the signature below holds for every message."""
 
 WEAK_SIGNATURE = WEAK_POINT + bytes(32)
-WEAK_SIGN = ["alice", WEAK_POINT, card("alice")[2]]
-WEAK_AGREE = [*card("alice")[:2], bytes(32)]
+WEAK_SIGN = ["alice", WEAK_POINT, *card("alice")[2:]]
+WEAK_AGREE = [*card("alice")[:2], bytes(32), card("alice")[3]]
 
 
 def sign(who: Any, kind: str, plan: bytes, own: bytes) -> list[Any]:
@@ -212,13 +236,15 @@ def under_passphrase(secret: bytes, bound_to: bytes, **changes: object) -> Map:
     return {"passphrase": {"box": box_, "log_n": 10, "nonce": NONCE, "salt": SALT, **changes}}
 
 
+@lru_cache(None)
 def box(secret: bytes, name: str, bound_to: bytes) -> bytes:
-    """Seal a secret to a card, with a key that is fixed here."""
+    """Seal a secret to a card, with random numbers that are fixed here."""
     own = X25519PrivateKey.from_private_bytes(hashlib.sha256(b"box " + bound_to).digest())
-    public = own.public_key().public_bytes_raw()
-    whom = card(name)
-    key = derive(own.exchange(X25519PublicKey.from_public_bytes(whom[2])), "box", [public, *whom, bound_to])
-    return public + ChaCha20Poly1305(key).encrypt(bytes(12), secret, None)
+    public, whom = own.public_key().public_bytes_raw(), card(name)
+    sent, carrier = mlkem.encapsulate(kem_key(name), hashlib.sha256(b"sent " + bound_to).digest())
+    agreed_ = own.exchange(X25519PublicKey.from_public_bytes(whom[2]))
+    key = derive(sent + agreed_, "box", [public + carrier, *whom, bound_to])
+    return public + carrier + ChaCha20Poly1305(key).encrypt(bytes(12), secret, None)
 
 
 # Section 4: values, plaintexts and ciphertexts.
@@ -359,6 +385,7 @@ def product(n: int, *sources: list[int]) -> list[int]:
 
 RING = (1 << 8192) - 1
 FIELD = (1 << 521) - 1
+SMALL_FIELD = (1 << 257) - 93
 
 
 def sequence(key: bytes, n: int, count: int) -> list[int]:
@@ -372,16 +399,6 @@ def agreed(mine: bytes, theirs: bytes) -> bytes:
     """Agree a secret from two private keys."""
     public = X25519PrivateKey.from_private_bytes(theirs).public_key()
     return X25519PrivateKey.from_private_bytes(mine).exchange(public)
-
-
-def pair_masks(
-    plan: Map, own: str, other: str, count: int, label: str = "mask", n: int | None = None
-) -> list[int]:
-    """Give what a party adds for another, where nobody may drop out."""
-    shared = agreed(secrets_of(own)[1], secrets_of(other)[1])
-    key = derive(shared, label, [digest("plan", pack(plan)), min(own, other), max(own, other)])
-    sign_ = -1 if own > other else 1
-    return [sign_ * mask for mask in sequence(key, n or modulus(plan), count)]
 
 
 def masked(n: int, plaintexts: list[int], *masks: list[int]) -> list[int]:

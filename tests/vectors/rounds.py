@@ -10,6 +10,7 @@ from parts import (
     RING,
     SAFE_P,
     SAFE_Q,
+    SMALL_FIELD,
     SMALL_P,
     SMALL_Q,
     Map,
@@ -26,6 +27,7 @@ from parts import (
     envelope,
     file_digest,
     integer,
+    kem_key,
     known,
     known_exponents,
     lanes,
@@ -33,7 +35,6 @@ from parts import (
     modulus,
     opened_proof,
     pack,
-    pair_masks,
     product,
     records,
     sequence,
@@ -89,7 +90,16 @@ def follows(plan: Map, kind: str, header: Map, sections: Sections | None = None,
 
 def plan_file(plan: Map, signer: str = "anna") -> bytes:
     """Make the file of a plan, signed where it has a roster."""
-    return follows(plan, "plan", {}, **({"signer": signer} if "roster" in plan else {}))
+    keys = {"kem": [kem_key(name) for name in plan["roster"]["parties"]]} if masks_in(plan) else {}
+    return follows(plan, "plan", keys, **({"signer": signer} if "roster" in plan else {}))
+
+
+def masks_in(plan: Map) -> Map | None:
+    """Give the masks of a plan that has a roster."""
+    if "roster" not in plan:
+        return None
+    scheme = plan["scheme"]
+    return scheme if scheme["name"] == "masks" else scheme.get("masks", plan.get("masked"))
 
 
 def plain(plan: Map, values: list[int], total: int) -> list[int]:
@@ -271,6 +281,133 @@ HIDDEN_PLAN: Map = {**SIGNED_PLAN, "scheme": {**PAILLIER, "masks": {"dropouts": 
 MASKED_PLAN: Map = {**SIGNED_PLAN, "scheme": {"name": "masks", "dropouts": 0}}
 
 
+# What parties enroll with: each its secrets, and what it seals to all.
+
+
+def later(plan: Map, owner: str) -> list[str]:
+    """Name those to whom a party sends values."""
+    parties = plan["roster"]["parties"]
+    return parties[parties.index(owner) + 1 :]
+
+
+def secret(label: str, name: str) -> bytes:
+    """Make one of a party's secrets of its rounds: `seed`, `round`, or `drawn`, whence its values come."""
+    return hashlib.sha256(f"{label} {name}".encode()).digest()
+
+
+def round_secrets(name: str) -> tuple[bytes, bytes]:
+    """Make a party's seed, and what its masks with others follow from."""
+    return secret("seed", name), secret("round", name) + secret("drawn", name)
+
+
+def value_of(plan: Map, owner: str, other: str) -> bytes:
+    """Make the value that a party sends to another."""
+    return derive(secret("drawn", owner), "value", [plan_digest(plan), owner, other])
+
+
+def parabola(value: int, prime: int, size: int, *labels: str) -> list[bytes]:
+    """Make four shares, of which three give a value: a parabola through it."""
+    slope, bend = (
+        int.from_bytes(hashlib.shake_256(" ".join([which, *labels]).encode()).digest(size - 1), "big")
+        for which in ("slope", "bend")
+    )
+    return [((value + slope * x + bend * x**2) % prime).to_bytes(size, "big") for x in (1, 2, 3, 4)]
+
+
+def shares_of(name: str, which: int) -> list[bytes]:
+    """Make the shares of a party's seed, or of what its masks with others follow from."""
+    return parabola(int.from_bytes(round_secrets(name)[which], "big"), FIELD, 66, name, str(which))
+
+
+def value_shares(plan: Map, owner: str, other: str) -> list[bytes]:
+    """Make the shares of a value."""
+    return parabola(int.from_bytes(value_of(plan, owner, other), "big"), SMALL_FIELD, 33, owner, other)
+
+
+def bound(owner: str, recipient: str, plan: Map) -> bytes:
+    """Give what a box in an enrollment is bound to."""
+    return pack(["enrollment", plan_digest(plan), owner, recipient])
+
+
+def share_digests(plan: Map, owner: str, name: str) -> list[bytes]:
+    """Give the digests of a party's shares of values, in the order of those they were sent to."""
+    at = plan["roster"]["parties"].index(name)
+    return [
+        digest(
+            "value share", pack([plan_digest(plan), owner, name, other, value_shares(plan, owner, other)[at]])
+        )
+        for other in later(plan, owner)
+    ]
+
+
+def inside(plan: Map, owner: str, name: str) -> bytes:
+    """Make what an enrollment seals to one party."""
+    at = plan["roster"]["parties"].index(name)
+    value = value_of(plan, owner, name) if name in later(plan, owner) else b""
+    if not masks_in(plan)["dropouts"]:
+        return value
+    of_values = [value_shares(plan, owner, other)[at] for other in later(plan, owner)]
+    return shares_of(owner, 0)[at] + shares_of(owner, 1)[at] + value + b"".join(of_values)
+
+
+def for_party(owner: str, name: str, plan: Map, content: bytes | None = None) -> list[bytes]:
+    """Make what an enrollment holds for one party; `content` is sealed in the place of what should be."""
+    at, id_ = plan["roster"]["parties"].index(name), plan_digest(plan)
+    content = inside(plan, owner, name) if content is None else content
+    held = [box(content, name, bound(owner, name, plan)) if content else b"", b""]
+    if name in later(plan, owner):
+        held[1] = digest("value", pack([id_, owner, name, value_of(plan, owner, name)]))
+    if masks_in(plan)["dropouts"]:
+        held += [digest("share", pack([id_, owner, name, shares_of(owner, which)[at]])) for which in (0, 1)]
+        held.append(digest("shares", *share_digests(plan, owner, name)))
+    return held
+
+
+def enrollment_header(owner: str, plan: Map) -> Map:
+    """Make what an enrollment holds besides its plan."""
+    seed, whole = round_secrets(owner)
+    seed = seed if masks_in(plan)["dropouts"] else b""
+    header = {
+        "party": owner,
+        "mask_key": X25519PrivateKey.from_private_bytes(secret("round", owner))
+        .public_key()
+        .public_bytes_raw(),
+        "own": box(seed + whole, owner, bound(owner, "", plan)),
+        "parties": [for_party(owner, name, plan) for name in plan["roster"]["parties"]],
+    }
+    return {**header, "self_digest": digest("seed", seed)} if seed else header
+
+
+def enrollment_of(plan: Map, owner: str, **changes: object) -> bytes:
+    """Make a party's enrollment."""
+    return follows(plan, "enrollment", {**enrollment_header(owner, plan), **changes}, signer=owner)
+
+
+_ENROLLED: dict[bytes, list[Any]] = {}
+
+
+def enrolled_in(plan: Map) -> list[Any]:
+    """List who enrolls in a round: all."""
+    own = plan_digest(plan)
+    if own not in _ENROLLED:
+        _ENROLLED[own] = [
+            [name, file_digest(enrollment_of(plan, name))] for name in plan["roster"]["parties"]
+        ]
+    return _ENROLLED[own]
+
+
+def pair_masks(
+    plan: Map, own: str, other: str, count: int, label: str = "mask", n: int | None = None
+) -> list[int]:
+    """Give what a party adds for another."""
+    agreed_ = agreed(secret("round", own), secret("round", other))
+    enrolled = digest("enrolled", pack(enrolled_in(plan)))
+    names = sorted([own, other])
+    key = derive(value_of(plan, *names) + agreed_, f"round {label}", [enrolled, *names])
+    sign_ = -1 if own > other else 1
+    return [sign_ * mask for mask in sequence(key, n or modulus_of(plan), count)]
+
+
 def masked_round(plan: Map, seed: int | None) -> tuple[list[list[int]], list[bytes], bytes]:
     """Make both updates' numbers, their files, and the aggregate; `seed` is for encryption."""
     size = 1024 if seed is None else 512
@@ -280,15 +417,15 @@ def masked_round(plan: Map, seed: int | None) -> tuple[list[list[int]], list[byt
     ):
         hidden = masked(modulus_of(plan), plain(plan, values, total), pair_masks(plan, name, other, 2))
         made.append(hidden if seed is None else ciphertexts(N, hidden, seed + 1000 * at))
-        header: Map = {"party": name}
+        header: Map = {"party": name, "enrolled": enrolled_in(plan)}
         body = blocks(made[-1], size)
         if seed is not None:
-            body = update_body(plan, made[-1], seed + 1000 * at, name, name)
+            body = update_body(plan, made[-1], seed + 1000 * at, name, name, enrolled_in(plan))
             header["salt"] = APART
         files.append(follows(plan, "update", header, body, signer=name))
     combined = masked(RING, *made) if seed is None else product(N, *made)
     contributors = signed_contributors(("alice", files[0]), ("bob", files[1]))
-    header: Map = {"contributors": contributors}
+    header: Map = {"contributors": contributors, "enrolled": enrolled_in(plan)}
     return made, files, follows(plan, "aggregate", header, blocks(combined, size), signer="bob")
 
 
@@ -315,72 +452,24 @@ DROPOUT_PLAN: Map = {
 }
 
 
-def round_secrets(name: str) -> tuple[bytes, bytes]:
-    """Make a party's seed and its round's private key."""
-    return tuple(hashlib.sha256(label + name.encode()).digest() for label in (b"seed ", b"round "))
-
-
-def shares_of(name: str, which: int) -> list[bytes]:
-    """Make the shares of one of a party's secrets: a parabola through it."""
-    slope, bend = (
-        int.from_bytes(hashlib.shake_256(label + name.encode() + bytes([which])).digest(65), "big")
-        for label in (b"slope ", b"bend ")
-    )
-    secret = int.from_bytes(round_secrets(name)[which], "big")
-    return [((secret + slope * x + bend * x**2) % FIELD).to_bytes(66, "big") for x in (1, 2, 3, 4)]
-
-
-def bound(owner: str, recipient: str, plan: Map = DROPOUT_PLAN) -> bytes:
-    """Give what a box in an enrollment is bound to."""
-    return pack(["enrollment", plan_digest(plan), owner, recipient])
-
-
-def for_party(
-    owner: str, name: str, shares: list[bytes] | None = None, plan: Map = DROPOUT_PLAN
-) -> list[bytes]:
-    """Make what an enrollment holds for one party."""
-    pair = [shares_of(owner, which)[FOUR.index(name)] for which in (0, 1)]
-    digests = [digest("share", pack([plan_digest(plan), owner, name, each])) for each in pair]
-    return [box(b"".join(shares or pair), name, bound(owner, name, plan)), *digests]
-
-
-def enrollment_header(owner: str, plan: Map = DROPOUT_PLAN) -> Map:
-    """Make what an enrollment holds besides its plan."""
-    seed, secret = round_secrets(owner)
-    return {
-        "party": owner,
-        "mask_key": X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw(),
-        "self_digest": digest("seed", seed),
-        "own": box(seed + secret, owner, bound(owner, "", plan)),
-        "parties": [for_party(owner, name, plan=plan) for name in FOUR],
-    }
-
-
 def enrollment(owner: str, plan: Map = DROPOUT_PLAN, **changes: object) -> bytes:
-    """Make a party's enrollment."""
-    return follows(plan, "enrollment", {**enrollment_header(owner, plan), **changes}, signer=owner)
+    """Make a party's enrollment, in a round from which some may drop out."""
+    return enrollment_of(plan, owner, **changes)
 
 
-ENROLLED = [[name, file_digest(enrollment(name))] for name in FOUR]
-ENROLLED_DIGEST = digest("enrolled", pack(ENROLLED))
+ENROLLED = enrolled_in(DROPOUT_PLAN)
 
 
-def double_masks(name: str, enrolled: bytes, count: int, label: str = "mask") -> list[list[int]]:
+def double_masks(name: str, plan: Map, count: int, label: str = "mask") -> list[list[int]]:
     """Give what a party adds for each other, and for itself, where parties may drop out."""
-    seed, secret = round_secrets(name)
-    masks = [sequence(derive(seed, f"self {label}", [enrolled]), RING, count)]
-    for other in FOUR:
-        if other != name:
-            shared = agreed(secret, round_secrets(other)[1])
-            key = derive(shared, f"round {label}", [enrolled, min(name, other), max(name, other)])
-            sign_ = -1 if name > other else 1
-            masks.append([sign_ * mask for mask in sequence(key, RING, count)])
-    return masks
+    enrolled = digest("enrolled", pack(enrolled_in(plan)))
+    masks = [sequence(derive(secret("seed", name), f"self {label}", [enrolled]), RING, count)]
+    return masks + [pair_masks(plan, name, other, count, label, RING) for other in FOUR if other != name]
 
 
 def doubly_masked(name: str, values: list[int], total: int) -> list[int]:
     """Make an update masked with both others, and by itself."""
-    return masked(RING, plain(DROPOUT_PLAN, values, total), *double_masks(name, ENROLLED_DIGEST, 2))
+    return masked(RING, plain(DROPOUT_PLAN, values, total), *double_masks(name, DROPOUT_PLAN, 2))
 
 
 # dora sends zeros.
@@ -406,6 +495,13 @@ DROPOUT_AGGREGATE = follows(
 )
 
 
+def revealed(plan: Map, owner: str, of: str) -> list[Any]:
+    """Make what a party reveals of another's values: of the one sent to carol its share, else digests."""
+    shares = value_shares(plan, owner, "carol")[FOUR.index(of)]
+    digests = dict(zip(later(plan, owner), share_digests(plan, owner, of), strict=True))
+    return [owner, shares, b"".join(digests[name] for name in digests if name != "carol")]
+
+
 def answer(
     of: str,
     *,
@@ -420,7 +516,8 @@ def answer(
         "party": of,
         "enrolled": enrolled,
         "self_shares": [[name, shares_of(name, 0)[at]] for name in DROPOUT_PARTIES],
-        "mask_shares": [["carol", shares_of("carol", 1)[at]]],
+        "round_shares": [["carol", shares_of("carol", 1)[at]]],
+        "value_shares": [revealed(plan, owner, of) for owner in ("alice", "bob")],
         **changes,
     }
     return follows(plan, "answer", header, signer=signer or of)
@@ -455,13 +552,19 @@ PARTS_NUMBERS = [
     ciphertexts(N, each[2], seed) for each, seed in zip((PARTS_A, PARTS_B), PARTS_SEEDS, strict=True)
 ]
 PARTS_BODIES = [
-    parts_body(*each[:2], update_body(PARTS_PLAN, numbers_, seed, name, name))
+    parts_body(*each[:2], update_body(PARTS_PLAN, numbers_, seed, name, name, enrolled_in(PARTS_PLAN)))
     for each, numbers_, seed, name in zip(
         (PARTS_A, PARTS_B), PARTS_NUMBERS, PARTS_SEEDS, ("alice", "bob"), strict=True
     )
 ]
 PARTS_UPDATES = [
-    follows(PARTS_PLAN, "update", {"party": name, "salt": APART}, body, signer=name)
+    follows(
+        PARTS_PLAN,
+        "update",
+        {"party": name, "salt": APART, "enrolled": enrolled_in(PARTS_PLAN)},
+        body,
+        signer=name,
+    )
     for name, body in zip(("alice", "bob"), PARTS_BODIES, strict=True)
 ]
 PARTS_CONTRIBUTORS = signed_contributors(*zip(("alice", "bob"), PARTS_UPDATES, strict=True))
@@ -471,7 +574,11 @@ PARTS_BODY = parts_body(
     blocks(product(N, *PARTS_NUMBERS), 512),
 )
 PARTS_AGGREGATE = follows(
-    PARTS_PLAN, "aggregate", {"contributors": PARTS_CONTRIBUTORS}, PARTS_BODY, signer="bob"
+    PARTS_PLAN,
+    "aggregate",
+    {"contributors": PARTS_CONTRIBUTORS, "enrolled": enrolled_in(PARTS_PLAN)},
+    PARTS_BODY,
+    signer="bob",
 )
 PARTS_SUM_HEADER: Map = {
     "contributors": PARTS_CONTRIBUTORS,
@@ -492,14 +599,14 @@ PARTS_DROPOUT_PLAN: Map = {
     "scheme": PAILLIER,
     "masked": {"tensors": ["bias"], "dropouts": 1},
 }
-PARTS_ENROLLED = [[name, file_digest(enrollment(name, PARTS_DROPOUT_PLAN))] for name in FOUR]
+PARTS_ENROLLED = enrolled_in(PARTS_DROPOUT_PLAN)
 
 
 def parts_dropout(
     name: str, values: list[int], total: int, seed: int
 ) -> tuple[list[int], list[int], Sections]:
     """Make what an update holds: its masked part, its ciphertexts, and the sections of these."""
-    masks = double_masks(name, digest("enrolled", pack(PARTS_ENROLLED)), 1, "part mask")
+    masks = double_masks(name, PARTS_DROPOUT_PLAN, 1, "part mask")
     hidden = masked(RING, [lanes(PARTS_DROPOUT_PLAN, values[:2], n=RING)], *masks)
     made = ciphertexts(N, plain(PARTS_DROPOUT_PLAN, values[2:], total), seed)
     return hidden, made, update_body(PARTS_DROPOUT_PLAN, made, seed, name, name, PARTS_ENROLLED)
@@ -637,8 +744,8 @@ ATTESTED_SLICES = [
 ]
 PARTS_SLICES = [
     slice_of(
-        PARTS_PLAN, "aggregate", {"contributors": PARTS_CONTRIBUTORS}, extent, PARTS_BODY[slice(*extent)],
-        signer="bob",
+        PARTS_PLAN, "aggregate", {"contributors": PARTS_CONTRIBUTORS, "enrolled": enrolled_in(PARTS_PLAN)},
+        extent, PARTS_BODY[slice(*extent)], signer="bob",
     )
     for extent in ((0, 2), (2, 4))
 ]  # fmt: skip

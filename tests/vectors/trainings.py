@@ -15,6 +15,7 @@ from parts import (
     envelope,
     file_digest,
     fingerprint,
+    kem_key,
     little,
     pack,
     product,
@@ -83,7 +84,8 @@ RANGED: Map = {
 
 def training_file(training: Map, signer: Any = "anna") -> bytes:
     """Make the file of a training."""
-    return envelope("training", training, signer=signer)
+    keys = [kem_key(name) for name in training.get("roster", {}).get("parties", ())]
+    return envelope("training", {**training, "kem": keys}, signer=signer)
 
 
 def updates_of(training: Map) -> list[list[Any]]:

@@ -8,8 +8,9 @@ from hecli.formats.canonical import Map, fields
 from hecli.formats.contributors import Contributor, Enrolled
 from hecli.formats.text import count
 from hecli.identity.roster import Roster
-from hecli.schemes.masks import dropouts, pairwise
-from hecli.schemes.masks.dropouts import Dealing, Enrollments
+from hecli.schemes.masks import dropouts
+from hecli.schemes.masks.dropouts import Enrollments
+from hecli.schemes.masks.exchange import Exchange
 from hecli.schemes.masks.keystream import Masks, Pair
 from hecli.schemes.round import Open, Opener, Round, Sender
 
@@ -97,12 +98,8 @@ class Masking(NamedTuple):
         """
         names = {each.party for each in enrolled}
         parties = set(round_.roster.parties) if round_.roster else set()
-        if self.dropouts:
-            sound = len(names) >= self.needed(round_.parties) and names <= parties
-            sound = sound and {each.party for each in contributors} <= names
-        else:
-            sound = not names
-        if not sound:
+        enough = len(names) >= self.needed(round_.parties) and names <= parties
+        if not enough or not {each.party for each in contributors} <= names:
             raise FormatError(f"{file}: its list of those who enrolled does not fit its plan")
 
     def check_enough(self, contributors: Sequence[Contributor], roster: Roster | None, file: str) -> None:
@@ -144,15 +141,13 @@ class Masking(NamedTuple):
         identity = sender.identity
         if identity is None or round_.roster is None:
             raise RefusedError("masks are a party's own", "pass --identity, your .id file")
-        if not self.dropouts:
-            return Masks(n, pairwise.pairs_of(identity, round_.roster, round_.plan, round_.masks))
         enrollments = self._enough(sender.enrollments, round_)
         if identity.card.name not in enrollments.by_party:
             raise RefusedError(
                 f"{identity.card.name} is not among those who enrolled",
                 "pass your own enrollment with --enroll too",
             )
-        return Masks(n, dropouts.pairs_of(self.dealing(round_), identity, enrollments))
+        return Masks(n, dropouts.pairs_of(self.exchange(round_), identity, enrollments))
 
     def unmasked(self, n: int, opened: Open, round_: Round, opener: Opener) -> Open:
         """Take off what masks are left on a sum.
@@ -204,12 +199,12 @@ class Masking(NamedTuple):
     def _left(self, round_: Round, opener: Opener) -> list[Pair]:
         """What is left on a sum, to be added once more."""
         enrollments = self._enough(opener.enrollments, round_)
-        needed, dealing = self.needed(round_.parties), self.dealing(round_)
+        needed, exchange = self.needed(round_.parties), self.exchange(round_)
         present = [each.party or "" for each in opener.contributors]
         sound, wrong = [], []
         for each in opener.answers:
             try:
-                dropouts.check_answer(dealing, enrollments, present, each)
+                dropouts.check_answer(exchange, enrollments, present, each)
                 sound.append(each)
             except FormatError as error:
                 wrong.append(error)
@@ -221,19 +216,20 @@ class Masking(NamedTuple):
                 "parties answer with hecli answer; pass their answers with --answers",
             )
         opener.refused.update(each.message for each in wrong)
-        return dropouts.pairs_left(dealing, enrollments, present, sound)
+        return dropouts.pairs_left(exchange, enrollments, present, sound)
 
-    def dealing(self, round_: Round) -> Dealing:
-        """Give what everybody knows who deals or reveals shares.
+    def exchange(self, round_: Round) -> Exchange:
+        """Give what everybody knows of a round who enrolls, masks, or answers.
 
         Args:
             round_: The round, which has a roster.
 
         Returns:
-            Plan, roster, and how many shares give a secret.
+            It.
         """
         assert round_.roster is not None
-        return Dealing(round_.plan, round_.roster, self.needed(round_.parties), round_.masks)
+        needed, dropouts_ = self.needed(round_.parties), bool(self.dropouts)
+        return Exchange(round_.plan, round_.roster, needed, dropouts_, round_.masks)
 
     def lines(self, parties: int) -> list[tuple[str, str]]:
         """Say what is needed, for people.

@@ -35,8 +35,7 @@ class Masks(InRing):
     @property
     def to_encrypt(self) -> frozenset[str]:
         """What encrypting takes."""
-        more = {interface.ENROLLMENTS} if self.masking.dropouts else set()
-        return frozenset({interface.IDENTITY} | more)
+        return frozenset({interface.IDENTITY, interface.ENROLLMENTS})
 
     @property
     def to_open(self) -> frozenset[str]:

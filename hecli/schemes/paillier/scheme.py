@@ -71,9 +71,8 @@ class Paillier:
     @property
     def to_encrypt(self) -> frozenset[str]:
         """What encrypting takes."""
-        masks = {interface.IDENTITY} if self.masking else set()
-        enrollments = {interface.ENROLLMENTS} if self.masking and self.masking.dropouts else set()
-        return frozenset({interface.KEY} | masks | enrollments)
+        masks = {interface.IDENTITY, interface.ENROLLMENTS} if self.masking else set()
+        return frozenset({interface.KEY} | masks)
 
     @property
     def to_open(self) -> frozenset[str]:
