@@ -18,7 +18,7 @@ from hecli.identity.sealing import seal
 from hecli.identity.signatures import Identity
 from hecli.plan.files import parse_plan
 from hecli.rounds.enrollments import open_enrollments
-from hecli.schemes.masks import dropouts as protocol
+from hecli.schemes.masks import protocol
 from hecli.schemes.masks.keystream import Masks, Pair
 from hecli.schemes.ring import RING, Adder
 from tests.support import (
@@ -211,6 +211,28 @@ def test_plans_that_cannot_be():
         hecli.make_plan(like, scheme_for(PUBLIC, 0), 5)
     with pytest.raises(HecliError, match="parties of a roster"):
         hecli.make_plan(like, scheme_for(None, 0), 5)
+
+
+@pytest.mark.parametrize(("dropouts", "most"), [(0, 2500), (1, 300)])
+def test_more_parties_than_can_enroll_are_refused(dropouts, most):
+    """Before anybody enrolls: what an enrollment holds grows with the parties, and with their square."""
+    masking = hecli.Masking(dropouts)
+    roster = a_plan().roster
+    masking.check(roster, most)
+    with pytest.raises(HecliError, match="too many to enroll"):
+        masking.check(roster, most + 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dropouts", "parties"), [(1, 300), (0, 2500)])
+def test_as_many_parties_as_can_enroll_do(dropouts, parties):
+    """The first by name, whose enrollment is the largest."""
+    people = [Identity.generate(f"party-{at:04}") for at in range(parties)]
+    roster = Roster.of([each.card for each in people], coordinator=ANNA.card)
+    plan = hecli.make_plan(npz(w=np.ones(3, np.float32)), scheme_for(None, dropouts), roster=roster)
+    written(lambda out: hecli.write_plan(plan, out, ANNA))
+    made = written(lambda out: hecli.enroll(out, plan, people[0]))
+    assert hecli.inspect(made)["digests"] == "hold"
 
 
 def test_the_commands(place, ok, fails):

@@ -8,7 +8,7 @@ from hecli.identity.signatures import Identity, signer
 from hecli.plan.data import Plan
 from hecli.rounds.headers import no_masks
 from hecli.rounds.signing import check_identity
-from hecli.schemes.masks import dropouts
+from hecli.schemes.masks import protocol
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,6 @@ def enroll(out: BinaryIO, plan: Plan, identity: Identity) -> Enrolled:
     if masking is None:
         raise no_masks(plan)
     check_identity(plan, identity, "enrollment")
-    enrollment = dropouts.enroll(masking.exchange(plan.round), plan.to_map(), identity)
+    enrollment = protocol.enroll(masking.exchange(plan.round), plan.to_map(), identity)
     sign = signer(identity, "enrollment", plan.digest)
     return Enrolled(plan, envelope.write(out, "enrollment", enrollment.header(), sign=sign))

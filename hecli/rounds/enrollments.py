@@ -10,8 +10,8 @@ from hecli.plan.data import Plan
 from hecli.rounds.headers import Blocks, no_dropouts, no_masks, plan_of
 from hecli.rounds.signing import check_party
 from hecli.schemes.interface import ANSWERS
-from hecli.schemes.masks.dropouts import Answered, Enrollments
 from hecli.schemes.masks.files import Answer, Enrollment
+from hecli.schemes.masks.protocol import Answered, Enrollments
 
 
 def open_enrollment(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Enrollment]:

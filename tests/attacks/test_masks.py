@@ -12,9 +12,9 @@ from hecli.identity import curves
 from hecli.identity.signatures import Identity, signer
 from hecli.rounds.enrollments import open_answers, open_enrollments
 from hecli.rounds.headers import open_blocks, update_header
-from hecli.schemes.masks.dropouts import pairs_left
 from hecli.schemes.masks.keystream import Masks
 from hecli.schemes.masks.masking import Masking
+from hecli.schemes.masks.protocol import pairs_left
 from hecli.schemes.ring import RING
 from hecli.storage.use_record import remember
 from tests.attacks.scene import (

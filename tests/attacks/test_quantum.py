@@ -13,7 +13,7 @@ from hecli.identity.cards import Card
 from hecli.identity.sealing import SENT_SIZE, seal, unseal
 from hecli.identity.signatures import signer
 from hecli.rounds.enrollments import open_enrollments
-from hecli.schemes.masks import dropouts as protocol
+from hecli.schemes.masks import protocol
 from hecli.schemes.masks.exchange import pair_key, value_of
 from hecli.schemes.masks.files import Enrollment
 from tests.attacks.scene import NAMES, PEOPLE, a_plan, aggregate, decrypt, tensors, update

@@ -8,13 +8,17 @@ from hecli.formats.canonical import Map, fields
 from hecli.formats.contributors import Contributor, Enrolled
 from hecli.formats.text import count
 from hecli.identity.roster import Roster
-from hecli.schemes.masks import dropouts
-from hecli.schemes.masks.dropouts import Enrollments
+from hecli.schemes.masks import protocol
 from hecli.schemes.masks.exchange import Exchange
 from hecli.schemes.masks.keystream import Masks, Pair
+from hecli.schemes.masks.protocol import Enrollments
 from hecli.schemes.round import Open, Opener, Round, Sender
 
 SHOWN = 5
+
+MOST, MOST_WITH_DROPOUTS = 2500, 300
+"""Parties of a round with masks: an enrollment holds a box for each, and where some may drop out shares of
+what its party sends to all others, for each."""
 
 
 class Masking(NamedTuple):
@@ -75,6 +79,12 @@ class Masking(NamedTuple):
         """
         if roster is None:
             raise HecliError("masks are agreed between parties of a roster", "give each --party's card")
+        most = MOST_WITH_DROPOUTS if self.dropouts else MOST
+        if parties > most:
+            raise HecliError(
+                f"{parties:,} parties are too many to enroll: at most {most:,} may",
+                "leave out --dropouts, or have fewer parties" if self.dropouts else "have fewer parties",
+            )
         # With N = 2K + 1 one who answers twice, of two sets of contributors, uncovers the one they differ by.
         if self.dropouts < 0 or (self.dropouts and 2 * self.dropouts + 2 > parties):
             raise HecliError(
@@ -147,7 +157,7 @@ class Masking(NamedTuple):
                 f"{identity.card.name} is not among those who enrolled",
                 "pass your own enrollment with --enroll too",
             )
-        return Masks(n, dropouts.pairs_of(self.exchange(round_), identity, enrollments))
+        return Masks(n, protocol.pairs_of(self.exchange(round_), identity, enrollments))
 
     def unmasked(self, n: int, opened: Open, round_: Round, opener: Opener) -> Open:
         """Take off what masks are left on a sum.
@@ -204,7 +214,7 @@ class Masking(NamedTuple):
         sound, wrong = [], []
         for each in opener.answers:
             try:
-                dropouts.check_answer(exchange, enrollments, present, each)
+                protocol.check_answer(exchange, enrollments, present, each)
                 sound.append(each)
             except FormatError as error:
                 wrong.append(error)
@@ -216,7 +226,7 @@ class Masking(NamedTuple):
                 "parties answer with hecli answer; pass their answers with --answers",
             )
         opener.refused.update(each.message for each in wrong)
-        return dropouts.pairs_left(exchange, enrollments, present, sound)
+        return protocol.pairs_left(exchange, enrollments, present, sound)
 
     def exchange(self, round_: Round) -> Exchange:
         """Give what everybody knows of a round who enrolls, masks, or answers.
