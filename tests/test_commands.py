@@ -11,7 +11,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from hecli.bench import commands, noisy, parts, smaller
+from hecli.bench import commands, masks, noisy, parts, smaller
 from tests.support import KEY, KEYS, command, encrypted, npz, small_plan
 
 
@@ -424,6 +424,7 @@ def test_bench_measures(place, run, monkeypatch):
     monkeypatch.setattr(noisy, "UNITS", ("party",))
     monkeypatch.setattr(noisy, "REPEATS", 1)
     monkeypatch.setattr(noisy, "DRAWN", 1000)
+    monkeypatch.setattr(masks, "ROUNDS", ((4, 1),))
     status, output, errors = run("bench", "--bits", 2048, "--values", 2000, "--json")
     assert status == 0, errors
     facts = json.loads(output)
@@ -436,6 +437,9 @@ def test_bench_measures(place, run, monkeypatch):
     assert found["plain size"] < found["noisy size"] < 1.1 * found["plain size"]
     assert found["sigma"] >= 4
     assert found["ratio"] > 0
+    (among,) = facts["masks"].values()
+    assert among["gone"] == 1
+    assert all(value > 0 for value in among.values())
     assert all(taken > 0 for taken in facts["noise"]["drawing"].values())
     assert place
 

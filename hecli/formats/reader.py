@@ -38,6 +38,9 @@ START_SIZE = 1 + len(MARK)
 PRELUDE_LIMIT = 512
 SECTION_LIMIT = 8
 SECTION_NAME_LIMIT = 32
+OLD_SIGNATURE_ITEMS = 4
+"""Of a signature whose card has no ML-KEM key."""
+
 CHUNK_BYTES = 1 << 26
 """Most bytes of a chunk, and so of a record: a lattice ciphertext has some millions."""
 
@@ -324,6 +327,11 @@ class Reader:
             )
         # Only what it says: whose it is and whether it holds is for others to ask.
         self.signature: list[object] | None = trailer["signatures"][0] if trailer["signatures"] else None
+        if isinstance(self.signature, list) and len(self.signature) == OLD_SIGNATURE_ITEMS:
+            raise FormatError(
+                f"{self.name}: is signed with a card that has no key against quantum computers",
+                "it was made by an older hecli: have it made again, by identities of hecli keygen today",
+            )
         if self.signature is not None and not _is_signature(self.signature):
             raise FormatError(f"{self.name}: its signature is malformed")
 

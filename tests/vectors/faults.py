@@ -1103,6 +1103,7 @@ def signature_faults() -> Group:
         return envelope("card", alice_card, trailer={"signatures": list(signatures)})
 
     group.add("signature-malformed", with_signatures([*own[:4], own[4][:-1]]), "signature is malformed")
+    group.add("signature-of-an-old-card", with_signatures([*own[:3], own[4]]), "no key against quantum")
     group.add("signature-twice", with_signatures(own, own), "more than one signature")
     group.add("signature-truncated", r.SIGNED_A[:-1], "ends too early")
 
