@@ -57,6 +57,8 @@ def test_what_is_no_key_is_none():
         assert not kem.is_key(none)
         with pytest.raises(ValueError, match=r"\w"):
             kem.encapsulate(none)
+    # One to which everybody receives: FIPS 203 allows it, and nobody means it.
+    assert not kem.is_key(bytes(1184))
     with pytest.raises(ValueError, match=r"\w"):
         kem.decapsulate(bytes(64), bytes(1087))
     with pytest.raises(ValueError, match=r"\w"):

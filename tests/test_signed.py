@@ -478,7 +478,7 @@ def test_a_roster_too_large_for_an_aggregate_is_refused_before_anybody_encrypts(
         Card(f"{at:064}", *(number.to_bytes(32, "big") for number in (at, at + 1, at)))
         for at in range(1, 14001)
     ]
-    with pytest.raises(HecliError, match="header of an aggregate of all"):
+    with pytest.raises(HecliError, match="largest header of the round"):
         small_plan(parties=None, roster=Roster.of(cards, coordinator=ANNA.card))
 
 

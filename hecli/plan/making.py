@@ -31,6 +31,7 @@ from hecli.plan.private import with_noise
 from hecli.privacy.choosing import Asked
 from hecli.privacy.guarantee import RECORD
 from hecli.schemes.interface import Scheme
+from hecli.schemes.masks.files import largest_enrollment
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.registry import scheme_of
 from hecli.schemes.round import PublicKey
@@ -309,9 +310,15 @@ def _check_header(plan: Plan) -> None:
     # As many may be enrolled, where there are masks.
     enrolled = [each[:2] for each in contributors] if plan.masking else []
     size = len(pack({"plan": plan.to_map(), "contributors": contributors, "enrolled": enrolled}))
+    if plan.masking is not None:
+        # That of whoever is the first by name, which sends something to all others.
+        size = max(
+            size,
+            largest_enrollment(len(names), dropouts=bool(plan.masking.dropouts)) + len(pack(plan.to_map())),
+        )
     if size > HEADER_LIMIT:
         raise HecliError(
-            f"the header of an aggregate of all would be {size:,} bytes, of {HEADER_LIMIT:,} there may be",
+            f"the largest header of the round would be {size:,} bytes, of {HEADER_LIMIT:,} there may be",
             "use fewer parties, or shorter names" + (", or let less be plain" if plan.plain else ""),
         )
 

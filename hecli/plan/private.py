@@ -110,6 +110,11 @@ def check_private(plan: Plan, privacy: Privacy) -> None:
             "lower --colluders or --dropouts, or have more shares open",
         ),
         (
+            plan.min_parties - privacy.colluders > _together(plan),
+            f"{privacy.colluders:,} who collude could open sums of only {_together(plan):,} others",
+            "lower --dropouts, or --min-parties",
+        ),
+        (
             privacy.unit == RECORD and any(spec.dtype != "float64" for spec in specs),
             "sums over records are float64: what is rounded off would tell of single ones",
             "make a new plan",
@@ -151,6 +156,16 @@ def check_private(plan: Plan, privacy: Privacy) -> None:
             f"records cannot be protected where {terms:,} values are added up to one",
             "use a smaller --range, or leave out --rank",
         )
+
+
+def _together(plan: Plan) -> int:
+    """How many honest parties are in every sum that those who collude may open."""
+    masking, colluders = plan.masking, plan.privacy.colluders if plan.privacy else 0
+    honest = plan.capacity - colluders
+    # Beyond what the masks hold against, which is refused for itself.
+    if masking is None or honest <= 2 * masking.dropouts:
+        return honest
+    return masking.fewest_honest(plan.capacity, colluders)
 
 
 def _held(plan: Plan) -> int:

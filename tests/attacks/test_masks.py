@@ -8,13 +8,17 @@ import pytest
 import hecli
 from hecli.errors import FormatError, HecliError, MismatchError, RefusedError
 from hecli.formats import envelope
+from hecli.formats.envelope import KEY_SIZE
 from hecli.identity import curves
 from hecli.identity.signatures import Identity, signer
 from hecli.rounds.enrollments import open_answers, open_enrollments
 from hecli.rounds.headers import open_blocks, update_header
-from hecli.schemes.masks.keystream import Masks
+from hecli.schemes.masks import shamir
+from hecli.schemes.masks.exchange import VALUE_SIZE, pair_key
+from hecli.schemes.masks.files import ROUND_SIZE, Answer
+from hecli.schemes.masks.keystream import Masks, Pair
 from hecli.schemes.masks.masking import Masking
-from hecli.schemes.masks.protocol import pairs_left
+from hecli.schemes.masks.protocol import _sealed_to, pairs_left, pairs_of
 from hecli.schemes.ring import RING
 from hecli.storage.use_record import remember
 from tests.attacks.scene import (
@@ -48,6 +52,63 @@ from tests.support import (
 
 ALONE = hecli.Masks(hecli.Masking(0))
 SIZE = 1024
+
+
+class Pooled:
+    """What a dishonest party knows with the answers of the others, share by share."""
+
+    def __init__(self, plan, identity, enrolled, answers):
+        self.plan, self.enrolled = plan, enrolled
+        self.exchange = plan.masking.exchange(plan.round)
+        self.names = list(self.exchange.roster.parties)
+        self.seeds = {name: {} for name in self.names}
+        self.secrets = {name: {} for name in self.names}
+        self.values = {}
+        for name, each in answers.items():
+            at = self.names.index(name) + 1
+            for owner, share in each.self_shares:
+                self.seeds[owner][at] = share
+            for owner, share in each.round_shares:
+                self.secrets[owner][at] = share
+            for owner, shares, _ in each.value_shares:
+                gone = [other for other in self.exchange.later(owner) if other in each.absent]
+                for other, share in zip(gone, shares, strict=True):
+                    self.values.setdefault((owner, other), {})[at] = share
+        self.own = pairs_of(self.exchange, identity, enrolled)
+        self.name = identity.card.name
+        at = self.names.index(self.name) + 1
+        for owner in self.names:
+            sealed = _sealed_to(self.exchange, identity, enrolled.by_party[owner], owner)
+            self.seeds[owner][at], self.secrets[owner][at] = sealed.seed, sealed.round
+            for other, share in zip(self.exchange.later(owner), sealed.values, strict=True):
+                self.values.setdefault((owner, other), {})[at] = share
+
+    def enough(self, shares):
+        return len(shares) >= self.plan.masking.needed(len(self.names))
+
+    def joined(self, shares, size, prime=shamir.PRIME):
+        assert self.enough(shares)
+        count = self.plan.masking.needed(len(self.names))
+        return shamir.join(dict(list(shares.items())[:count]), prime).to_bytes(size, "big")
+
+    def uncovered(self, blocks, sought, others):
+        """Take off every mask of the sum of those sought that is known, and give the plaintexts."""
+        digest, pairs = self.enrolled.digest, []
+        for name in sought:
+            seed = self.joined(self.seeds[name], 32)
+            own = curves.derive(seed, f"self {self.exchange.label}", [digest])
+            pairs.append(Pair(own, subtract=True))
+            between = self.own[1 + [each for each in self.names if each != self.name].index(name)]
+            pairs.append(Pair(between.key, subtract=name < self.name))
+        for gone in others:
+            secret = self.joined(self.secrets[gone], ROUND_SIZE)
+            for name in sought:
+                # All those sought come first by name, so they made the values.
+                value = self.joined(self.values[name, gone], VALUE_SIZE, shamir.PRIME_257)
+                public = self.enrolled.by_party[name].mask_key
+                key = pair_key(self.exchange, value, secret[:KEY_SIZE], public, (gone, name), digest)
+                pairs.append(Pair(key, subtract=name < gone))
+        return b"".join(Masks(RING, pairs)([joined(blocks, SIZE)], 0))
 
 
 def blocks_of(file):
@@ -260,6 +321,90 @@ def test_a_party_that_answers_about_two_sets_uncovers_nobody_alone(enrolled, dro
     masks = {"enrollments": rewound(enrolled.values())}
     with pytest.raises(RefusedError, match="2 answers given, 3 required"):
         decrypt(made["bob"], sets["bob"], key=None, answers=rewound(answers["bob"]), **masks)
+
+
+def test_dishonest_ones_pool_what_is_answered_about_many_sets(tmp_path):
+    """Known, and counted: each honest party is shown another true set, and two stay together at least.
+
+    Of six parties two may be missing, and one is dishonest. All shares of the seeds of
+    alice and bob come, and of the round's secrets of the three others; none of any two parties
+    fewer. What is opened is the sum of alice and bob, never either alone.
+    """
+    names = ("alice", "bob", "carol", "dave", "erin", "mallory")
+    people = {name: Identity.generate(name) for name in names}
+    roster = hecli.Roster.of([each.card for each in people.values()], coordinator=PEOPLE["anna"].card)
+    values = {name: {"w": np.full(40, (at + 1) / 10, np.float32)} for at, name in enumerate(names)}
+    plan = hecli.make_plan(
+        values["alice"], hecli.Masks(hecli.Masking(2)), roster=roster, value_range=1.0, min_parties=4
+    )
+    enrollments = [written(lambda out, who=who: hecli.enroll(out, plan, people[who])) for who in names]
+    updates = {
+        name: written(
+            lambda out, name=name: hecli.encrypt(
+                values[name],
+                out,
+                plan=plan,
+                identity=people[name],
+                enrollments=rewound(enrollments),
+                record=unrecorded,
+                jobs=1,
+            )
+        )
+        for name in names
+    }
+    missing = {
+        "alice": ("carol", "dave"),
+        "bob": ("dave", "erin"),
+        "carol": ("carol", "erin"),
+        "dave": ("carol", "dave"),
+        "erin": ("erin",),
+    }
+    answers = {}
+    for name, gone in missing.items():
+        files = [updates[each] for each in names if each not in gone]
+        made = written(
+            lambda out, files=files: hecli.aggregate(rewound(files), out, identity=people["mallory"], jobs=1)
+        )
+        (tmp_path / name).write_bytes(b"")
+        found = written(
+            lambda out, name=name, made=made, files=files: hecli.answer(
+                *rewound([made]),
+                out,
+                people[name],
+                rewound(enrollments),
+                rewound(files),
+                record=remember(str(tmp_path / name), "answered"),
+                jobs=1,
+            )
+        )
+        answers[name] = Answer.parse(reader(found))
+    pooled = Pooled(plan, people["mallory"], open_enrollments(rewound(enrollments), plan), answers)
+    sought, others = ("alice", "bob"), ("carol", "dave", "erin")
+    assert {owner for owner in names if pooled.enough(pooled.seeds[owner])} == {*sought, "mallory"}
+    assert {owner for owner in names if pooled.enough(pooled.secrets[owner])} == set(others)
+
+    total = [sum(each) % RING for each in zip(*(blocks_of(updates[name]) for name in sought), strict=True)]
+    opened = pooled.uncovered(total, sought, others)
+    lanes = plan.geometry.packing.unpack(opened[:-SIZE], 2, plan.geometry.values)
+    quantise = plan.codec.quantise
+    sum_found = (np.array(lanes, dtype=float) - 2 * quantise.qmax) * quantise.steps[0]
+    assert np.allclose(sum_found, 0.3, atol=1e-3)
+    # The mask between those two is known to nobody else, and one alone stays noise.
+    alone = pooled.uncovered(blocks_of(updates["alice"]), ("alice",), others)
+    assert (np.bincount(np.frombuffer(alone, np.uint8), minlength=256) < len(alone) // 10).all()
+    assert plan.masking.fewest_honest(len(names), 1) == len(sought)
+
+
+def test_a_coordinator_counts_noise_that_dishonest_ones_could_leave_out():
+    people = [Identity.generate(f"p{at}").card for at in range(10)]
+    roster = hecli.Roster.of(people, coordinator=PEOPLE["anna"].card)
+    scheme = hecli.Masks(hecli.Masking(2))
+    # Of nine honest parties of ten, seven at least are in every sum that is opened: 9 * 5 / 7.
+    options = {"roster": roster, "privacy": hecli.Asked("party", 1.0, None, 0.5, 1, 1e-6)}
+    for parties in (9, 10):
+        with pytest.raises(HecliError, match="1 who collude could open sums of only 7 others"):
+            hecli.make_plan(tensors("alice"), scheme, min_parties=parties, **options)
+    assert hecli.make_plan(tensors("alice"), scheme, min_parties=8, **options).privacy
 
 
 def test_an_aggregator_burns_everybody_s_answer_with_a_false_body(enrolled, dropped, tmp_path):

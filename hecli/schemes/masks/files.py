@@ -19,6 +19,8 @@ ROUND_SIZE = KEY_SIZE + SEED_SIZE
 
 SHARE_SIZE = 66
 VALUE_SHARE_SIZE = 33
+ITEM_OVERHEAD = 32
+"""At most what msgpack adds to what a party is given."""
 
 
 class ForParty(NamedTuple):
@@ -238,6 +240,20 @@ class Answer:
     def absent(self) -> set[str]:
         """Whom it says to have enrolled, and not to be in the sum."""
         return {owner for owner, _ in self.round_shares}
+
+
+def largest_enrollment(parties: int, *, dropouts: bool) -> int:
+    """Bound what an enrollment holds besides its plan.
+
+    Args:
+        parties: How many parties there are.
+        dropouts: Whether some may drop out.
+
+    Returns:
+        Bytes.
+    """
+    inside = SEED_SIZE + (2 * SHARE_SIZE + VALUE_SHARE_SIZE * parties) * dropouts
+    return (parties + 1) * (SEAL_SIZE + inside + 4 * DIGEST_SIZE + ITEM_OVERHEAD)
 
 
 def _for_party(item: object, file: str, *, dropouts: bool) -> ForParty:

@@ -67,6 +67,27 @@ class Masking(NamedTuple):
         """
         return parties - self.dropouts
 
+    def fewest_honest(self, parties: int, dishonest: int) -> int:
+        """Count the honest parties of whose updates together dishonest ones may open the sum, at least.
+
+        Where parties may drop out, whoever hands out aggregates can show each honest
+        party another set of contributors, all of them true ones. Each answers
+        once, and reveals shares of the round's secrets of K parties at most; a secret
+        takes N - K shares, of which the dishonest have one each. So of h honest
+        parties those of h * K / (h - K) may be known, and the others' sum be opened.
+
+        Args:
+            parties: All parties.
+            dishonest: How many of them are, together with whoever aggregates and stores.
+
+        Returns:
+            How many honest ones are in every sum that they open.
+        """
+        honest = parties - dishonest
+        if not self.dropouts:
+            return honest
+        return -(-honest * (honest - 2 * self.dropouts) // (honest - self.dropouts))
+
     def check(self, roster: Roster | None, parties: int) -> None:
         """Refuse masks that no round can have.
 
