@@ -240,8 +240,9 @@ def test_a_trailer_that_lies_is_refused():
         ("tensors", [1], "is signed, which a tensor file cannot be"),
         ("update", [1], "signature is malformed"),
         ("update", [1, 2], "more than one signature"),
-        ("update", [["a", bytes(32), bytes(32), bytes(63)]], "signature is malformed"),
-        ("update", [["a", bytes(32), bytes(31), bytes(64)]], "signature is malformed"),
+        ("update", [["a", bytes(32), bytes(32), bytes(32), bytes(63)]], "signature is malformed"),
+        ("update", [["a", bytes(32), bytes(31), bytes(32), bytes(64)]], "signature is malformed"),
+        ("update", [["a", bytes(32), bytes(32), bytes(64)]], "no key against quantum computers"),
     ],
 )
 def test_signatures_that_are_none_are_refused(kind, signatures, says):
