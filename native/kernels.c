@@ -39,7 +39,7 @@ static long row_of(long length) { return (length + ROW - 1) / ROW * ROW; }
 
 /* --- memory: callers give it, in one piece --- */
 
-typedef struct { uint8_t *at; } Room;
+typedef struct { uint8_t *at; } Scratch;
 
 /* What the address sanitizer sees touched between two parts, and how many parts there are at most. */
 #ifdef __SANITIZE_ADDRESS__
@@ -50,20 +50,20 @@ enum { GAP = 2, PARTS = 32 };
 enum { GAP = 0, PARTS = 0 };
 #endif
 
-static Ints *take(Room *room, long count)
+static Ints *take(Scratch *scratch, long count)
 {
-    Ints *taken = (Ints *)room->at;
-    room->at += (count + GAP) * (long)sizeof(Ints);
+    Ints *taken = (Ints *)scratch->at;
+    scratch->at += (count + GAP) * (long)sizeof(Ints);
     ASAN_POISON_MEMORY_REGION(taken + count, GAP * sizeof(Ints));
     return taken;
 }
 
-static Digits *take_digits(Room *room, long count) { return (Digits *)take(room, count); }
+static Digits *take_digits(Scratch *scratch, long count) { return (Digits *)take(scratch, count); }
 
-static Room room_at(uint8_t *memory)
+static Scratch scratch_at(uint8_t *memory)
 {
-    Room room = { memory + (0 - (uintptr_t)memory) % sizeof(Ints) };
-    return room;
+    Scratch scratch = { memory + (0 - (uintptr_t)memory) % sizeof(Ints) };
+    return scratch;
 }
 
 static void spread(Digits *to, const u64 *from, long length)
@@ -71,21 +71,21 @@ static void spread(Digits *to, const u64 *from, long length)
     for (long i = 0; i < length; i++) to[i] = DIGITS(SAME(from[i]));
 }
 
-static long frame_room(long length) { return 13 * length + 2 * ROWS + PARTS * GAP; }
+static long frame_scratch(long length) { return 13 * length + 2 * ROWS + PARTS * GAP; }
 
-static Frame frame_of(const Modulus *m, Room *room)
+static Frame frame_of(const Modulus *m, Scratch *scratch)
 {
     long length = m->length;
     Frame f = { .length = length, .multiples = m->multiples };
-    f.modulus = take_digits(room, length);
-    f.complement = take_digits(room, length);
-    f.inverse = take_digits(room, length);
-    f.square = take_digits(room, length);
-    f.quotient = take_digits(room, 2 * length);
-    f.digits = take_digits(room, length);
-    f.sums = take(room, 2 * length + ROWS);
-    f.more = take(room, 2 * length + ROWS);
-    f.ints = take(room, 2 * length);
+    f.modulus = take_digits(scratch, length);
+    f.complement = take_digits(scratch, length);
+    f.inverse = take_digits(scratch, length);
+    f.square = take_digits(scratch, length);
+    f.quotient = take_digits(scratch, 2 * length);
+    f.digits = take_digits(scratch, length);
+    f.sums = take(scratch, 2 * length + ROWS);
+    f.more = take(scratch, 2 * length + ROWS);
+    f.ints = take(scratch, 2 * length);
     spread(f.modulus, m->modulus, length);
     spread(f.complement, m->complement, length);
     spread(f.inverse, m->inverse, length);
@@ -405,9 +405,9 @@ API long hecli_out_of_range(const uint8_t *numbers, long count, long size, const
  *
  * `scales` has for each part i of a number the pair of R^(i + 2), `one` that of R; the windows of the
  * exponent are WINDOW bits each, the highest first. What is read of the table is all of it. */
-API long hecli_powers_room(long length, long parts)
+API long hecli_powers_scratch(long length, long parts)
 {
-    return (frame_room(length) + ((2 << WINDOW) + 6 + 4 * parts) * length + 1) * (long)sizeof(Ints);
+    return (frame_scratch(length) + ((2 << WINDOW) + 6 + 4 * parts) * length + 1) * (long)sizeof(Ints);
 }
 
 static void choose(Digits *to, const Digits *table, long digits, unsigned index)
@@ -429,13 +429,13 @@ static APART void powers(uint8_t *out, long out_size, const uint8_t *in, long co
                          const Modulus *m, const u64 *scales, const u64 *one, const uint8_t *windows,
                          long exponent, uint8_t *memory)
 {
-    Room room = room_at(memory);
-    Frame f = frame_of(m, &room);
+    Scratch scratch = scratch_at(memory);
+    Frame f = frame_of(m, &scratch);
     long length = f.length, pair = 2 * length;
-    Digits *table = take_digits(&room, pair << WINDOW), *x = take_digits(&room, pair);
-    Digits *y = take_digits(&room, pair), *scale = take_digits(&room, pair * parts);
-    Digits *wide = take_digits(&room, length * parts);
-    Ints *ints = take(&room, length * parts + pair);
+    Digits *table = take_digits(&scratch, pair << WINDOW), *x = take_digits(&scratch, pair);
+    Digits *y = take_digits(&scratch, pair), *scale = take_digits(&scratch, pair * parts);
+    Digits *wide = take_digits(&scratch, length * parts);
+    Ints *ints = take(&scratch, length * parts + pair);
     spread(scale, scales, pair * parts);
     spread(table, one, pair);
     for (long at = 0; at < count; at += N) {
@@ -484,20 +484,20 @@ API void hecli_powers(uint8_t *out, long out_size, const uint8_t *in, long count
 
 /* Products modulo m of `sources` batches, one after the other, of `count` numbers each. `fix` is R^sources
  * modulo m. `units` gets N numbers that are units modulo m where all products are, and only then. */
-API long hecli_multiply_room(long length)
+API long hecli_multiply_scratch(long length)
 {
-    return (frame_room(length) + 4 * length + 1) * (long)sizeof(Ints);
+    return (frame_scratch(length) + 4 * length + 1) * (long)sizeof(Ints);
 }
 
 static APART void products(uint8_t *out, uint8_t *units, const uint8_t *in, long sources, long count, long size,
                            const Modulus *m, const u64 *fix, uint8_t *memory)
 {
-    Room room = room_at(memory);
-    Frame f = frame_of(m, &room);
+    Scratch scratch = scratch_at(memory);
+    Frame f = frame_of(m, &scratch);
     long length = f.length;
-    Digits *x = take_digits(&room, length), *y = take_digits(&room, length);
-    Digits *unit = take_digits(&room, length);
-    Ints *ints = take(&room, length);
+    Digits *x = take_digits(&scratch, length), *y = take_digits(&scratch, length);
+    Digits *unit = take_digits(&scratch, length);
+    Ints *ints = take(&scratch, length);
     spread(unit, m->one, length);
     for (long at = 0; at < count; at += N) {
         spread(x, fix, length);
@@ -525,9 +525,9 @@ API void hecli_multiply(uint8_t *out, uint8_t *units, const uint8_t *in, long so
  * A number of the N is one window of one repetition, and each base is the same for all of them: what is
  * multiplied with it has its quotient from the start. Exponents are `width` bytes, the lowest `bits` count.
  * `scales` has for each part i of a base R^(i + 1) modulo m. */
-API long hecli_buckets_room(long length, long parts, long count, long window)
+API long hecli_buckets_scratch(long length, long parts, long count, long window)
 {
-    long row = row_of(length), vectors = frame_room(length) + 2 * parts * length + 8 * row + 2 * length;
+    long row = row_of(length), vectors = frame_scratch(length) + 2 * parts * length + 8 * row + 2 * length;
     return (vectors + 1) * (long)sizeof(Ints)
         + (2 * (count + N) + ((long)N << window) + 1) * row * (long)sizeof(u64);
 }
@@ -544,15 +544,15 @@ static APART void buckets(uint8_t *out, long out_size, const uint8_t *in, long c
                           const Modulus *m, const u64 *scales, const uint8_t *exponents, long repetitions,
                           long width, long bits, long window, uint8_t *memory)
 {
-    Room room = room_at(memory);
-    Frame f = frame_of(m, &room);
+    Scratch scratch = scratch_at(memory);
+    Frame f = frame_of(m, &scratch);
     long length = f.length, row = row_of(length), windows = (bits + window - 1) / window;
-    Digits *wide = take_digits(&room, length * parts);
-    Digits *x = take_digits(&room, row), *y = take_digits(&room, row), *a = take_digits(&room, row);
-    Digits *a_quotient = take_digits(&room, row), *running = take_digits(&room, row);
-    Digits *product = take_digits(&room, row), *one = take_digits(&room, row), *unit = take_digits(&room, row);
-    Ints *ints = take(&room, length * parts + 2 * length);
-    u64 *bases = (u64 *)room.at, *first = bases + 2 * (count + N) * row;
+    Digits *wide = take_digits(&scratch, length * parts);
+    Digits *x = take_digits(&scratch, row), *y = take_digits(&scratch, row), *a = take_digits(&scratch, row);
+    Digits *a_quotient = take_digits(&scratch, row), *running = take_digits(&scratch, row);
+    Digits *product = take_digits(&scratch, row), *one = take_digits(&scratch, row), *unit = take_digits(&scratch, row);
+    Ints *ints = take(&scratch, length * parts + 2 * length);
+    u64 *bases = (u64 *)scratch.at, *first = bases + 2 * (count + N) * row;
     u64 *rows[N];
 
     /* Each base and its quotient, one row after the other. */
@@ -627,9 +627,9 @@ API void hecli_buckets(uint8_t *out, long out_size, const uint8_t *in, long coun
  * x^d = a * (1 + z * m) as three rows, a, its quotient, and z.
  *
  * `bases` has six rows of each base: a, a' and z of x, then of its inverse. `unit` has the rows of x^0. */
-API long hecli_table_room(long length)
+API long hecli_table_scratch(long length)
 {
-    return (frame_room(length) + 14 * row_of(length) + 1) * (long)sizeof(Ints);
+    return (frame_scratch(length) + 14 * row_of(length) + 1) * (long)sizeof(Ints);
 }
 
 API long hecli_entry(long length) { return 3 * row_of(length); }
@@ -667,14 +667,14 @@ static void store(u64 *table, const long number[N], long window, long digit, int
 static APART void fill_table(u64 *table, const u64 *bases, const u64 *unit, long count, long window,
                              const Modulus *m, uint8_t *memory)
 {
-    Room room = room_at(memory);
-    Frame f = frame_of(m, &room);
+    Scratch scratch = scratch_at(memory);
+    Frame f = frame_of(m, &scratch);
     long length = f.length, row = row_of(length), half = 1L << (window - 1);
-    Digits *of[2][3], *base[2][3], *carried = take_digits(&room, row), *scaled = take_digits(&room, row);
+    Digits *of[2][3], *base[2][3], *carried = take_digits(&scratch, row), *scaled = take_digits(&scratch, row);
     for (int sign = 0; sign < 2; sign++)
         for (int i = 0; i < 3; i++) {
-            of[sign][i] = take_digits(&room, row);
-            base[sign][i] = take_digits(&room, row);
+            of[sign][i] = take_digits(&scratch, row);
+            base[sign][i] = take_digits(&scratch, row);
         }
     for (long at = 0; at < count; at += N) {
         long number[N];
@@ -724,22 +724,30 @@ API void hecli_fill_table(u64 *table, const u64 *bases, const u64 *unit, long co
  * and with s = message + sum of z the ciphertext is A + (B + A * s modulo n) * n, below 9 n^2.
  * Exponents are little-endian, `width` bytes apart, with 3 bytes behind the last digit; `squares` has
  * 8 n^2, 4 n^2, 2 n^2 and n^2 in twice the digits of n. */
-API long hecli_encrypt_room(long length)
+API long hecli_encrypt_scratch(long length)
 {
     long row = row_of(length);
-    return (frame_room(length) + 9 * row + 6 * length + 1) * (long)sizeof(Ints) + N * row * (long)sizeof(u64);
+    return (frame_scratch(length) + 9 * row + 6 * length + 1) * (long)sizeof(Ints) + N * row * (long)sizeof(u64);
+}
+
+/* The table's entry for digit i of a little-endian exponent. */
+INLINE const u64 *entry_of(const u64 *table, const uint8_t *exponent, long i, long window, long row)
+{
+    uint32_t bits;
+    memcpy(&bits, exponent + i * window / 8, 4);
+    return table + ((i << window) + (bits >> i * window % 8 & ((1u << window) - 1))) * 3 * row;
 }
 
 static APART void encrypt(uint8_t *out, long out_size, const uint8_t *messages, long size, const uint8_t *exponents,
                           long width, long count, const Modulus *m, const u64 *squares, const u64 *table,
                           long window, long windows, uint8_t *memory)
 {
-    Room room = room_at(memory);
-    Frame f = frame_of(m, &room);
+    Scratch scratch = scratch_at(memory);
+    Frame f = frame_of(m, &scratch);
     long length = f.length, row = row_of(length);
-    Digits *x = take_digits(&room, 2 * row), *a = take_digits(&room, row), *a_quotient = take_digits(&room, row);
-    Digits *s = take_digits(&room, row), *t = take_digits(&room, row), *wide = take_digits(&room, 2 * length);
-    Ints *ints = take(&room, 2 * length), *z = take(&room, row), *added = take(&room, row);
+    Digits *x = take_digits(&scratch, 2 * row), *a = take_digits(&scratch, row), *a_quotient = take_digits(&scratch, row);
+    Digits *s = take_digits(&scratch, row), *t = take_digits(&scratch, row), *wide = take_digits(&scratch, 2 * length);
+    Ints *ints = take(&scratch, 2 * length), *z = take(&scratch, row), *added = take(&scratch, row);
     const u64 *rows[N];
     for (long at = 0; at < count; at += N) {
         read_wide(s, ints, length, messages, size, at, count);
@@ -747,14 +755,9 @@ static APART void encrypt(uint8_t *out, long out_size, const uint8_t *messages, 
         for (long i = 0; i < windows; i++) {
             for (int k = 0; k < N; k++) {
                 const uint8_t *exponent = exponents + (at + k < count ? at + k : at) * width;
-                uint32_t bits;
-                memcpy(&bits, exponent + i * window / 8, 4);
-                long digit = bits >> i * window % 8 & ((1u << window) - 1);
-                rows[k] = table + ((i << window) + digit) * 3 * row;
+                rows[k] = entry_of(table, exponent, i, window, row);
                 if (i + 1 < windows) {
-                    memcpy(&bits, exponent + (i + 1) * window / 8, 4);
-                    digit = bits >> (i + 1) * window % 8 & ((1u << window) - 1);
-                    const u64 *next = table + (((i + 1) << window) + digit) * 3 * row;
+                    const u64 *next = entry_of(table, exponent, i + 1, window, row);
                     for (long ahead = 0; ahead < 3 * row; ahead += 8) __builtin_prefetch(next + ahead, 0, 1);
                 }
             }

@@ -74,12 +74,12 @@ class Kernels(Protocol):
 
     Args:
         name: What it is called, in benchmarks and by HECLI_NATIVE.
-        lets_go: Whether it lets go of the interpreter's lock, so that threads
+        releases_gil: Whether it releases the interpreter's lock (GIL), so that threads
             work at the same time.
     """
 
     name: str
-    lets_go: bool
+    releases_gil: bool
 
     def __hash__(self) -> int: ...
 

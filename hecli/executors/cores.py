@@ -4,7 +4,7 @@ import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from hecli.executors.interface import SERIAL, Executor, Run, Task, lets_go
+from hecli.executors.interface import SERIAL, Executor, Run, Task, releases_gil
 
 
 def default_jobs() -> int:
@@ -16,7 +16,7 @@ def default_jobs() -> int:
 
 @dataclass(frozen=True)
 class Cores:
-    """Share work among threads where it lets go of the interpreter's lock, else among processes.
+    """Share work among threads where it releases the interpreter's lock (GIL), else among processes.
 
     Args:
         workers: How many at most; one works where the work is asked for.
@@ -30,7 +30,7 @@ class Cores:
         if jobs <= 1:
             return SERIAL(task, batches)
         # Imported when it is used: what a command does not need, it does not wait for.
-        if lets_go(task):
+        if releases_gil(task):
             from hecli.executors.threads import thread_pool  # noqa: PLC0415
 
             return thread_pool(task, jobs)

@@ -8,8 +8,8 @@ Task = Callable[[bytes], bytes]
 """Work on one batch, which gives at least one byte and can be sent to another process."""
 
 
-def lets_go(task: Task) -> bool:
-    """Tell whether a task lets go of the interpreter's lock while it works, as its `lets_go` says.
+def releases_gil(task: Task) -> bool:
+    """Tell whether a task releases the interpreter's lock (GIL) while it works, as its `releases_gil` says.
 
     Args:
         task: The work.
@@ -17,7 +17,7 @@ def lets_go(task: Task) -> bool:
     Returns:
         Whether threads can do it at the same time.
     """
-    return bool(getattr(task, "lets_go", False))
+    return bool(getattr(task, "releases_gil", False))
 
 
 Run = Callable[[Iterable[bytes]], Iterator[bytes]]

@@ -1,7 +1,7 @@
 """Sharing work among processes: bytes to a worker, bytes back, in order.
 
-For work that does not let go of the interpreter's lock, or for some
-microseconds only: who lets go of it waits longer to get it back. Not a ready-made process pool,
+For work that does not release the interpreter's lock (GIL), or for some
+microseconds only: whoever releases it waits longer to get it back. Not a ready-made process pool,
 because what is sent is bytes already and needs no pickling, because tables
 built once are then shared by fork instead of copied, and because these
 workers end when their parent does, however it ended.

@@ -1,4 +1,4 @@
-"""Sharing work among threads, where it lets go of the interpreter's lock: nothing is copied or sent."""
+"""Sharing work among threads, where it releases the interpreter's lock (GIL): nothing is copied or sent."""
 
 import threading
 from collections.abc import Iterator

@@ -26,8 +26,8 @@ PAGES, CODE, STACK, DATA = 0x1000000, 0x400000, 0x8000000, 0xA000000
 """Where the processor finds its table of pages, the library, the stack, and what is passed."""
 ROOM = {CODE: 0x40000, STACK: 0x40000, DATA: 0x2000000}
 FUNCTIONS = (
-    *("halt", "lanes", "rows", "out_of_range", "powers_room", "powers", "multiply_room", "multiply"),
-    *("buckets_room", "buckets", "table_room", "entry", "fill_table", "encrypt_room", "encrypt"),
+    *("halt", "lanes", "rows", "out_of_range", "powers_scratch", "powers", "multiply_scratch", "multiply"),
+    *("buckets_scratch", "buckets", "table_scratch", "entry", "fill_table", "encrypt_scratch", "encrypt"),
 )
 """As flat.c has them."""
 REGISTERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")

@@ -16,8 +16,8 @@ void *memset(void *to, int value, size_t size)
 __attribute__((naked)) static void halt(void) { __asm__("hlt"); }
 
 #define EACH(of) \
-    of(lanes) of(rows) of(out_of_range) of(powers_room) of(powers) of(multiply_room) of(multiply) of(buckets_room) \
-    of(buckets) of(table_room) of(entry) of(fill_table) of(encrypt_room) of(encrypt)
+    of(lanes) of(rows) of(out_of_range) of(powers_scratch) of(powers) of(multiply_scratch) of(multiply) of(buckets_scratch) \
+    of(buckets) of(table_scratch) of(entry) of(fill_table) of(encrypt_scratch) of(encrypt)
 #define DECLARED(name) void hecli_##name(void);
 #define LISTED(name) hecli_##name,
 

@@ -47,7 +47,7 @@ class GmpComb:
         """Encrypt."""
         size, out_size = self._sizes
         bits = self._window * len(self._rows)
-        pairs = zip(numbers_of(messages, size), _little(exponents, -(-bits // 8)), strict=True)
+        pairs = zip(numbers_of(messages, size), numbers_of(exponents, -(-bits // 8), "little"), strict=True)
         return joined([self._one(message, random & ((1 << bits) - 1)) for message, random in pairs], out_size)
 
     def _one(self, exponent: mpz, random: mpz) -> mpz:
@@ -84,7 +84,3 @@ def _row(n: mpz, window: int, base: mpz, inverse1: mpz) -> _Row:
     row.a.extend(reversed(opposite.a))
     row.z.extend(reversed(opposite.z))
     return row
-
-
-def _little(data: bytes, width: int) -> list[mpz]:
-    return [mpz.from_bytes(data[at : at + width], "little") for at in range(0, len(data), width)]

@@ -7,6 +7,7 @@ from math import factorial
 import gmpy2
 from gmpy2 import mpz
 
+from hecli.arithmetic.gmp.numbers import random_unit
 from hecli.arithmetic.gmp.primes import safe_prime
 from hecli.arithmetic.sizes import check_bits
 from hecli.arithmetic.threshold import ThresholdKey, check_numbers
@@ -45,7 +46,7 @@ def deal(
         for coefficient in reversed(coefficients):
             value = (value * index + coefficient) % (n * m)
         dealt.append(value)
-    v = gmpy2.powmod(_unit(n), 2, n**2)
+    v = gmpy2.powmod(random_unit(n, n**2), 2, n**2)
     delta = factorial(shares)
     keys = tuple(int(gmpy2.powmod_sec(v, delta * share, n**2)) for share in dealt)
     return ThresholdKey(int(n), threshold, int(v), keys), [int(share) for share in dealt]
@@ -66,10 +67,3 @@ def check_share(key: ThresholdKey, index: int, share: int) -> bool:
         return False
     power = gmpy2.powmod_sec(mpz(key.v), key.delta * mpz(share), mpz(key.n) ** 2)
     return bool(power == key.keys[index - 1])
-
-
-def _unit(n: mpz) -> mpz:
-    while True:
-        value = mpz(secrets.randbelow(int(n**2)))
-        if gmpy2.gcd(value, n) == 1:
-            return value

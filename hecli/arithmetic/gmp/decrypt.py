@@ -1,12 +1,10 @@
 """Decryption with the primes, and the proof that a sum is what was decrypted."""
 
-import secrets
-
 import gmpy2
 from gmpy2 import mpz
 
 from hecli.arithmetic.gmp.multiexp import PowerProducts
-from hecli.arithmetic.gmp.numbers import check_range, joined, numbers_of
+from hecli.arithmetic.gmp.numbers import check_range, joined, numbers_of, random_unit
 from hecli.arithmetic.gmp.sum_proofs import (
     answer,
     combined,
@@ -37,7 +35,7 @@ class Opener:
     """
 
     def __init__(self, kernels: Kernels, p: int, q: int) -> None:
-        self.lets_go = kernels.lets_go
+        self.releases_gil = kernels.releases_gil
         self._kernels = kernels
         self._p, self._q = _Half(kernels, mpz(p), mpz(q)), _Half(kernels, mpz(q), mpz(p))
         self._q_inverse = gmpy2.invert(mpz(q), mpz(p))
@@ -85,7 +83,7 @@ class Opener:
     def _prove(self, bound: bytes, products: bytes) -> bytes:
         n, (size, in_size) = self._n, self._sizes
         values = numbers_of(products, size)
-        secret = [_unit(n) for _ in values]
+        secret = [random_unit(n, n) for _ in values]
         seed = seed_of(bound, joined(map(self._power, secret), in_size))
         roots = list(map(self._root, values))
         answers = [answer(s, roots, row, n) for s, row in zip(secret, matrix_of(seed), strict=True)]
@@ -132,10 +130,3 @@ class _Half:
     def root(self, value: mpz) -> mpz:
         """The n-th root modulo the prime."""
         return gmpy2.powmod_sec(value, self._root_exponent, self.prime)
-
-
-def _unit(n: mpz) -> mpz:
-    while True:
-        value = mpz(secrets.randbelow(int(n)))
-        if gmpy2.gcd(value, n) == 1:
-            return value

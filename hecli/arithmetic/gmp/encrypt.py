@@ -2,14 +2,13 @@
 
 import functools
 import os
-import secrets
 
 import gmpy2
 from gmpy2 import mpz
 
 from hecli.arithmetic.gmp.knowledge import Knowledge
 from hecli.arithmetic.gmp.moduli import derived_base, powers_of
-from hecli.arithmetic.gmp.numbers import joined, numbers_of
+from hecli.arithmetic.gmp.numbers import joined, numbers_of, random_unit
 from hecli.arithmetic.kernels import Comb, Kernels
 from hecli.arithmetic.sizes import NUMBER_SIZE, ciphertext_size, exponent_bits, plaintext_size
 
@@ -29,7 +28,7 @@ class Encryptor:
     """
 
     def __init__(self, kernels: Kernels, n: int, randomness: str, count: int, statement: bytes) -> None:
-        self.lets_go = kernels.lets_go
+        self.releases_gil = kernels.releases_gil
         self._n = mpz(n)
         self._size = plaintext_size(n)
         self._knowledge = Knowledge(kernels, n, randomness)
@@ -63,14 +62,15 @@ class Encryptor:
         # Uniform digits, signed or not, are a uniform exponent.
         drawn = os.urandom(len(messages) // self._size * width)
         blocks = self._comb(messages, drawn)
-        randoms = [mpz.from_bytes(drawn[at : at + width], "little") for at in range(0, len(drawn), width)]
         # A digit of which the highest bit is set is so much less, and that is the lowest bit of the next.
-        return blocks, [(each & mask) - ((each & self._signs) << 1) for each in randoms]
+        return blocks, [
+            (each & mask) - ((each & self._signs) << 1) for each in numbers_of(drawn, width, "little")
+        ]
 
     def _textbook_group(self, messages: bytes) -> tuple[bytes, list[mpz]]:
         """The ciphertexts, and the numbers r whose powers n their random parts are."""
         n, n_squared = self._n, self._n**2
-        openings = [_unit(n) for _ in range(len(messages) // self._size)]
+        openings = [random_unit(n, n) for _ in range(len(messages) // self._size)]
         pairs = zip(numbers_of(messages, self._size), openings, strict=True)
         values = [(1 + message * n) * gmpy2.powmod(r, n, n_squared) % n_squared for message, r in pairs]
         return joined(values, ciphertext_size(int(n))), openings
@@ -83,10 +83,3 @@ def _comb(kernels: Kernels, n: int, window: int, windows: int) -> Comb:
     base = gmpy2.powmod(derived_base(n), mpz(n), n_squared)
     bases = powers_of(base, n_squared, window, windows)
     return kernels.comb(n, [(each, int(gmpy2.invert(each, n))) for each in bases], window)
-
-
-def _unit(n: mpz) -> mpz:
-    while True:
-        value = mpz(secrets.randbelow(int(n)))
-        if gmpy2.gcd(value, n) == 1:
-            return value

@@ -17,7 +17,7 @@ class GmpKernels:
     """The kernels of gmpy2."""
 
     name = "gmpy2"
-    lets_go = False
+    releases_gil = False
 
     def out_of_range(self, numbers: bytes, size: int, limit: int) -> int | None:
         """Find a number that is 0, or not below a limit."""

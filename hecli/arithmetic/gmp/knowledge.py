@@ -19,7 +19,7 @@ from gmpy2 import mpz
 
 from hecli.arithmetic.gmp.moduli import derived_base, powers_of
 from hecli.arithmetic.gmp.multiexp import PowerProducts
-from hecli.arithmetic.gmp.numbers import challenges, check_range, joined, numbers_of
+from hecli.arithmetic.gmp.numbers import challenges, check_range, joined, numbers_of, random_unit
 from hecli.arithmetic.kernels import Kernels
 from hecli.arithmetic.sizes import (
     CHALLENGE_BITS,
@@ -142,10 +142,8 @@ class Knowledge:
         if not self._textbook:
             random = mpz(secrets.randbelow(int(self._limit)))
             return random, gmpy2.powmod(self._g, random, n)
-        while True:
-            random = mpz(secrets.randbelow(int(n)))
-            if gmpy2.gcd(random, n) == 1:
-                return random, gmpy2.powmod(random, n, n)
+        random = random_unit(n, n)
+        return random, gmpy2.powmod(random, n, n)
 
     def _challenges(
         self, statement: bytes, number: bytes, blocks: bytes, count: int, commitment: bytes
@@ -170,7 +168,7 @@ class KnowledgeChecker:
     """
 
     def __init__(self, kernels: Kernels, n: int, randomness: str) -> None:
-        self.lets_go = kernels.lets_go
+        self.releases_gil = kernels.releases_gil
         self._knowledge = Knowledge(kernels, n, randomness)
         self._proof_size = knowledge_size(n, randomness)
 

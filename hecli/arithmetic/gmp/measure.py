@@ -107,32 +107,33 @@ def measure(kernels: Kernels, n: int, randomness: str, count: int, group: int) -
     modulus, size = mpz(n), ciphertext_size(n)
     square = modulus**2
     numbers = b"".join([secrets.randbelow(n * n).to_bytes(size, "big") for _ in range(SAMPLE)])
+
+    def combine(modulus: int, count: int) -> float:
+        """Seconds for each of so many numbers, whose powers with challenges are multiplied."""
+        products, many = PowerProducts(kernels, modulus, size), numbers * -(-count // SAMPLE)
+        drawn = secrets.token_bytes(count * CHALLENGE_BITS // 8)
+        return _seconds(lambda: products(many[: count * size], drawn, CHALLENGE_BITS), 1) / count
+
+    def power(modulus: int, count: int) -> float:
+        """Seconds for each of so many powers with an exponent as long as the modulus."""
+        powers = kernels.powers(modulus, modulus >> modulus.bit_length() * (PART - 1) // PART, size)
+        return PART * _seconds(lambda: powers(numbers[: count * size]), 1) / count
+
     product = kernels.multiply(int(square), size, SAMPLE // 8)
     multiply = _least(lambda: product(numbers), 1) / SAMPLE
-    known, exponents = (
-        PowerProducts(kernels, n, size),
-        secrets.token_bytes(max(group, SAMPLE) * CHALLENGE_BITS // 8),
-    )
-    many = (numbers * (-(-group // SAMPLE)))[: group * size]
-    check = _seconds(lambda: known(many, exponents[: group * CHALLENGE_BITS // 8], CHALLENGE_BITS), 1) / group
     # A number as long as the primes of the key, which nobody knows here.
     half = int(modulus >> n.bit_length() // 2) | 1
-    opened = kernels.powers(half, half >> half.bit_length() * (PART - 1) // PART, size)
-    decrypt = 2 * PART * _seconds(lambda: opened(numbers[: 8 * size]), 1) / 8
     root = _least(lambda: gmpy2.powmod(half - 2, half, mpz(half) ** 2), 1)
-    shared = kernels.powers(n, n >> n.bit_length() * (PART - 1) // PART, size)
-    power = PART * _seconds(lambda: shared(numbers[: 8 * size]), 1) / 8
     slow = _least(lambda: gmpy2.powmod(modulus - 2, modulus, square), 1)
-    batches, drawn = (
-        PowerProducts(kernels, int(square), size),
-        secrets.token_bytes(GROUP * CHALLENGE_BITS // 8),
-    )
-    both = 2 * _seconds(lambda: batches(numbers[: GROUP * size], drawn, CHALLENGE_BITS), 1) / GROUP
-    two = PART * _seconds(lambda: shared(numbers[: 2 * size]), 1)
-    proof = PROOF * two / GROUP + both / SAMPLE
+    proof = PROOF * 2 * power(n, 2) / GROUP + 2 * combine(int(square), GROUP)
     unit = _least(lambda: gmpy2.gcd(square - 2, modulus), 20)
-    later = {"partial": PARTIAL * power + proof + unit, "combine": proof + unit}
-    others = {"check": check, "multiply": multiply, "decrypt": decrypt, "prove": PROVEN * 2 * root}
+    later = {"partial": PARTIAL * power(n, 8) + proof + unit, "combine": proof + unit}
+    others = {
+        "check": combine(n, group),
+        "multiply": multiply,
+        "decrypt": 2 * power(half, 8),
+        "prove": PROVEN * 2 * root,
+    }
     if randomness == "full":
         return Costs(prepare=0.0, encrypt=slow, **others, **later)
     bits = exponent_bits(n, randomness)

@@ -18,7 +18,7 @@ class Multiplier:
     """
 
     def __init__(self, kernels: Kernels, n: int, sources: int) -> None:
-        self.lets_go = kernels.lets_go
+        self.releases_gil = kernels.releases_gil
         self._kernels = kernels
         self._n = n
         self._size = ciphertext_size(n)

@@ -1,25 +1,29 @@
 """Batches of bytes as numbers, and back."""
 
 import hashlib
+import secrets
 from collections.abc import Iterable
+from typing import Literal
 
+import gmpy2
 from gmpy2 import mpz
 
 from hecli.arithmetic.kernels import Kernels
 from hecli.arithmetic.sizes import CHALLENGE_BITS, InvalidCiphertextError, plaintext_size
 
 
-def numbers_of(data: bytes, size: int) -> list[mpz]:
+def numbers_of(data: bytes, size: int, order: Literal["big", "little"] = "big") -> list[mpz]:
     """Read numbers.
 
     Args:
-        data: Numbers, fixed-width big-endian.
+        data: Numbers, fixed-width.
         size: The bytes of each.
+        order: Which end comes first.
 
     Returns:
         The numbers.
     """
-    return [mpz.from_bytes(data[at : at + size], "big") for at in range(0, len(data), size)]
+    return [mpz.from_bytes(data[at : at + size], order) for at in range(0, len(data), size)]
 
 
 def from_pairs(data: bytes, modulus: mpz) -> list[mpz]:
@@ -67,6 +71,22 @@ def joined(values: Iterable[mpz], size: int) -> bytes:
         Them, fixed-width big-endian.
     """
     return b"".join([value.to_bytes(size, "big") for value in values])
+
+
+def random_unit(n: mpz, limit: mpz) -> mpz:
+    """Draw a unit modulo n.
+
+    Args:
+        n: The modulus.
+        limit: What it lies below: n, or a power of n.
+
+    Returns:
+        The unit.
+    """
+    while True:
+        value = mpz(secrets.randbelow(int(limit)))
+        if gmpy2.gcd(value, n) == 1:
+            return value
 
 
 def challenges(seed: bytes, count: int) -> bytes:

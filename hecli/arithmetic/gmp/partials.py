@@ -26,7 +26,7 @@ class Sharer:
     """
 
     def __init__(self, kernels: Kernels, key: ThresholdKey, index: int, share: int, session: bytes) -> None:
-        self.lets_go = kernels.lets_go
+        self.releases_gil = kernels.releases_gil
         self._proofs = Proofs(kernels, key, session)
         self._index = index
         self._share = mpz(share)
@@ -83,7 +83,7 @@ class Combiner:
     """
 
     def __init__(self, kernels: Kernels, key: ThresholdKey, indices: Sequence[int], session: bytes) -> None:
-        self.lets_go = kernels.lets_go
+        self.releases_gil = kernels.releases_gil
         self._key = key
         self._proofs = Proofs(kernels, key, session)
         self._indices = tuple(indices)

@@ -54,7 +54,7 @@ class OpeningCombiner:
     """
 
     def __init__(self, kernels: Kernels, n: int) -> None:
-        self.lets_go = kernels.lets_go
+        self.releases_gil = kernels.releases_gil
         self._kernels = kernels
         self._n = mpz(n)
         self._products = PowerProducts(kernels, n**2, ciphertext_size(n))

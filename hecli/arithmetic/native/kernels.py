@@ -34,7 +34,7 @@ class NativeKernels:
         library: The library.
     """
 
-    lets_go = True
+    releases_gil = True
 
     def __init__(self, name: str, library: Library) -> None:
         self.name = name
@@ -66,9 +66,9 @@ class NativeKernels:
         def raised(numbers: bytes) -> bytes:
             many = _count(numbers, size)
             out = ctypes.create_string_buffer(2 * many * m.size)
-            room = library.room("powers", m.length, m.parts)
+            scratch = library.scratch("powers", m.length, m.parts)
             of_numbers = numbers, many, size, m.parts, m.pointer, scales, one
-            library("powers", out, m.size, *of_numbers, windows, count, room)
+            library("powers", out, m.size, *of_numbers, windows, count, scratch)
             return out.raw
 
         return raised
@@ -82,8 +82,8 @@ class NativeKernels:
             count = _count(batches, size * sources)
             out = ctypes.create_string_buffer(count * size)
             units = ctypes.create_string_buffer(library.lanes * size)
-            room = library.room("multiply", m.length)
-            library("multiply", out, units, batches, sources, count, size, m.pointer, fix, room)
+            scratch = library.scratch("multiply", m.length)
+            library("multiply", out, units, batches, sources, count, size, m.pointer, fix, scratch)
             return out.raw, units.raw
 
         return multiplied
@@ -118,9 +118,9 @@ class NativeBuckets:
         _expect_between(bits, 1, 8 * width)
         _expect_between(window, 1, LARGEST_WINDOW)
         out = ctypes.create_string_buffer(repetitions * -(-bits // window) * m.size)
-        room = library.room("buckets", m.length, m.parts, count, window)
+        scratch = library.scratch("buckets", m.length, m.parts, count, window)
         of_bases = numbers, count, self._size, m.parts, m.pointer, self._scales
-        library("buckets", out, m.size, *of_bases, exponents, repetitions, width, bits, window, room)
+        library("buckets", out, m.size, *of_bases, exponents, repetitions, width, bits, window, scratch)
         return out.raw
 
     def window(self, count: int, repetitions: int, bits: int) -> int:
@@ -155,8 +155,8 @@ class NativeComb:
         unit = self._row(1) + self._row(m.r // n) + self._row(0)
         entry = library("entry", m.length)
         self._table = ctypes.create_string_buffer((len(bases) << window) * entry * 8)
-        room = library.room("table", m.length)
-        library("fill_table", self._table, rows, unit, len(bases), window, m.pointer, room)
+        scratch = library.scratch("table", m.length)
+        library("fill_table", self._table, rows, unit, len(bases), window, m.pointer, scratch)
 
     def __call__(self, messages: bytes, exponents: bytes) -> bytes:
         """Encrypt."""
@@ -165,11 +165,11 @@ class NativeComb:
         width = -(-self._window * self._windows // 8)
         _expect(exponents, count * width)
         out = ctypes.create_string_buffer(count * self._out_size)
-        room = library.room("encrypt", m.length)
+        scratch = library.scratch("encrypt", m.length)
         # A digit is read with the bytes behind it.
         drawn = exponents + bytes(3)
         of_messages = messages, m.size, drawn, width, count, m.pointer, self._squares
-        library("encrypt", out, self._out_size, *of_messages, self._table, self._window, self._windows, room)
+        library("encrypt", out, self._out_size, *of_messages, self._table, self._window, self._windows, scratch)
         return out.raw
 
     def _rows(self, base: int, b: int) -> bytes:

@@ -66,7 +66,7 @@ class Library:
         passed = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
         return int(function(*passed))
 
-    def room(self, name: str, *numbers: int) -> "ctypes.Array[ctypes.c_char]":
+    def scratch(self, name: str, *numbers: int) -> "ctypes.Array[ctypes.c_char]":
         """Give the memory that a kernel works in.
 
         Args:
@@ -76,7 +76,7 @@ class Library:
         Returns:
             The memory.
         """
-        return ctypes.create_string_buffer(self(f"{name}_room", *numbers))
+        return ctypes.create_string_buffer(self(f"{name}_scratch", *numbers))
 
     def length(self, bits: int, size: int) -> int:
         """Count the digits of a modulus.
