@@ -15,7 +15,7 @@ from hecli.rounds.opening import open_aggregate
 from hecli.rounds.progress import Progress, no_progress
 from hecli.rounds.verify_aggregate import check_recomputed
 from hecli.schemes.interface import ANSWERS
-from hecli.schemes.masks import protocol
+from hecli.schemes.masks import revealing
 from hecli.storage.store import Record
 
 
@@ -88,7 +88,7 @@ def answer(
         # Not the file: whoever hands out a false one must not use up everybody's answers.
         record(plan.subject, digest_of("answered", pack([sorted(present), list(map(list, enrolled.listed))])))
     exchange = masking.exchange(plan.round)
-    made = protocol.answer(exchange, plan.to_map(), identity, enrolled, present)
+    made = revealing.answer(exchange, plan.to_map(), identity, enrolled, present)
     sign = signer(identity, "answer", plan.digest)
     digest = envelope.write(out, "answer", made.header(), sign=sign)
     return Answered(plan, reader.digest, masking.needed(plan.capacity), digest)

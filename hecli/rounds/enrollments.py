@@ -11,7 +11,8 @@ from hecli.rounds.headers import Blocks, no_dropouts, no_masks, plan_of
 from hecli.rounds.signing import check_party
 from hecli.schemes.interface import ANSWERS
 from hecli.schemes.masks.files import Answer, Enrollment
-from hecli.schemes.masks.protocol import Answered, Enrollments
+from hecli.schemes.masks.protocol import Enrollments
+from hecli.schemes.masks.revealing import Answered
 
 
 def open_enrollment(reader: Reader, plan: Plan | None = None) -> tuple[Plan, Enrollment]:

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 from hecli.formats.contributors import Contributor
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
-from hecli.schemes.masks.protocol import Answered, Enrollments
+from hecli.schemes.masks.protocol import Enrollments
+from hecli.schemes.masks.revealing import Answered
 
 Open = Callable[[Iterable[bytes], int], Iterator[bytes]]
 """Opens batches of blocks, given the number of the first block; gives as many plaintexts."""

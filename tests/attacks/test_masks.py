@@ -14,11 +14,13 @@ from hecli.identity.signatures import Identity, signer
 from hecli.rounds.enrollments import open_answers, open_enrollments
 from hecli.rounds.headers import open_blocks, update_header
 from hecli.schemes.masks import shamir
+from hecli.schemes.masks.dealing import sealed_to
 from hecli.schemes.masks.exchange import VALUE_SIZE, pair_key
 from hecli.schemes.masks.files import ROUND_SIZE, Answer
 from hecli.schemes.masks.keystream import Masks, Pair
 from hecli.schemes.masks.masking import Masking
-from hecli.schemes.masks.protocol import _sealed_to, pairs_left, pairs_of
+from hecli.schemes.masks.protocol import pairs_of, self_pair
+from hecli.schemes.masks.revealing import pairs_left
 from hecli.schemes.ring import RING
 from hecli.storage.use_record import remember
 from tests.attacks.scene import (
@@ -78,8 +80,8 @@ class Pooled:
         self.name = identity.card.name
         at = self.names.index(self.name) + 1
         for owner in self.names:
-            sealed = _sealed_to(self.exchange, identity, enrolled.by_party[owner], owner)
-            self.seeds[owner][at], self.secrets[owner][at] = sealed.seed, sealed.round
+            sealed = sealed_to(self.exchange, identity, enrolled.by_party[owner])
+            self.seeds[owner][at], self.secrets[owner][at] = sealed.shares
             for other, share in zip(self.exchange.later(owner), sealed.values, strict=True):
                 self.values.setdefault((owner, other), {})[at] = share
 
@@ -96,8 +98,7 @@ class Pooled:
         digest, pairs = self.enrolled.digest, []
         for name in sought:
             seed = self.joined(self.seeds[name], 32)
-            own = curves.derive(seed, f"self {self.exchange.label}", [digest])
-            pairs.append(Pair(own, subtract=True))
+            pairs.append(self_pair(self.exchange, seed, self.enrolled, subtract=True))
             between = self.own[1 + [each for each in self.names if each != self.name].index(name)]
             pairs.append(Pair(between.key, subtract=name < self.name))
         for gone in others:

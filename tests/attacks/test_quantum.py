@@ -14,6 +14,7 @@ from hecli.identity.sealing import SENT_SIZE, seal, unseal
 from hecli.identity.signatures import signer
 from hecli.rounds.enrollments import open_enrollments
 from hecli.schemes.masks import protocol
+from hecli.schemes.masks.dealing import context_of
 from hecli.schemes.masks.exchange import pair_key, value_of
 from hecli.schemes.masks.files import Enrollment
 from tests.attacks.scene import NAMES, PEOPLE, a_plan, aggregate, decrypt, tensors, update
@@ -176,7 +177,7 @@ def test_whoever_breaks_x25519_later_takes_no_mask_off(masked):
     enrollments, keys = keys_known(plan, "alice")
     exchange = plan.masking.exchange(plan.round)
     own = enrollments.by_party["alice"]
-    opened = unseal(own.own, ALICE, protocol._context(exchange, "alice", ""), "own")
+    opened = unseal(own.own, ALICE, context_of(exchange, "alice", ""), "own")
     round_key, drawn = opened[:32], opened[32:]
     public = enrollments.by_party["bob"].mask_key
     names = "alice", "bob"

@@ -169,7 +169,9 @@ class NativeComb:
         # A digit is read with the bytes behind it.
         drawn = exponents + bytes(3)
         of_messages = messages, m.size, drawn, width, count, m.pointer, self._squares
-        library("encrypt", out, self._out_size, *of_messages, self._table, self._window, self._windows, scratch)
+        library(
+            "encrypt", out, self._out_size, *of_messages, self._table, self._window, self._windows, scratch
+        )
         return out.raw
 
     def _rows(self, base: int, b: int) -> bytes:

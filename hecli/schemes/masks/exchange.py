@@ -24,16 +24,19 @@ class Exchange(NamedTuple):
     Args:
         plan: The digest of the plan.
         roster: The parties.
-        needed: How many shares give a secret, where parties may drop out.
-        dropouts: Whether they may.
+        needed: How many of them have to send, and how many shares give a secret.
         label: What the masks are for.
     """
 
     plan: bytes
     roster: Roster
     needed: int
-    dropouts: bool
     label: str
+
+    @property
+    def dropouts(self) -> bool:
+        """Whether parties may drop out."""
+        return self.needed < len(self.roster.parties)
 
     def later(self, party: str) -> tuple[str, ...]:
         """Name those to whom a party sends values: who sort behind it.

@@ -8,7 +8,7 @@ from hecli.formats.canonical import Map, fields
 from hecli.formats.contributors import Contributor, Enrolled
 from hecli.formats.text import count
 from hecli.identity.roster import Roster
-from hecli.schemes.masks import protocol
+from hecli.schemes.masks import protocol, revealing
 from hecli.schemes.masks.exchange import Exchange
 from hecli.schemes.masks.keystream import Masks, Pair
 from hecli.schemes.masks.protocol import Enrollments
@@ -235,7 +235,7 @@ class Masking(NamedTuple):
         sound, wrong = [], []
         for each in opener.answers:
             try:
-                protocol.check_answer(exchange, enrollments, present, each)
+                revealing.check_answer(exchange, enrollments, present, each)
                 sound.append(each)
             except FormatError as error:
                 wrong.append(error)
@@ -247,7 +247,7 @@ class Masking(NamedTuple):
                 "parties answer with hecli answer; pass their answers with --answers",
             )
         opener.refused.update(each.message for each in wrong)
-        return protocol.pairs_left(exchange, enrollments, present, sound)
+        return revealing.pairs_left(exchange, enrollments, present, sound)
 
     def exchange(self, round_: Round) -> Exchange:
         """Give what everybody knows of a round who enrolls, masks, or answers.
@@ -259,8 +259,7 @@ class Masking(NamedTuple):
             It.
         """
         assert round_.roster is not None
-        needed, dropouts_ = self.needed(round_.parties), bool(self.dropouts)
-        return Exchange(round_.plan, round_.roster, needed, dropouts_, round_.masks)
+        return Exchange(round_.plan, round_.roster, self.needed(round_.parties), round_.masks)
 
     def lines(self, parties: int) -> list[tuple[str, str]]:
         """Say what is needed, for people.
