@@ -20,7 +20,7 @@ from hecli.schemes.masks.files import ROUND_SIZE, Answer
 from hecli.schemes.masks.keystream import Masks, Pair
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.masks.protocol import pairs_of, self_pair
-from hecli.schemes.masks.revealing import pairs_left
+from hecli.schemes.masks.revealing import pairs_left, shares_in
 from hecli.schemes.ring import RING
 from hecli.storage.use_record import remember
 from tests.attacks.scene import (
@@ -475,7 +475,8 @@ def test_answers_about_one_set_open_no_other(enrolled, dropped):
     known = open_enrollments(rewound(enrolled.values()), PLAN)
     given = open_answers(rewound(answers), "made", blocks)
     exchange = PLAN.scheme.masking.exchange(PLAN.round)
-    pairs = pairs_left(exchange, known, list(NAMES[:3]), given)
+    shown = [shares_in(exchange, known, NAMES[:3], each) for each in given]
+    pairs = pairs_left(exchange, known, NAMES[:3], shown)
     (uncovered,) = Masks(RING, pairs)([body(dropped["mallory"])["lanes"]])
     assert chi_square(lanes_in(PLAN, uncovered), PLAN.geometry.packing.width) < 400
 

@@ -79,10 +79,26 @@ def answer(
     return Answer(plan, party, enrollments.listed, *lists)
 
 
-def check_answer(
+class Revealed(NamedTuple):
+    """The shares in an answer, each of which is the one that was dealt.
+
+    Args:
+        number: Which share of each secret they are, from 1.
+        seeds: Of seeds, by the name of whose they are.
+        rounds: Of the round's secrets, likewise.
+        values: Of values, by the names of who sent them, and to whom.
+    """
+
+    number: int
+    seeds: dict[str, int]
+    rounds: dict[str, int]
+    values: dict[tuple[str, str], int]
+
+
+def shares_in(
     exchange: Exchange, enrollments: Enrollments, present: Sequence[str], answered: Answered
-) -> None:
-    """Refuse an answer of which a share is not the one that was dealt.
+) -> Revealed:
+    """Take the shares from an answer.
 
     Args:
         exchange: The round.
@@ -90,74 +106,12 @@ def check_answer(
         present: The names of those who are in the sum.
         answered: The answer.
 
-    Raises:
-        FormatError: It lies.
-    """
-    _revealed(exchange, enrollments, present, answered)
-
-
-def pairs_left(
-    exchange: Exchange, enrollments: Enrollments, present: Sequence[str], answers: Sequence[Answered]
-) -> list[Pair]:
-    """Find, from answers, what takes off a sum the masks that did not cancel in it.
-
-    Args:
-        exchange: The round.
-        enrollments: All who enrolled.
-        present: The names of those who are in the sum.
-        answers: As many as are needed, or more.
-
     Returns:
-        The pairs, to be added once more.
+        The shares.
 
     Raises:
-        FormatError: A share is not the one that was dealt, or those dealt do not fit together.
+        FormatError: It lies: a share is not the one that was dealt.
     """
-    chosen = sorted(answers, key=lambda each: each.answer.party)[: exchange.needed]
-    numbers = [exchange.roster.parties.index(each.answer.party) + 1 for each in chosen]
-    revealed = [_revealed(exchange, enrollments, present, each) for each in chosen]
-    pairs = []
-    seeds = {
-        owner: _joined(numbers, [each.seeds[owner] for each in revealed], SEED_SIZE, owner)
-        for owner in sorted(present)
-    }
-    for owner, seed in seeds.items():
-        if digest_of("seed", seed) != enrollments.by_party[owner].self_digest:
-            raise FormatError(f"{owner} dealt shares that do not fit together", DISHONEST)
-        pairs.append(self_pair(exchange, seed, enrollments, subtract=True))
-    for gone in sorted(enrollments.by_party.keys() - set(present)):
-        secret = _joined(numbers, [each.rounds[gone] for each in revealed], ROUND_SIZE, gone)
-        round_key, drawn = secret[:-SEED_SIZE], secret[-SEED_SIZE:]
-        if curves.agreement_public(round_key) != enrollments.by_party[gone].mask_key:
-            raise FormatError(f"{gone} dealt shares that do not fit together", DISHONEST)
-        for party in sorted(present):
-            maker, other = sorted((gone, party))
-            if maker == gone:
-                value = value_of(exchange, drawn, gone, party)
-            else:
-                shares = [each.values[party, gone] for each in revealed]
-                value = _joined(numbers, shares, VALUE_SIZE, party, shamir.PRIME_257)
-            if not enrollments.is_sent(exchange, maker, other, value):
-                raise FormatError(f"{maker} dealt shares that do not fit together", DISHONEST)
-            names, public = (gone, party), enrollments.by_party[party].mask_key
-            key = pair_key(exchange, value, round_key, public, names, enrollments.digest)
-            # The party subtracted where its name is the later one: now the reverse.
-            pairs.append(Pair(key, subtract=party < gone))
-    return pairs
-
-
-class _Revealed(NamedTuple):
-    """The shares in an answer, of whose secret they are, and to whom a value was sent."""
-
-    seeds: dict[str, int]
-    rounds: dict[str, int]
-    values: dict[tuple[str, str], int]
-
-
-def _revealed(
-    exchange: Exchange, enrollments: Enrollments, present: Sequence[str], answered: Answered
-) -> _Revealed:
-    """The shares that an answer reveals, each of which is the one that was dealt."""
     given, file = answered
     absent = enrollments.by_party.keys() - set(present)
     if (given.present, given.absent) != (set(present), absent):
@@ -181,7 +135,55 @@ def _revealed(
         dealt = enrollments.by_party[owner].parties[at].shares[2]
         _expect(digest_of("shares", b"".join(digests)) == dealt, given.party, owner, file)
         values |= {(owner, name): share for name, share in own.items()}
-    return _Revealed(seeds, rounds, values)
+    return Revealed(at + 1, seeds, rounds, values)
+
+
+def pairs_left(
+    exchange: Exchange, enrollments: Enrollments, present: Sequence[str], revealed: Sequence[Revealed]
+) -> list[Pair]:
+    """Find, from answers, what takes off a sum the masks that did not cancel in it.
+
+    Args:
+        exchange: The round.
+        enrollments: All who enrolled.
+        present: The names of those who are in the sum.
+        revealed: As many answers' shares as are needed, or more.
+
+    Returns:
+        The pairs, to be added once more.
+
+    Raises:
+        FormatError: The shares that somebody dealt do not fit together.
+    """
+    chosen = sorted(revealed, key=lambda each: each.number)[: exchange.needed]
+    numbers, pairs = [each.number for each in chosen], []
+    seeds = {
+        owner: _joined(numbers, [each.seeds[owner] for each in chosen], SEED_SIZE, owner)
+        for owner in sorted(present)
+    }
+    for owner, seed in seeds.items():
+        if digest_of("seed", seed) != enrollments.by_party[owner].self_digest:
+            raise FormatError(f"{owner} dealt shares that do not fit together", DISHONEST)
+        pairs.append(self_pair(exchange, seed, enrollments, subtract=True))
+    for gone in sorted(enrollments.by_party.keys() - set(present)):
+        secret = _joined(numbers, [each.rounds[gone] for each in chosen], ROUND_SIZE, gone)
+        round_key, drawn = secret[:-SEED_SIZE], secret[-SEED_SIZE:]
+        if curves.agreement_public(round_key) != enrollments.by_party[gone].mask_key:
+            raise FormatError(f"{gone} dealt shares that do not fit together", DISHONEST)
+        for party in sorted(present):
+            maker, other = sorted((gone, party))
+            if maker == gone:
+                value = value_of(exchange, drawn, gone, party)
+            else:
+                shares = [each.values[party, gone] for each in chosen]
+                value = _joined(numbers, shares, VALUE_SIZE, party, shamir.PRIME_257)
+            if not enrollments.is_sent(exchange, maker, other, value):
+                raise FormatError(f"{maker} dealt shares that do not fit together", DISHONEST)
+            names, public = (gone, party), enrollments.by_party[party].mask_key
+            key = pair_key(exchange, value, round_key, public, names, enrollments.digest)
+            # The party subtracted where its name is the later one: now the reverse.
+            pairs.append(Pair(key, subtract=party < gone))
+    return pairs
 
 
 def _expect(sound: bool, party: str, owner: str, file: str) -> None:
