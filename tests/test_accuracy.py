@@ -10,10 +10,11 @@ import pytest
 from hecli.bench import accuracy as bench
 from hecli.bench import private
 from hecli.bench.accuracy import DENSE, LAST, LATECOMER, SETTINGS, Case, cases, lines, rows, sizes
-from hecli.bench.federated import ABSENT, ALL, LATE, PRESENCES, Federation, Outcome, Way, federation, train
+from hecli.bench.federated import ABSENT, ALL, LATE, PRESENCES, Outcome, Way, federation, train
 from hecli.bench.images import CLASSES, LEAST_IMAGES, SOURCES, Images, accuracy, dealt, first_model, trained
 from hecli.errors import HecliError
 from hecli.formats.reader import open_reader
+from hecli.measuring.federation import Federation
 from hecli.plan.costs import error_bound
 from hecli.rounds.encrypt import noise_of
 from hecli.rounds.residual import KEPT, read_residual
@@ -99,7 +100,7 @@ def test_a_step_goes_along_the_gradient():
 
 def test_dense_updates_are_plain_averaging(scene):
     test, hands, model = scene
-    own = federation(model, hands, SCHEME, SETTINGS[DENSE], 3)
+    own = federation(model, len(hands), SCHEME, SETTINGS[DENSE], 3)
     expected = model
     for number in (1, 2, 3):
         plan = own.plan(number)
@@ -115,7 +116,7 @@ def test_dense_updates_are_plain_averaging(scene):
 
 def test_residuals_of_those_who_are_there_absent_or_too_late(scene):
     _, hands, model = scene
-    own = federation(model, hands, SCHEME, SETTINGS[LATECOMER], 3)
+    own = federation(model, len(hands), SCHEME, SETTINGS[LATECOMER], 3)
 
     def round_(number, here, late=()):
         plan = own.plan(number)

@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 from hecli.bench import private
 from hecli.bench.federated import ABSENT, ALL, LATE, MISSING, Outcome, Way, train
 from hecli.bench.images import SOURCES, Images, dealt, first_model
-from hecli.bench.processes import machine
-from hecli.bench.seeds import Report, report, spread
 from hecli.executors.cores import default_jobs
+from hecli.measuring.processes import machine
+from hecli.measuring.seeds import Report, report, spread
 from hecli.plan.settings import Setting
 from hecli.schemes.paillier.keys import DEFAULT_BITS, PublicKey, keygen
 from hecli.schemes.paillier.scheme import Paillier

@@ -1,11 +1,6 @@
 """Whole commands, as a user runs them: seconds, bytes, and memory of all their processes."""
 
-import subprocess
-import sys
-import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -13,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from hecli.arithmetic.choosing import VARIABLE, kernels
+from hecli.arithmetic.choosing import kernels
 from hecli.arithmetic.engines import encryptor, proof_cost, proof_costs
 from hecli.arithmetic.sizes import ciphertext_size, plaintext_size
 from hecli.arithmetic.threshold import GROUP
 from hecli.bench.peers import PEERS, PerValue, installed, sample_values
-from hecli.bench.processes import environment, machine, reason, watch
-from hecli.errors import HecliError
 from hecli.executors.cores import default_jobs
 from hecli.formats.reader import open_reader
+from hecli.measuring.folder import Folder, Run
+from hecli.measuring.processes import machine
+from hecli.measuring.seeds import Report
 from hecli.plan.geometry import GROUPS, LEAST_GROUP
 from hecli.schemes.paillier.key_files import read_private_key, read_share
 
@@ -34,63 +30,21 @@ COMPACT_LANES = 127
 SMALLEST = ("--bits", "8", "--parties", "16")
 MEMORY_VALUES = (2_000_000, 20_000_000)
 
-Report = Callable[[str], None]
 
-
-@dataclass(frozen=True)
-class Run:
-    """One command, from its start to its end.
-
-    Args:
-        seconds: What it took.
-        peak_bytes: The most memory that its processes held together, where the system tells.
-    """
-
-    seconds: float
-    peak_bytes: int | None
-
-
-class Workplace:
+class Workplace(Folder):
     """A temporary folder with a key, in which commands run.
 
     Args:
-        folder: An empty folder.
+        path: An empty folder.
         bits: The size of its key.
     """
 
-    def __init__(self, folder: Path, bits: int) -> None:
-        self._folder = folder
-        self._environment = environment()
+    def __init__(self, path: Path, bits: int) -> None:
+        super().__init__(path)
         # For trials: what opening takes is measured without the checks before it, too.
         self.run("keygen", "--bits", str(bits), "--allow-unverified")
-        with (folder / "hecli.key").open("rb") as stream:
+        with (path / "hecli.key").open("rb") as stream:
             self.key = read_private_key(open_reader(stream), str)
-
-    def run(self, *arguments: str) -> Run:
-        """Run hecli with these arguments to its end; raises HecliError where it fails."""
-        start = time.perf_counter()
-        command = [sys.executable, "-m", "hecli", *arguments]
-        with subprocess.Popen(  # noqa: S603 - this very program
-            command,
-            cwd=self._folder,
-            env=self._environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        ) as process:
-            peak = watch([process])
-            seconds = time.perf_counter() - start
-            if process.returncode:
-                said = process.stderr.read().decode() if process.stderr else ""
-                raise HecliError(f"hecli {arguments[0]} failed: {reason(said)}")
-        return Run(seconds, peak)
-
-    def compute_with(self, native: str) -> None:
-        """Choose what computes in the commands from now on.
-
-        Args:
-            native: As HECLI_NATIVE names it.
-        """
-        self._environment[VARIABLE] = native
 
     def values(self, count: int, dtype: str = "float32") -> None:
         """Write so many values to grads.npy.
@@ -99,7 +53,7 @@ class Workplace:
             count: How many.
             dtype: Of what dtype.
         """
-        np.save(self._folder / "grads.npy", sample_values(count).astype(dtype))
+        np.save(self.path / "grads.npy", sample_values(count).astype(dtype))
 
     def plan(self, name: str, options: tuple[str, ...]) -> None:
         """Make a plan for grads.npy.
@@ -122,32 +76,6 @@ class Workplace:
             The run.
         """
         return self.run("encrypt", "grads.npy", "--plan", plan, "-o", output, "--force", *options)
-
-    def enroll(self, plan: str, names: Sequence[str]) -> tuple[str, ...]:
-        """Have parties enroll.
-
-        Args:
-            plan: The plan's file.
-            names: The parties.
-
-        Returns:
-            The options of hecli encrypt that name what they enrolled with.
-        """
-        files = [f"{name}-{plan}.enroll" for name in names]
-        for name, file in zip(names, files, strict=True):
-            self.run("enroll", "--plan", plan, "--identity", f"{name}.id", "-o", file, "--force")
-        return tuple(word for file in files for word in ("--enroll", file))
-
-    def size(self, name: str) -> int:
-        """Bytes of a file.
-
-        Args:
-            name: The file.
-
-        Returns:
-            Its size.
-        """
-        return (self._folder / name).stat().st_size
 
 
 def bench(bits: int, count: int, against: list[str], report: Report) -> dict[str, Any]:

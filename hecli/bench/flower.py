@@ -16,10 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hecli.bench.processes import environment, machine, watch
 from hecli.bench.trainings import Figures, figures, measure, write_weights
 from hecli.errors import HecliError
 from hecli.executors.cores import default_jobs
+from hecli.measuring.processes import environment, machine, watch
 from hecli.schemes.paillier.keys import DEFAULT_BITS
 
 FLOWER = "flwr[simulation]==1.41.0"

@@ -12,7 +12,7 @@ from hecli.errors import HecliError
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
-Model = dict[str, Floats]
+Model = dict[str, npt.NDArray[Any]]
 """A network: of each layer `layer0.weight`, a row for each of its inputs, and `layer0.bias`."""
 
 CLASSES = 10

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from hecli.bench.commands import Report
 from hecli.bench.peers import sample_values
 from hecli.formats.tensors.arrays import of_arrays
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
+from hecli.measuring.seeds import Report
 from hecli.plan.making import make_plan
 from hecli.rounds.aggregate import aggregate
 from hecli.rounds.answer import answer

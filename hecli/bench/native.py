@@ -7,9 +7,11 @@ from typing import Any
 from hecli.arithmetic.choosing import available
 from hecli.arithmetic.engines import measure
 from hecli.arithmetic.threshold import GROUP
-from hecli.bench.commands import COMPACT, COMPACT_LANES, REPEATS, UPDATES, Report, Run, Workplace
-from hecli.bench.processes import machine
+from hecli.bench.commands import COMPACT, COMPACT_LANES, REPEATS, UPDATES, Workplace
 from hecli.executors.cores import default_jobs
+from hecli.measuring.folder import Run
+from hecli.measuring.processes import machine
+from hecli.measuring.seeds import Report
 
 ALONE = ("encrypt", "check", "multiply", "decrypt", "partial")
 """What is measured by itself, for a ciphertext on one core."""

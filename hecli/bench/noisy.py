@@ -4,14 +4,18 @@ import time
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hecli.bench.commands import Report, Run, Workplace
+from hecli.bench.commands import Workplace
 from hecli.codec.noise import Noise
 from hecli.formats.reader import open_reader
+from hecli.measuring.seeds import Report
 from hecli.plan.data import Plan
 from hecli.plan.files import read_plan
 from hecli.privacy.guarantee import UNITS, tail_of
+
+if TYPE_CHECKING:
+    from hecli.measuring.folder import Run
 
 PARTIES = 8
 REPEATS = 5

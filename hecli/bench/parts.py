@@ -3,12 +3,16 @@
 from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hecli.bench.commands import Report, Run, Workplace
+from hecli.bench.commands import Workplace
 from hecli.bench.peers import sample_values
+from hecli.measuring.seeds import Report
+
+if TYPE_CHECKING:
+    from hecli.measuring.folder import Run
 
 PARTIES = 4
 TENSORS = 10

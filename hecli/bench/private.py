@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hecli.bench.images import CLASSES, SOURCES, Images, Indices, dealt
-from hecli.bench.seeds import Report, report, spread
 from hecli.codec.arrays import Floats, Lanes
 from hecli.codec.interface import Decoding
 from hecli.formats.reader import open_reader
 from hecli.formats.tensors.arrays import of_arrays
 from hecli.identity.roster import Roster
 from hecli.identity.signatures import Identity
+from hecli.measuring.seeds import Report, report, spread
 from hecli.plan.data import Plan
 from hecli.plan.making import make_plan
 from hecli.privacy.accounting import rho_within

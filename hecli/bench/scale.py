@@ -23,11 +23,11 @@ from typing import NamedTuple
 import numpy as np
 
 from hecli.bench.peers import sample_values
-from hecli.bench.processes import environment, machine, watch
 from hecli.errors import HecliError
 from hecli.executors.cores import default_jobs
 from hecli.formats.reader import open_reader
 from hecli.formats.text import count_bytes, duration
+from hecli.measuring.processes import environment, machine, watch
 from hecli.plan.files import read_plan
 from hecli.rounds.reading import AHEAD
 from hecli.schemes.interface import Load

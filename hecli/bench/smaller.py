@@ -3,11 +3,11 @@
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hecli.bench.commands import Report, Run, Workplace
+from hecli.bench.commands import Workplace
 from hecli.bench.peers import sample_values
 from hecli.codec.basis import orthonormal
 from hecli.codec.interface import Common, Encoding
@@ -17,6 +17,10 @@ from hecli.codec.rotate import Rotate
 from hecli.codec.sample import Sample
 from hecli.formats.tensors.arrays import PIECE
 from hecli.formats.tensors.specs import TensorSpec
+from hecli.measuring.seeds import Report
+
+if TYPE_CHECKING:
+    from hecli.measuring.folder import Run
 
 PARTIES = 16
 REPEATS = 3

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hecli.bench.processes import environment, reason, watch
 from hecli.errors import HecliError
 from hecli.ledger.chain import Ledger, read_ledger
+from hecli.measuring.processes import environment, reason, watch
 from hecli.storage.local import LOCAL
 from hecli.training.history import round_folder
 from hecli.training.session import AGGREGATE_FILE, LEDGER, PLAN_FILE, SUM_FILE

@@ -1,0 +1,1 @@
+"""What measurements are made of: commands in a folder, trainings in one process, and their figures."""
