@@ -1,12 +1,8 @@
 """Write docs/cli.md from the commands' own --help: `make docs`. A test checks that it is up to date."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import click
-from click.testing import CliRunner
-
-from hecli.cli.main import COMMANDS, cli
+from contexts import contexts
 
 HERE = Path(__file__).parent
 
@@ -21,27 +17,23 @@ eval "$(_HECLI_COMPLETE=zsh_source hecli)"          # in ~/.zshrc
 _HECLI_COMPLETE=fish_source hecli | source          # in ~/.config/fish/completions/hecli.fish
 ```
 
+Outside a virtual environment, in `/usr/local` or by a recent `pipx`, bash (with its bash-completion) and
+fish need no such line: the package brings the files that they look for. So does zsh, where `fpath` has
+`share/zsh/site-functions`.
+
+## Man pages
+
+The package brings one for every command: `man hecli`, `man hecli-encrypt`, `man hecli-ledger-show`. `man`
+finds them wherever the shell finds the command, in a virtual environment too.
+
 """.splitlines()
-
-
-def _command_lines() -> Iterator[list[str]]:
-    """The words of every command: hecli's own, its commands', and theirs."""
-    context = click.Context(cli)
-    yield []
-    for name in COMMANDS:
-        yield [name]
-        command = cli.get_command(context, name)
-        if isinstance(command, click.Group):
-            yield from ([name, each] for each in command.list_commands(context))
 
 
 def page() -> str:
     """The whole page."""
     lines = ["# The commands", "", "Generated from `--help` by `make docs`.", "", *COMPLETION]
-    for words in _command_lines():
-        result = CliRunner().invoke(cli, [*words, "--help"], prog_name="hecli", terminal_width=80)
-        title = " ".join(["hecli", *words])
-        lines += [f"## `{title}`", "", "```", result.output.rstrip(), "```", ""]
+    for context in contexts():
+        lines += [f"## `{context.command_path}`", "", "```", context.get_help(), "```", ""]
     return "\n".join(lines)
 
 

@@ -30,6 +30,18 @@ KEYS = HERE / "keys"
 SAMPLES = HERE.parent / "sample_data"
 
 
+def with_hecli(folder):
+    """The environment of a shell in which hecli and python are this one's, and nothing is set for them."""
+    tools = folder / "bin"
+    tools.mkdir()
+    (tools / "hecli").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hecli "$@"\n')
+    (tools / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HECLI_")}
+    return {**kept, "COLUMNS": "80", "PATH": f"{tools}:{kept['PATH']}"}
+
+
 def no_passphrase():
     raise AssertionError("no passphrase should be asked for")
 
