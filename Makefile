@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo demo-round demo-threshold test test-slow test-native test-mutants test-ceph test-torch lint bench bench-training bench-scale accuracy docs vectors wheels samples clean
+.PHONY: demo demo-round demo-threshold test test-slow test-native test-mutants test-ceph test-torch lint bench bench-training bench-scale accuracy docs site vectors wheels samples clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo.sh
@@ -72,6 +72,12 @@ wheels: .venv/wheels
 
 docs: .venv/installed
 	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/make_man.py
+	$(BIN)/python docs/make_python.py
+
+# In build/site, to be read without a network or a server.
+site: .venv/installed
+	$(BIN)/python -m sphinx -q -E -W --keep-going docs build/site
 
 vectors: .venv/installed
 	$(BIN)/python tests/vectors/make.py

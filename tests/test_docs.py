@@ -1,7 +1,7 @@
 """The documentation says what the code does."""
 
 import ast
-import importlib.util
+import importlib
 import inspect
 import json
 import re
@@ -19,17 +19,25 @@ from tests.support import HERE, SAMPLES
 ROOT = HERE.parent
 
 
-def load(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def makers(monkeypatch):
+    """What `make docs` runs."""
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    return [importlib.import_module(name) for name in ("make_cli", "make_man", "make_python")]
 
 
-def test_the_reference_of_commands_is_up_to_date():
-    assert (ROOT / "docs" / "cli.md").read_text() == load(ROOT / "docs" / "make_cli.py").page(), (
-        "run make docs"
-    )
+def test_what_is_generated_is_up_to_date(makers):
+    make_cli, make_man, make_python = makers
+    assert (ROOT / "docs" / "cli.md").read_text() == make_cli.page(), "run make docs"
+    assert (ROOT / "docs" / "python.md").read_text() == make_python.page(), "run make docs"
+    there = {path.name: path.read_text() for path in make_man.FOLDER.iterdir()}
+    assert there == make_man.pages(), "run make docs"
+
+
+def test_all_that_is_public_is_on_the_page_of_python(makers):
+    *_, make_python = makers
+    grouped = [name for names in make_python.GROUPS.values() for name in names]
+    assert sorted([*grouped, "__version__"]) == sorted(hecli.__all__)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
