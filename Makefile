@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo demo-round demo-threshold test test-slow test-native test-mutants test-ceph test-torch lint bench bench-training bench-scale accuracy docs site vectors wheels samples clean
+.PHONY: demo demo-round demo-threshold report test test-slow test-native test-mutants test-ceph test-torch lint bench bench-training bench-scale accuracy docs site pictures vectors wheels samples clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo.sh
@@ -12,6 +12,10 @@ demo-round: .venv/installed
 
 demo-threshold: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/demo-threshold.sh
+
+# The techniques beside each other on the sample data, and a page of it; some ten minutes, and it goes on where it stopped.
+report: .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash sample_data/report.sh
 
 # What computes is tested both ways: with the native arithmetic, where it is built, and with gmpy2.
 BOTH_WAYS := tests/test_paillier.py tests/test_threshold.py tests/test_vectors.py tests/test_round.py tests/test_executors.py
@@ -78,6 +82,10 @@ docs: .venv/installed
 # In build/site, to be read without a network or a server.
 site: .venv/installed
 	$(BIN)/python -m sphinx -q -E -W --keep-going docs build/site
+
+# What README shows of the report, as a browser shows it.
+pictures: report
+	$(BIN)/python docs/make_pictures.py
 
 vectors: .venv/installed
 	$(BIN)/python tests/vectors/make.py

@@ -1,15 +1,12 @@
 """How Sphinx makes the site of these pages: `make site`."""
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hecli import __version__
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
-
-HERE = Path(__file__).parent
 
 PAGES = {
     "Begin": ["start", "training", "round", "compare"],
@@ -18,7 +15,7 @@ PAGES = {
     "Look up": ["format", "cli", "python", "faq"],
     "The project": ["changelog", "contributing"],
 }
-"""The pages in their order, as the navigation groups them; one that is not written yet is left out."""
+"""The pages in their order, as the navigation groups them."""
 
 project = "hecli"
 version = release = __version__
@@ -41,8 +38,8 @@ def _add_navigation(app: "Sphinx", name: str, text: list[str]) -> None:
     del app
     if name == "index":
         for title, pages in PAGES.items():
-            there = "\n".join(each for each in pages if (HERE / f"{each}.md").exists())
-            text[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n{there}\n```\n"
+            listed = "\n".join(pages)
+            text[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n{listed}\n```\n"
 
 
 def _stay_on_the_site(app: "Sphinx", name: str, text: list[str]) -> None:

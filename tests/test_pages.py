@@ -196,6 +196,8 @@ RUNS = {
             ("hecli apply", "mv grads.enc round-1.enc; " + round_of("round", "round.plan", [2])),
         ],
     ),
+    # What it compares stands in tests/test_compare.py; here is the distillation by hand.
+    "compare.md": Run(left_out="hecli compare"),
     "privacy.md": Run(given=f"{PEOPLE} {GRADIENTS}", left_out="hecli run"),
 }
 

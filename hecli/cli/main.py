@@ -42,6 +42,7 @@ GROUPS = {
         "verify": "Check files: digests, signatures, plan, proofs, aggregates and sums.",
         "privacy": "Show what privacy was spent on rounds with noise.",
         "ledger": "Keep a record of a training that cannot be rewritten unnoticed.",
+        "compare": "Compare the techniques on your own tensors or data.",
         "bench": "Measure this machine, beside other libraries.",
     },
 }

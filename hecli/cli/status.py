@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from html import escape
 from typing import Any
 
 import click
@@ -15,9 +14,11 @@ import click
 from hecli.cli import options
 from hecli.cli.console import say, show_error, show_list
 from hecli.cli.files import check_output, open_output, shared_folder
-from hecli.errors import HecliError, UnreachableError
+from hecli.errors import UnreachableError
 from hecli.formats.text import count, count_bytes, duration, percent
 from hecli.ledger.chain import Ledger, follow
+from hecli.pages.charts import Series, check_charts, lines
+from hecli.pages.page import Cell, figures, heading, page, paragraph, table
 from hecli.privacy.describe import shown
 from hecli.training.joining import read_terms, read_training_ledger
 from hecli.training.session import LEDGER
@@ -55,6 +56,7 @@ def status(folder: str, following: bool, as_json: bool, as_csv: bool, html: str 
     if [following, as_json, as_csv].count(True) > 1:
         raise click.UsageError("--follow, --json and --csv exclude each other")
     if html is not None:
+        check_charts()
         check_output(html, force=force, hint="name another file, or pass --force to replace it")
     shared = shared_folder(folder)
     terms = read_terms(shared)
@@ -202,33 +204,19 @@ def _print_csv(found: dict[str, Any]) -> None:
 
 def _write_page(found: dict[str, Any], path: str, *, force: bool) -> None:
     """Write a page with a chart for each metric, whose scales have nothing in common."""
-    try:
-        import pygal  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise HecliError(
-            "charts need a package that is not installed", "pip install 'hecli[charts]'"
-        ) from error
+    title = f"{found['training']}: round {found['rounds_done']} of {found['rounds_planned']}"
     charts = []
     for name, points in curves(found).items():
-        # Without scripts: the page fetches nothing.
-        chart = pygal.Line(js=[], show_legend=False, height=320, title=name, disable_xml_declaration=True)
-        chart.x_labels = [str(number) for number, _ in points]
-        chart.add(name, [value for _, value in points])
-        charts.append(chart.render(is_unicode=True))
-    title = escape(f"{found['training']}: round {found['rounds_done']} of {found['rounds_planned']}")
-    columns, table = _table(found, found["rounds"])
-    rows = "".join(f"<tr>{_cells(each, 'td')}</tr>" for each in table)
-    page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f"<h1>{title}</h1>{''.join(charts)}<table><tr>{_cells(columns, 'th')}</tr>{rows}</table>"
-        f"<p>{escape(found['head'])}</p></html>\n"
-    )
+        rounds, values = zip(*points, strict=True)
+        says = f"{name} of each round: {values[0]:.4g} at first, {values[-1]:.4g} at the end."
+        charts.append((name, lines([Series(name, rounds, values)], "round", name, says), ""))
+    columns, rows = _table(found, found["rounds"])
+    cells = [[Cell(text) for text in row] for row in rows]
+    parts = [
+        heading(title, 1),
+        figures(charts),
+        table(columns, cells, "Each round"),
+        paragraph(f"head {found['head']}", "quiet"),
+    ]
     with open_output(path, force=force) as out:
-        out.write(page.encode())
-
-
-_STYLE = "body{font:15px sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em .8em;text-align:right}"
-
-
-def _cells(texts: list[str], tag: str) -> str:
-    return "".join(f"<{tag}>{escape(each)}</{tag}>" for each in texts)
+        out.write(page(title, parts).encode())

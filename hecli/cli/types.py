@@ -76,3 +76,23 @@ class Duration(click.ParamType[int]):
             return max(1, round(float(number) * _SECONDS[unit]))
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is no time, such as 90s, 10m, 2h or 1d", param, ctx)
+
+
+class Percents(click.ParamType[tuple[float, ...]]):
+    """Percentages, with commas between them."""
+
+    name = "percents"
+
+    def convert(
+        self, value: str | tuple[float, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """The same as parts of one."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            found = tuple(float(each) / 100 for each in value.split(","))
+        except ValueError:
+            found = ()
+        if not found or not all(0 < each <= 1 for each in found):
+            self.fail(f"{value!r} is no list of percentages, such as 80,90", param, ctx)
+        return found

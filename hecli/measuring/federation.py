@@ -277,11 +277,12 @@ def terms(model: Arrays, roster: Roster, scheme: Scheme, setting: Setting, round
     )
 
 
-def roster_of(parties: int) -> tuple[Identity, list[Identity], Roster]:
+def roster_of(parties: int, *, opens: bool = False) -> tuple[Identity, list[Identity], Roster]:
     """Make people that nobody knows.
 
     Args:
         parties: How many parties there are.
+        opens: Whether parties may open sums too, such as by shares of a key.
 
     Returns:
         A coordinator, who aggregates and opens too; the parties; and the roster.
@@ -289,7 +290,8 @@ def roster_of(parties: int) -> tuple[Identity, list[Identity], Roster]:
     coordinator = Identity.generate("coordinator")
     people = [Identity.generate(f"party-{at}") for at in range(1, parties + 1)]
     cards = [each.card for each in people]
-    roster = Roster.of(cards, [coordinator.card], [coordinator.card], coordinator=coordinator.card)
+    openers = [coordinator.card, *(cards if opens else ())]
+    roster = Roster.of(cards, [coordinator.card], openers, coordinator=coordinator.card)
     return coordinator, people, roster
 
 

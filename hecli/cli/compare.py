@@ -1,0 +1,252 @@
+"""hecli compare."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from hecli import __version__
+from hecli.arithmetic.choosing import kernels
+from hecli.cli import options
+from hecli.cli.compare_text import show
+from hecli.cli.console import Console
+from hecli.cli.files import check_output, open_input, open_output
+from hecli.cli.noise import DELTA, MOST_EPSILON
+from hecli.cli.options import Files
+from hecli.cli.types import Percents
+from hecli.codec.values import checked_values
+from hecli.compare.command import Command
+from hecli.compare.comparing import compare_data, compare_updates
+from hecli.compare.data import Split, read_data, read_rows
+from hecli.compare.kept import Kept
+from hecli.compare.networks import Model, Network
+from hecli.compare.pieces import Told
+from hecli.compare.report import report
+from hecli.compare.techniques import chosen
+from hecli.compare.trial import Asked, Learned
+from hecli.formats.digests import file_digest
+from hecli.formats.tensors.arrays import to_arrays
+from hecli.formats.tensors.files import open_tensors
+from hecli.measuring.processes import machine
+from hecli.pages.charts import check_charts
+from hecli.storage.local import LOCAL, cannot
+from hecli.training.commands import words_of
+
+if TYPE_CHECKING:
+    from hecli.compare.learning import Learner
+
+ROUNDS, SEEDS, EPSILON = 20, 3, 8.0
+
+MOST_PARTIES = 64
+"""Each technique is run with all its parties, on this one machine."""
+
+NETWORKS: dict[str, tuple[int, ...]] = {"logistic": (), "mlp": (128,)}
+"""What --model names: how wide the hidden layers are."""
+
+WITH_DATA = ("rounds", "seeds", "split", "model", "train", "public", "reach")
+"""Options of trainings."""
+
+
+@click.command()
+@click.argument("grads", cls=Files, required=False)
+@click.option("--parties", type=click.IntRange(2, MOST_PARTIES), metavar="N", required=True, help="How many.")
+@click.option(
+    "--techniques",
+    metavar="LIST",
+    help="Which, with commas between their names, see below. [default: all]",
+)
+@click.option(
+    "--epsilon",
+    type=click.FloatRange(0, MOST_EPSILON, min_open=True),
+    default=EPSILON,
+    metavar="E",
+    help=f"What the noise of all rounds together promises. [default: {EPSILON:g}]",
+)
+@click.option(
+    "--data", type=options.FILE, metavar="FILE", help="Train, on X and y (and X_test, y_test) of this .npz."
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 10_000),
+    default=ROUNDS,
+    metavar="R",
+    help=f"Rounds of a training. [default: {ROUNDS}]",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 100),
+    default=SEEDS,
+    metavar="S",
+    help=f"Trainings of each technique, each with other splits. [default: {SEEDS}]",
+)
+@click.option(
+    "--split",
+    default="dirichlet:0.5",
+    metavar="HOW",
+    help="iid, dirichlet:A or labels:K (classes a party). [default: dirichlet:0.5]",
+)
+@click.option(
+    "--model",
+    default="mlp",
+    metavar="MODEL",
+    help="logistic, or mlp; with --train the file of the first model. [default: mlp]",
+)
+@click.option("--train", metavar="COMMAND", help="Train with your own command, as hecli run does.")
+@click.option(
+    "--public", type=options.FILE, metavar="FILE", help="Public examples, X of this .npz, for distillation."
+)
+@click.option(
+    "--reach",
+    type=Percents(),
+    default=(),
+    metavar="LIST",
+    help="Accuracies to reach, such as 80,90. [default: 5 and 1 points below plain averaging]",
+)
+@click.option("--html", type=options.FILE, metavar="FILE", help="Write a page with charts.")
+@click.option(
+    "--keep",
+    type=options.LOCAL_FILE,
+    metavar="DIR",
+    help="Where to keep what is measured, and go on from. [default: hecli.compare]",
+)
+@click.option("--force", is_flag=True, help="Replace the page if it exists.")
+@options.talkative
+def compare(
+    grads: tuple[str, ...],
+    parties: int,
+    techniques: str | None,
+    epsilon: float,
+    data: str | None,
+    rounds: int,
+    seeds: int,
+    split: str,
+    model: str,
+    train: str | None,
+    public: str | None,
+    reach: tuple[float, ...],
+    html: str | None,
+    keep: str | None,
+    force: bool,
+    console: Console,
+) -> None:
+    """Compare the techniques on your own tensors or data.
+
+    Each row is a round of the real commands on the updates in GRADS, under
+    keys of 3072 bits. With one party's file, others like it are made up. With
+    --data each technique trains a model too, through hecli's own rounds. What
+    was measured is kept: the same command goes on where it was stopped.
+
+    Techniques: plain, unsigned, paillier, shares, masks, dropouts, bits, rank,
+    sample, dp, clear, shares-masks, rank-masks, dp-masks, dp-rank, distil.
+
+    \b
+      hecli compare grads.npz --parties 5
+      hecli compare party-*.npz --parties 4 --techniques masks,paillier
+      hecli compare --data data.npz --parties 8 --rounds 20 --html report.html
+    """
+    if (data is None) == (not grads):
+        raise click.UsageError("give either GRADS, one file or more, or --data")
+    if html is not None:
+        check_output(html, force=force, hint="name another file, or pass --force to replace it")
+        check_charts()
+    picked = chosen(techniques)
+    asked = Asked(parties, picked, epsilon, DELTA, rounds if data is not None else 1)
+    folder = keep or "hecli.compare"
+    if data is None:
+        options.refuse(WITH_DATA, "is for trainings: pass --data too")
+        updates, digests = _updates(grads)
+        kept = _kept(folder, {"grads": digests, "parties": parties, "epsilon": epsilon})
+        found = _compared(lambda told: compare_updates(asked, updates, kept, told), folder, console)
+    else:
+        learned = _learned(data, split, seeds, model, train, public, reach)
+        things = {"parties": parties, "epsilon": epsilon, "rounds": rounds, "split": str(learned.split)}
+        files = [path for path in (data, public, model if train else None) if path is not None]
+        # A command stands for itself: what its program says inside is not looked at.
+        layers = learned.learner.layers if isinstance(learned.learner, Network) else ()
+        things |= {"files": [_digest(path) for path in files], "layers": layers, "train": train}
+        kept = _kept(folder, things)
+        found = _compared(lambda told: compare_data(asked, learned, kept, told), folder, console)
+    if html is not None:
+        with open_output(html, force=force) as out:
+            out.write(report(found).encode())
+        console.note(f"{html}: the same as a page")
+    if console.json:
+        console.summary(found, "")
+    else:
+        show(found)
+
+
+def _compared(compare: Callable[[Told], dict[str, Any]], folder: str, console: Console) -> dict[str, Any]:
+    """Compare, and where that is stopped say that it goes on."""
+    try:
+        with console.live() as told:
+            return compare(told)
+    except KeyboardInterrupt:
+        console.note(f"what was measured is kept in {folder}: the same command goes on from there")
+        raise
+
+
+def _kept(folder: str, asked: dict[str, Any]) -> Kept:
+    """Where pieces are kept, of the same question on the same machine by the same version."""
+    try:
+        Path(folder).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise cannot("write", folder, error) from error
+    return Kept(LOCAL, folder, asked | {"version": __version__, "machine": machine(), "by": kernels().name})
+
+
+def _updates(paths: tuple[str, ...]) -> tuple[list[Model], list[str]]:
+    """The tensors of files, every value of them a finite number; and what stands for each file."""
+    updates: list[Model] = []
+    digests = []
+    for path in paths:
+        with open_input(path) as stream:
+            file = open_tensors(stream, path)
+            checked = replace(file, read=partial(checked_values, file))
+            # Narrower ones would be rounded again where others like them are made up.
+            wide = {
+                name: each.astype(np.float64 if each.dtype == np.float64 else np.float32)
+                for name, each in to_arrays(checked).items()
+            }
+            updates.append(wide)
+            stream.seek(0)
+            digests.append(file_digest(stream).hex())
+    return updates, digests
+
+
+def _digest(path: str) -> str:
+    with open_input(path) as stream:
+        return file_digest(stream).hex()
+
+
+def _learned(
+    path: str,
+    split: str,
+    seeds: int,
+    model: str,
+    train: str | None,
+    public: str | None,
+    reach: tuple[float, ...],
+) -> Learned:
+    """What is trained."""
+    with open_input(path) as stream:
+        data = read_data(stream, path)
+    features = data.records.rows.shape[1]
+    examples = None
+    if public is not None:
+        with open_input(public) as stream:
+            examples = read_rows(stream, public, features)
+    learner: Learner
+    if train is None:
+        if model not in NETWORKS:
+            raise click.UsageError(f"--model is {' or '.join(NETWORKS)}, or a file with --train")
+        learner = Network(features, NETWORKS[model], data.classes)
+    else:
+        if model in NETWORKS:
+            raise click.UsageError("--train needs --model, the file of the first model")
+        learner = Command(words_of(train), _updates((model,))[0][0])
+    return Learned(data, Split.parse(split), seeds, learner, examples, reach)

@@ -1,0 +1,1 @@
+"""Pages that browsers show: one file each, which loads nothing."""
