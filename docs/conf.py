@@ -1,7 +1,7 @@
 """How Sphinx makes the site of these pages: `make site`."""
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hecli import __version__
 
@@ -14,6 +14,7 @@ PAGES = {
     "Size and speed": ["smaller", "storage", "scale", "native"],
     "Look up": ["format", "cli", "python", "faq"],
     "The project": ["changelog", "contributing"],
+    "中文": ["index.zh-CN", "start.zh-CN"],
 }
 """The pages in their order, as the navigation groups them."""
 
@@ -51,6 +52,15 @@ def _stay_on_the_site(app: "Sphinx", name: str, text: list[str]) -> None:
     text[0] = re.sub(r"\[([^]]+)\]\(\.\./[^)]+\)", r"\1", text[0])
 
 
+def _say_the_language(
+    app: "Sphinx", name: str, template: str, context: dict[str, Any], *rest: object
+) -> None:
+    """Have browsers read, and break, the lines of a Chinese page as Chinese."""
+    del app, template, rest
+    if name.endswith(".zh-CN"):
+        context["language"] = "zh-CN"
+
+
 def setup(app: "Sphinx") -> None:
     """Have Sphinx call what is above.
 
@@ -59,3 +69,4 @@ def setup(app: "Sphinx") -> None:
     """
     app.connect("source-read", _add_navigation)
     app.connect("source-read", _stay_on_the_site)
+    app.connect("html-page-context", _say_the_language)

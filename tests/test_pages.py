@@ -21,7 +21,7 @@ from tests.support import HERE, SAMPLES, with_hecli
 from tests.test_transcripts import normal
 
 ROOT = HERE.parent
-PAGES = {path.name: path for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+PAGES = {path.name: path for path in sorted([*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")])}
 # It shows no commands, but strings that begin like some.
 del PAGES["format.md"]
 
@@ -222,6 +222,16 @@ def same(text):
     return re.sub(r" {2,}|\b[\d.]+ s\b", " ", re.sub(r"[ -]*(<\w+>) *", r" \1 ", normal(text))).split("\n")
 
 
+def rewritten(text, changes):
+    """A text after changes that follow each other in it."""
+    at = 0
+    for before, after in changes:
+        at = text.index(before, at)
+        text = text[:at] + after + text[at + len(before) :]
+        at += len(after)
+    return text
+
+
 @pytest.mark.parametrize("page", RUNS)
 def test_a_page_runs(page, tmp_path):
     run, path, updating = RUNS[page], PAGES[page], os.environ.get("PAGES") == "update"
@@ -243,7 +253,7 @@ def test_a_page_runs(page, tmp_path):
     assert not hidden
     done = shell(lines, tmp_path)
     assert len(done) == len(lines)
-    at = 0
+    changes = []
     for line, each, (output, status) in zip(lines, shown, done, strict=True):
         assert "Traceback" not in output
         if each is None or each.output is None:
@@ -253,8 +263,8 @@ def test_a_page_runs(page, tmp_path):
         if not updating:
             assert same(said) == same(each.output), line
         before, after = ("\n".join(filter(None, [f"$ {line}", shows])) for shows in (each.output, said))
-        at = text.index(before, at)
-        text = text[:at] + text[at:].replace(before, after, 1)
-        at += len(after)
+        changes.append((before, after))
     if updating:
-        path.write_text(text)
+        # A translation shows the same, which is why it need not be run itself.
+        for each in [path, *path.parent.glob(f"{path.stem}.*.md")]:
+            each.write_text(rewritten(each.read_text(), changes))

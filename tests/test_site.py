@@ -55,6 +55,12 @@ def test_links_of_the_site_lead_somewhere(site, name):
             assert (site / (each.partition("#")[0] or f"{name}.html")).exists(), each
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_says_its_language(site, name):
+    language = "zh-CN" if name.endswith(".zh-CN") else "en"
+    assert f' lang="{language}"' in (site / f"{name}.html").read_text().partition("<head>")[0]
+
+
 def test_styles_load_nothing_from_elsewhere(site):
     styles = list(site.rglob("*.css"))
     assert styles
