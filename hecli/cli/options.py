@@ -195,6 +195,11 @@ weight = click.option(
     metavar="W",
     help="Weight in the mean, such as samples; for plans with --max-weight.",
 )
+post_quantum = click.option(
+    "--post-quantum",
+    is_flag=True,
+    help="Refuse what a quantum computer could open later: a key without masks.",
+)
 strict = click.option("--strict", is_flag=True, help="Refuse values out of range instead of clipping them.")
 
 

@@ -118,7 +118,7 @@ IN_PLAN = (
     metavar="CARDS...",
     help="Who may open sums. [default: anyone on the roster]",
 )
-@click.option("--bits", type=click.IntRange(2, MAX_BITS), help="Bits of a value. [default: 16]")
+@click.option("--bits", type=click.IntRange(2, MAX_BITS), metavar="B", help="Bits of a value. [default: 16]")
 @click.option(
     "--range",
     "value_range",
@@ -202,11 +202,7 @@ IN_PLAN = (
 @click.option(
     "--dropouts", type=int, metavar="K", help="With masks, how many parties may drop out. [default: 0]"
 )
-@click.option(
-    "--post-quantum",
-    is_flag=True,
-    help="Refuse what a quantum computer could open later: a key without masks.",
-)
+@options.post_quantum
 @click.option(
     "--scheme",
     type=click.Choice((Paillier.name, Masks.name)),
@@ -266,8 +262,8 @@ def plan(
 
     Writes the plan, proves that no lane can overflow, and says what the round
     will cost, with the time of each step if this machine does it. Every party
-    encrypts with the same plan. A tensor of zeros in TENSORS gets the widest
-    range among the others. With --next, all is as in the last plan but its id,
+    encrypts with the same plan. A tensor of zeros in FILE gets the widest range
+    among the others. With --next, all is as in the last plan but its id,
     its name and the ranges, and the bits where they are given.
 
     \b

@@ -72,7 +72,9 @@ from hecli.training.terms import Goal, Metric
     metavar="N",
     help="At most so many. [default: 10]",
 )
-@click.option("--bits", type=click.IntRange(2, MAX_BITS), default=16, help="Bits of a value. [default: 16]")
+@click.option(
+    "--bits", type=click.IntRange(2, MAX_BITS), default=16, metavar="B", help="Bits of a value. [default: 16]"
+)
 @click.option(
     "--range",
     "value_range",
@@ -105,11 +107,7 @@ from hecli.training.terms import Goal, Metric
     help="With masks, how many may be missing. [default: 1 from 4 parties on]",
 )
 @click.option("--masks", is_flag=True, help="With a key, hide updates from its holder too.")
-@click.option(
-    "--post-quantum",
-    is_flag=True,
-    help="Refuse what a quantum computer could open later: a key without masks.",
-)
+@options.post_quantum
 @click.option(
     "--deadline",
     type=Duration(),
