@@ -43,7 +43,7 @@ def report(found: Mapping[str, Any]) -> str:
         paragraph(found["recommendation"]["text"], "advice"),
         figures([*(_learning(found, rows) if trained else ()), *_costs(rows), *_noise(found)]),
         heading("All figures"),
-        _figures(found, rows, trained=trained),
+        _figures(found, rows),
         heading("Who could learn one party's update"),
         _grid(rows),
     ]
@@ -88,31 +88,28 @@ def _how(found: Mapping[str, Any], *, trained: bool) -> Iterator[str]:
         )
 
 
-def _figures(found: Mapping[str, Any], rows: Sequence[Row], *, trained: bool) -> str:
-    columns: list[str] = []
-    lines_: list[list[Cell]] = []
-    for number, row in enumerate(rows, 1):
-        costs = cost_cells(row)
-        keys = [
-            row["figures"][name] for name in ("bytes", "party", "aggregator", "opening", "memory", "error")
-        ]
-        cells = [Cell(f"{number} {row['title']}", number)]
-        cells += [
-            Cell(text, NEVER if by is None else by) for text, by in zip(costs.values(), keys, strict=True)
-        ]
-        cells.append(Cell(", ".join(row["extra_steps"]) or "none", len(row["extra_steps"])))
-        cells.append(Cell(str(row["dropouts"]), row["dropouts"]))
-        cells.append(Cell("yes" if row["post_quantum"] else "no"))
-        columns = ["technique", *costs, "extra steps", "parties that may go", "post-quantum"]
-        if trained:
-            learned = training_cells(row, found) if "accuracy" in row else {}
-            names = [*training_cells(found["averaging"], found)]
-            columns += names
-            cells += [
-                Cell(learned.get(name, ""), _training_key(row, name, at)) for at, name in enumerate(names)
-            ]
-        lines_.append(cells)
-    return table(columns, lines_, "Each technique; a click on a title sorts")
+def _figures(found: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    cells = [_cells(number, row, found) for number, row in enumerate(rows, 1)]
+    return table(
+        [*cells[0]], [[*each.values()] for each in cells], "Each technique; a click on a title sorts"
+    )
+
+
+def _cells(number: int, row: Row, found: Mapping[str, Any]) -> dict[str, Cell]:
+    """All there is to say of a technique, by the titles of the columns."""
+    cells = {"technique": Cell(f"{number} {row['title']}", number)}
+    if "averaging" in found:
+        learned = training_cells(row, found) if "accuracy" in row else {}
+        for at, name in enumerate(training_cells(found["averaging"], found)):
+            cells[name] = Cell(learned.get(name, ""), _training_key(row, name, at))
+    for (title, text), name in zip(cost_cells(row).items(), MEASURED, strict=True):
+        measured = row["figures"][name]
+        cells[title] = Cell(text, NEVER if measured is None else measured)
+    return cells | {
+        "extra steps": Cell(", ".join(row["extra_steps"]) or "none", len(row["extra_steps"])),
+        "parties that may go": Cell(str(row["dropouts"]), row["dropouts"]),
+        "post-quantum": Cell("yes" if row["post_quantum"] else "no"),
+    }
 
 
 def _training_key(row: Row, name: str, at: int) -> float:
