@@ -136,6 +136,16 @@ def test_charts_refuse_to_be_drawn_without_what_draws_them(monkeypatch, run, tmp
     assert "hecli[charts]" in errors
 
 
+@pytest.mark.parametrize(
+    "name", ["损失", "$\\frac{$", "_x", "a\nb", "\x1b[2J", "😀", "\udcff", "x" * 300, "</text><b>"]
+)
+def test_charts_take_any_name(name):
+    curve = lines([Series(name, [1, 2], [1.0, 2.0], (), 0, name[:3])], "round", name, f"{name} falls")
+    rows = dots([name, "b"], [Series(name, [1.0, 2.0], [0, 1])], "kB", f"{name} of two")
+    assert "<b>" not in curve + rows
+    assert "\x1b" not in curve.partition(">")[2]
+
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 

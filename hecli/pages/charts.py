@@ -5,12 +5,14 @@ Colours are names that the page gives a value, one by day and one by night.
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from html import escape
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from hecli.errors import HecliError
+from hecli.formats.text import is_printable
 
 WIDTH, HEIGHT = 4.8, 3.1
 """Inches, of 72 units each: about as wide as a telephone, so that letters there are as large as others."""
@@ -22,6 +24,9 @@ SERIES = 10
 
 MARKERS = "os^Dv"
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (2, 1.5)))
+
+LONGEST = 32
+"""Letters of a text in a chart."""
 
 MARK = 0.035, 0.06
 """How wide and high a letter of a mark is with what is free around it, of the chart."""
@@ -98,8 +103,8 @@ def lines(series: Sequence[Series], x: str, y: str, says: str, *, logarithmic: b
         else:
             axes.locator_params(axis="x", integer=True)
         _mark_ends(axes, series)
-        axes.set_xlabel(x)
-        axes.set_ylabel(y)
+        axes.set_xlabel(_text(x))
+        axes.set_ylabel(_text(y))
 
     return _drawn(draw, HEIGHT, says)
 
@@ -124,11 +129,11 @@ def dots(
         for at, each in enumerate(series):
             marker = MARKERS[at % len(MARKERS)]
             axes.plot(each.xs, each.ys, marker, color=_colour(each.colour), markersize=5.5)
-        axes.set_yticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), [*map(_text, names)])
         axes.set_ylim(len(names) - 0.5, -0.5)
         if logarithmic:
             _plain_numbers(axes)
-        axes.set_xlabel(x)
+        axes.set_xlabel(_text(x))
 
     return _drawn(draw, max(LOWEST, ROW * len(names) + 0.7), says)
 
@@ -166,7 +171,7 @@ def _mark_ends(axes: Any, series: Sequence[Series]) -> None:
         drawn = {"transform": axes.transAxes, "color": colour, "clip_on": False}
         if abs(left - x) > wide or abs(middle - y) > high:
             axes.plot([x, left], [y, middle], linewidth=0.5, **drawn)
-        axes.text(left, middle, each.mark, fontsize=LETTERS - 1.5, va="center", **drawn)
+        axes.text(left, middle, _text(each.mark), fontsize=LETTERS - 1.5, va="center", **drawn)
 
 
 def _plain_numbers(axes: Any) -> None:
@@ -185,9 +190,12 @@ def _drawn(draw: Callable[[Any], None], height: float, says: str) -> str:
     import matplotlib as mpl  # noqa: PLC0415 - an extra
     from matplotlib.figure import Figure  # noqa: PLC0415
 
+    says = _seen(says)
     style: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": says,
+        # Names are names, whatever stands in them.
+        "text.parse_math": False,
         "font.size": LETTERS,
         "text.color": INK,
         "axes.edgecolor": GRID,
@@ -202,12 +210,25 @@ def _drawn(draw: Callable[[Any], None], height: float, says: str) -> str:
         "xtick.color": INK,
         "ytick.color": INK,
     }
-    with mpl.rc_context(style):
+    with mpl.rc_context(style), warnings.catch_warnings():
+        # The page has letters that Matplotlib has not, which guesses how wide they are.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
         figure = Figure(figsize=(WIDTH, height), facecolor="none", layout="constrained")
         draw(figure.add_subplot())
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return _inside_a_page(out.getvalue(), says)
+
+
+def _text(name: str) -> str:
+    """A name that has room."""
+    seen = _seen(name)
+    return seen if len(seen) <= LONGEST else f"{seen[:LONGEST]}..."
+
+
+def _seen(text: str) -> str:
+    """A text without what a reader would not see."""
+    return "".join(each if is_printable(each) else "?" for each in text)
 
 
 def _colour(number: int) -> str:
