@@ -16,8 +16,8 @@ from hecli.compare.kept import Kept
 from hecli.compare.one_round import Figures, Scene, Tensors
 from hecli.compare.pieces import Rounds, Told, measured, round_piece
 from hecli.compare.techniques import Technique
-from hecli.compare.training import Curve
-from hecli.compare.trial import AVERAGED, BESIDE, EPSILONS, Asked, Learned, MadeKeys, Trial, norm_of
+from hecli.compare.training import Curve, Keys
+from hecli.compare.trial import AVERAGED, BESIDE, EPSILONS, Asked, Learned, Trial, norm_of
 from hecli.errors import HecliError
 from hecli.executors.cores import default_jobs
 from hecli.measuring.processes import machine
@@ -93,7 +93,7 @@ def compare_data(asked: Asked, learned: Learned, kept: Kept, told: Told) -> dict
             return lambda _: scene.measure(technique, first.updates(technique), first.noise)
 
         pieces = [round_piece(name, each, measure(each)) for name, each in asked.techniques.items()]
-        keys = MadeKeys(asked.parties)
+        keys = Keys(asked.parties)
         for trial in trials:
             pieces += trial.pieces(keys)
         found = dict(measured(pieces, kept, told))

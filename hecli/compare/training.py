@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from statistics import fmean
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from hecli.compare.data import Records
 from hecli.compare.learning import Hands, Learner, Learning
 from hecli.compare.one_round import Noise, clear
 from hecli.compare.pieces import Rounds
-from hecli.compare.techniques import SHARES, WHOLE, Technique
+from hecli.compare.techniques import SHARES, WHOLE, Technique, shares, threshold
 from hecli.executors.cores import cores
 from hecli.formats.tensors.arrays import of_arrays
 from hecli.measuring.federation import Hiding, begin, roster_of, terms
@@ -23,30 +24,42 @@ from hecli.privacy.describe import finite
 from hecli.schemes.interface import Scheme
 from hecli.schemes.masks.masking import Masking
 from hecli.schemes.masks.scheme import Masks
+from hecli.schemes.paillier.dealing import deal
 from hecli.schemes.paillier.key_files import Share
-from hecli.schemes.paillier.keys import PrivateKey, PublicKey
+from hecli.schemes.paillier.keys import DEFAULT_BITS, PrivateKey, PublicKey, keygen
 from hecli.schemes.paillier.scheme import Paillier
 
 COLLUDERS = 1
 
 
-class Keys(NamedTuple):
-    """The keys of trainings.
+class Keys:
+    """The keys of trainings, made when they are used.
 
     Args:
-        key: The one that one person has.
-        shares: As many shares of another as open it.
+        parties: How many parties there are.
+        bits: How large keys are.
     """
 
-    key: PrivateKey
-    shares: Sequence[Share]
+    def __init__(self, parties: int, bits: int = DEFAULT_BITS) -> None:
+        self._parties = parties
+        self._bits = bits
 
-    def scheme(self, technique: Technique, parties: int) -> Scheme:
+    @cached_property
+    def key(self) -> PrivateKey:
+        """The one that one person has."""
+        return keygen(self._bits)
+
+    @cached_property
+    def shares(self) -> Sequence[Share]:
+        """As many shares of another as open it."""
+        opens = threshold(self._parties)
+        return deal(opens, shares(self._parties), self._bits)[1][:opens]
+
+    def scheme(self, technique: Technique) -> Scheme:
         """Give the scheme of a technique.
 
         Args:
             technique: It.
-            parties: How many parties there are.
 
         Returns:
             The scheme.
@@ -54,7 +67,7 @@ class Keys(NamedTuple):
         Raises:
             HecliError: There are too few parties.
         """
-        masking = Masking(technique.dropouts(parties)) if technique.masks else None
+        masking = Masking(technique.dropouts(self._parties)) if technique.masks else None
         if technique.key == WHOLE:
             return Paillier.of(self.key.public, masking=masking)
         if technique.key == SHARES:
@@ -62,16 +75,20 @@ class Keys(NamedTuple):
             return Paillier.of(PublicKey(dealt.n, dealt), masking=masking)
         return Masks(masking or Masking(0))
 
-    def hiding(self, *, encrypted: bool) -> Hiding:
-        """Give what becomes of updates.
+    def encrypting(self, technique: Technique) -> Hiding:
+        """Give what encrypts updates and opens sums.
 
         Args:
-            encrypted: Whether they are encrypted; else what would be is added up, which comes to the same.
+            technique: The technique.
 
         Returns:
             It.
         """
-        return Encrypted(self.key, self.shares, cores()) if encrypted else Unencrypted()
+        return Encrypted(
+            self.key if technique.key == WHOLE else None,
+            self.shares if technique.key == SHARES else (),
+            cores(),
+        )
 
 
 class Curve(NamedTuple):
@@ -113,7 +130,7 @@ def train(
         keys: The keys.
         noise: What noise there is, where there is some.
         told: Rounds of each round.
-        encrypted: Whether updates are encrypted, aggregated and opened.
+        encrypted: Whether updates are encrypted, aggregated and opened; else what would be is added up.
 
     Returns:
         What came of it.
@@ -124,7 +141,7 @@ def train(
     common = learning.begin()
     coordinator, people, roster = roster_of(parties, opens=technique.key == SHARES)
     setting = technique.setting_for(of_arrays(common).specs)
-    training = terms(common, roster, keys.scheme(technique, parties), setting, rounds)
+    training = terms(common, roster, keys.scheme(technique), setting, rounds)
     training = replace(training, rule=learning.rule, lr=learning.lr)
     if technique.clear:
         training = replace(training, plain=tuple(sorted(clear(common))))
@@ -132,7 +149,8 @@ def train(
         rho = float(rho_within(noise.epsilon, noise.delta, rounds))
         promise = Promise(noise.unit, noise.clip, rho, noise.epsilon, noise.delta, COLLUDERS)
         training = replace(training, privacy=promise, min_parties=parties)
-    own = begin(training, coordinator, people, keys.hiding(encrypted=encrypted), common)
+    hiding = keys.encrypting(technique) if encrypted else Unencrypted()
+    own = begin(training, coordinator, people, hiding, common)
     accuracies, sizes, clipped, values = [], [], 0, 0
     for number in range(1, rounds + 1):
         plan = own.plan(number)

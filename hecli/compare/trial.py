@@ -1,7 +1,6 @@
 """All that one seed decides: who has which records, how parties learn from them, and what they send."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +10,10 @@ from hecli.compare.learning import Gradients, Hands, Labels, Learner, Learning, 
 from hecli.compare.networks import Network
 from hecli.compare.one_round import Noise, Tensors
 from hecli.compare.pieces import Piece, Rounds
-from hecli.compare.techniques import NOISY, SHARES, TECHNIQUES, WHOLE, Technique, shares, threshold
+from hecli.compare.techniques import NOISY, SHARES, TECHNIQUES, WHOLE, Technique
 from hecli.compare.training import Keys, alone, averaged, pooled, train
 from hecli.errors import HecliError
 from hecli.privacy.guarantee import PARTY, RECORD
-from hecli.schemes.paillier.dealing import deal
-from hecli.schemes.paillier.keys import DEFAULT_BITS, keygen
 
 CLIP_SHARE = 0.5
 """The clip norm of records, of what their gradients typically measure at the start."""
@@ -173,7 +170,7 @@ class Trial(NamedTuple):
         made = [learning.made(at, common, 1) for at in range(self.asked.parties)]
         return [each if learning.rule == "sgd" else _difference(each, common) for each in made]
 
-    def pieces(self, keys: "MadeKeys") -> Iterator[Piece]:
+    def pieces(self, keys: Keys) -> Iterator[Piece]:
         """List the trainings of this seed.
 
         Args:
@@ -203,9 +200,7 @@ class Trial(NamedTuple):
 
             def measure(told: Rounds, technique: Technique = technique) -> NamedTuple:
                 own = self.learning(technique)
-                return train(
-                    technique, own, parties, rounds, keys.made, self.noise, told, encrypted=encrypted
-                )
+                return train(technique, own, parties, rounds, keys, self.noise, told, encrypted=encrypted)
 
             yield Piece(f"{name}-{seed}", text(technique.title), cost * heavy, measure)
         noisy = [technique for technique in self.asked.techniques.values() if technique.noise]
@@ -214,27 +209,9 @@ class Trial(NamedTuple):
             def sweep(told: Rounds, epsilon: float = epsilon) -> NamedTuple:
                 technique, noise = TECHNIQUES[NOISY], self.noise._replace(epsilon=epsilon)
                 own = self.learning(technique)
-                return train(technique, own, parties, rounds, keys.made, noise, told, encrypted=False)
+                return train(technique, own, parties, rounds, keys, noise, told, encrypted=False)
 
             yield Piece(f"epsilon-{epsilon:g}-{seed}", text(f"epsilon {epsilon:g}"), cost, sweep)
-
-
-class MadeKeys:
-    """The keys of trainings, made when they are used.
-
-    Args:
-        parties: How many parties there are.
-    """
-
-    def __init__(self, parties: int) -> None:
-        self._parties = parties
-
-    @cached_property
-    def made(self) -> Keys:
-        """A key, and as many shares of another as open it."""
-        opens = threshold(self._parties)
-        _, dealt = deal(opens, shares(self._parties), DEFAULT_BITS)
-        return Keys(keygen(DEFAULT_BITS), dealt[:opens])
 
 
 def norm_of(update: Tensors) -> float:

@@ -112,12 +112,12 @@ class Encrypted:
     """Rounds in which updates are encrypted, aggregated and opened, as their plans say.
 
     Args:
-        key: The private key, for plans under a key that one person has.
+        key: The private key, for plans under a key that one person has; None for others.
         shares: As many shares of a key as open it, for plans under one in shares.
         work: Who works.
     """
 
-    key: PrivateKey
+    key: PrivateKey | None = None
     shares: Sequence[Share] = ()
     work: Executor = SERIAL
     _parties: Sequence[Identity] = ()
@@ -136,7 +136,7 @@ class Encrypted:
         done = encrypt(
             update,
             out,
-            self._public(plan) if KEY in plan.scheme.to_encrypt else None,
+            self._public if KEY in plan.scheme.to_encrypt else None,
             plan=plan,
             identity=party.identity,
             record=_forgotten,
@@ -164,13 +164,12 @@ class Encrypted:
             digest = decrypt(io.BytesIO(product), out, key, **checking, **masks).digest
         else:
             parts = [_made(partial(_part, product, share, checking)) for share in self.shares]
-            digest = combine(
-                io.BytesIO(product), _opened(parts), out, self._public(plan), **by, **masks
-            ).digest
+            digest = combine(io.BytesIO(product), _opened(parts), out, self._public, **by, **masks).digest
         return Total(open_sum(open_reader(out), plan), out, digest)
 
-    def _public(self, plan: Plan) -> PublicKey:
-        if plan.scheme.sharing is None:
+    @property
+    def _public(self) -> PublicKey:
+        if self.key is not None:
             return self.key.public
         dealt = self.shares[0].key
         return PublicKey(dealt.n, dealt)
