@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -20,10 +21,10 @@ from hecli.compare.exposure import WHO, exposures
 from hecli.compare.kept import Kept
 from hecli.compare.learning import Gradients, Hands, Labels, Weights, typical_norm
 from hecli.compare.networks import Network
-from hecli.compare.one_round import Noise, Scene
+from hecli.compare.one_round import Figures, Noise, Scene
 from hecli.compare.pieces import Piece
 from hecli.compare.techniques import TECHNIQUES, WHOLE, Technique, chosen
-from hecli.compare.training import Keys, alone, averaged, pooled, train
+from hecli.compare.training import Curve, Keys, alone, averaged, pooled, train
 from hecli.errors import DataError, FormatError, HecliError
 from hecli.privacy.guarantee import PARTY, RECORD
 from hecli.storage.local import LOCAL
@@ -93,6 +94,35 @@ def test_of_two_parties_each_learns_the_other_s(name):
     assert other.level == ("partly" if TECHNIQUES[name].noise else "yes")
 
 
+def test_holders_are_parties_who_know_their_own():
+    for name in ("shares", "shares-masks"):
+        for parties, expected in ((2, "yes"), (3, "yes"), (4, "no"), (5, "no"), (20, "no")):
+            assert exposures(TECHNIQUES[name], parties)["T-1 holders"].level == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [("paillier", (0, 1, 2, 3)), ("shares", (0, 0, 1, 1)), ("masks", (0, 0, 0, 0)), ("dp", (0, 0, 0, 0))],
+)
+def test_so_many_may_go(name, gone):
+    assert tuple(TECHNIQUES[name].survived(parties) for parties in (2, 3, 4, 5)) == gone
+
+
+def test_with_fewer_no_sum_opens(tmp_path, run, monkeypatch):
+    """As `dropouts` says it: noise needs all, and shares their holders."""
+    scene, updates = Scene(tmp_path, PARTIES), some_updates()
+    monkeypatch.chdir(tmp_path)
+    for name, fewest in (("dp", 4), ("shares", 2)):
+        scene.measure(TECHNIQUES[name], updates, Noise(PARTY, 20.0, 20.0, 1e-5, 1))
+        (described,) = json.loads(run("inspect", "round.plan", "--json")[1])
+        assert described["plan"]["min_parties"] == fewest
+        if name == "shares":
+            taken = ("combine", "round.agg", "round-1.part", "round-2.part", "--key", "dealt.pub")
+            status, _, errors = run(*taken, "--identity", "party-1.id", "-o", "less.sum")
+            assert status == 1
+            assert "3 required" in errors
+
+
 def test_only_masks_stay_closed_against_a_quantum_computer():
     assert {name for name, each in TECHNIQUES.items() if each.quantum} == {
         *("masks", "dropouts", "shares-masks", "rank-masks", "dp-masks")
@@ -151,7 +181,7 @@ BAD = {
     "infinite": ({"X": ROWS * np.inf, "y": CLASS}, "is inf"),
     "too large for float32": ({"X": ROWS * 1e300, "y": CLASS}, "is inf"),
     "other length": ({"X": ROWS, "y": CLASS[:5]}, "shape"),
-    "one class": ({"X": ROWS, "y": np.zeros(6)}, "1 classes"),
+    "one class": ({"X": ROWS, "y": np.zeros(6)}, "y has 1 class,"),
     "a class that is none": ({"X": ROWS, "y": np.array([0, 1, 0, 1, np.nan, 1])}, r"y\[4\]"),
     "too many classes": ({"X": np.ones((1500, 1)), "y": np.arange(1500.0)}, "1,500 classes"),
     "X_test alone": ({"X": ROWS, "y": CLASS, "X_test": ROWS}, "no y_test"),
@@ -453,7 +483,76 @@ def test_one_tensor_alone_cannot_stay_in_the_clear(tmp_path):
         Scene(tmp_path, 2).measure(TECHNIQUES["clear"], [{"w": np.ones(9, np.float32)}] * 2, some_noise())
 
 
+def test_names_are_names(tmp_path):
+    """Not parameters of whatever writes them, nor patterns."""
+    updates = [{"file": each["w"], "allow_pickle": each["v"], "*": each["v"]} for each in some_updates(2)]
+    for name in ("plain", "unsigned", "clear"):
+        (tmp_path / name).mkdir()
+        found = Scene(tmp_path / name, 2).measure(TECHNIQUES[name], updates, some_noise())
+        assert found.error < 1e-3
+        assert found.bytes > sum(each.size for each in updates[0].values())
+
+
 # --- going on ---
+
+
+def figures(bytes):
+    return Figures(bytes, 0, 1.0, 1.0, 1.0, None, 0.0, 0.0)
+
+
+GARBAGE = [b"[]", b'"x"', b"5", b"true", b"null", b"{}", b"[" * 100_000, b"\xff", b'{"failure": "no"}']
+
+
+def test_garbage_that_is_kept_is_measured_again(tmp_path):
+    sound = json.loads(json.dumps(figures(7)._asdict()))
+    wrong = [sound | {name: value} for name in sound for value in ("x", -1, [1], {}, True)]
+    wrong = [each for each in wrong if each["extrapolated"] is not True] + [
+        sound | {"more": 1},
+        sound | {"error": None},
+    ]
+    hostile = [*GARBAGE, *(json.dumps(each).encode() for each in wrong)]
+    hostile += [
+        json.dumps(sound).replace("7", each).encode() for each in ("NaN", "1e999", "-Infinity", "9" * 5000)
+    ]
+    piece = Piece("a", "a", 1.0, Figures, lambda told: figures(3))
+    kept = Kept(LOCAL, str(tmp_path), {})
+    kept.put("a", sound)
+    (path,) = tmp_path.iterdir()
+    assert dict(pieces.measured([piece], 1, kept, untold))["a"]["bytes"] == 7
+    assert kept.found == 1
+    for each in hostile:
+        path.write_bytes(each)
+        assert dict(pieces.measured([piece], 1, kept, untold))["a"]["bytes"] == 3, each[:60]
+    curve = {"accuracies": [0.1, 0.2], "bytes": [1, 2], "clipped": 0.0, "epsilon": None, "alone": None}
+    kept.put("c", curve)
+    assert kept.get("c", Curve, 2) == curve
+    for each in ({"accuracies": []}, {"accuracies": [0.1]}, {"accuracies": ["a", "b"]}, {"bytes": 3}):
+        kept.put("c", curve | each)
+        assert kept.get("c", Curve, 2) is None
+
+
+def test_what_cannot_be_kept_ends_it_at_once(tmp_path):
+    measured = []
+
+    def measure(told):
+        measured.append(1)
+        return figures(1)
+
+    kept = Kept(LOCAL, str(tmp_path / "gone"), {})
+    with pytest.raises(HecliError, match="gone"):
+        dict(pieces.measured([Piece(name, name, 1.0, Figures, measure) for name in "ab"], 1, kept, untold))
+    assert measured == [1]
+
+
+def test_two_can_keep_pieces_in_one_folder(tmp_path):
+    def keep(at):
+        kept = Kept(LOCAL, str(tmp_path), {})
+        for number in range(20):
+            kept.put("a", figures(number)._asdict())
+        return kept.get("a", Figures, 1)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(keep, range(4)))
 
 
 def test_pieces_are_measured_once(tmp_path):
@@ -465,28 +564,28 @@ def test_pieces_are_measured_once(tmp_path):
             told(1)
             if failing and measured.count(name) < 2:
                 raise HecliError("the disk is full", "make room")
-            return Noise(PARTY, 1.0, 2.0, 3.0, len(measured))
+            return figures(len(measured))
 
-        return Piece(name, f"piece {name}", 1.0, measure)
+        return Piece(name, f"piece {name}", 1.0, Figures, measure)
 
     every = [piece("a"), piece("b", failing=True), piece("c")]
     said = []
     kept = Kept(LOCAL, str(tmp_path), {"asked": 1})
-    first = dict(pieces.measured(every, kept, said.append))
-    assert first["a"]["rounds"] == 1
+    first = dict(pieces.measured(every, 1, kept, said.append))
+    assert first["a"]["bytes"] == 1
     assert first["b"] == {"failure": "the disk is full (make room)"}
     assert any("3 of 3" in each and "left" in each for each in said)
-    second = dict(pieces.measured(every, kept, untold))
+    second = dict(pieces.measured(every, 1, kept, untold))
     # What failed is tried again, and what is kept is not measured again.
     assert measured == ["a", "b", "c", "b"]
     assert second["a"] == first["a"]
-    assert second["b"]["rounds"] == 4
+    assert second["b"]["bytes"] == 4
     # Another question has other answers, and what is not whole is none.
-    dict(pieces.measured([piece("a")], Kept(LOCAL, str(tmp_path), {"asked": 2}), untold))
+    dict(pieces.measured([piece("a")], 1, Kept(LOCAL, str(tmp_path), {"asked": 2}), untold))
     for each in tmp_path.iterdir():
         assert each.stat().st_mode & 0o077 == 0
-        each.write_bytes(b'{"rounds"')
-    dict(pieces.measured([piece("a")], kept, untold))
+        each.write_bytes(b'{"bytes"')
+    dict(pieces.measured([piece("a")], 1, kept, untold))
     assert measured == ["a", "b", "c", "b", "a", "a"]
 
 
@@ -498,15 +597,15 @@ def test_what_is_interrupted_goes_on(tmp_path):
             if stopping and len(measured) < 2:
                 raise KeyboardInterrupt
             measured.append(name)
-            return Noise(PARTY, 1.0, 2.0, 3.0, 4)
+            return figures(1)
 
-        return Piece(name, name, 1.0, measure)
+        return Piece(name, name, 1.0, Figures, measure)
 
     kept = Kept(LOCAL, str(tmp_path), {})
     with pytest.raises(KeyboardInterrupt):
-        dict(pieces.measured([piece("a"), piece("b", stopping=True)], kept, untold))
+        dict(pieces.measured([piece("a"), piece("b", stopping=True)], 1, kept, untold))
     measured.append("by hand")
-    dict(pieces.measured([piece("a"), piece("b", stopping=True)], kept, untold))
+    dict(pieces.measured([piece("a"), piece("b", stopping=True)], 1, kept, untold))
     assert measured == ["a", "by hand", "b"]
 
 
@@ -541,32 +640,51 @@ def row(name, *, bytes=10_000.0, opening=1.0, accuracy=None, epsilon=None, dropo
         "figures": None if failure else figures,
         "learns": {who: each._asdict() for who, each in exposures(technique, 5).items()},
         "dropouts": dropouts,
+        "noise": technique.noise,
         "epsilon": epsilon,
     }
     return made if accuracy is None else made | {"accuracy": {"mean": [0.1, accuracy], "spread": [0, 0]}}
 
 
+NO_TRAINING = {"noise": {"unit": "party", "epsilon": 8.0}}
+
+
+def test_of_two_parties_it_says_that_each_learns_the_other_s():
+    both = {who: each._asdict() for who, each in exposures(TECHNIQUES["masks"], 2).items()}
+    text = advise(NO_TRAINING, [row("masks") | {"learns": both}])["text"]
+    assert "there are two parties" in text
+    assert "nobody alone" not in text
+
+
+def test_noise_that_is_taken_is_not_missed():
+    text = advise(NO_TRAINING, [row("dp-masks")])["text"]
+    assert text.endswith("Its noise promises epsilon 8 for each party.")
+
+
 def test_the_quickest_is_taken_of_those_that_nobody_can_open():
     rows = [row("paillier", opening=0.1), row("masks", bytes=5e6), row("shares", opening=2.0)]
-    assert advise({}, rows)["technique"] == "shares"
-    assert advise({}, rows[:2])["technique"] == "masks"
+    assert advise(NO_TRAINING, rows)["technique"] == "shares"
+    assert advise(NO_TRAINING, rows[:2])["technique"] == "masks"
     # Nothing but a key: then its holder is trusted, and it is said.
-    only = advise({}, rows[:1])
+    only = advise(NO_TRAINING, rows[:1])
     assert only["technique"] == "paillier"
     assert "keyholder is trusted" in only["text"]
 
 
 def test_dropouts_are_worth_more_than_time():
-    assert advise({}, [row("masks"), row("dropouts", opening=60, dropouts=1)])["technique"] == "dropouts"
+    assert (
+        advise(NO_TRAINING, [row("masks"), row("dropouts", opening=60, dropouts=1)])["technique"]
+        == "dropouts"
+    )
 
 
 def test_what_hides_nothing_is_not_taken():
-    assert advise({}, [row("plain"), row("clear"), row("unsigned")])["technique"] is None
-    assert advise({}, [row("plain"), row("masks", failure="no")])["technique"] is None
+    assert advise(NO_TRAINING, [row("plain"), row("clear"), row("unsigned")])["technique"] is None
+    assert advise(NO_TRAINING, [row("plain"), row("masks", failure="no")])["technique"] is None
 
 
 def test_accuracy_counts_where_there_is_one():
-    summary = {"averaging": {}, "noise": {"unit": "record"}}
+    summary = {"averaging": {}, "noise": {"unit": "record", "epsilon": 8.0}}
     rows = [
         row("masks", accuracy=0.95, opening=9),
         row("rank-masks", accuracy=0.93, opening=1),
@@ -688,6 +806,10 @@ WRONG = {
     "train without model": (("--data", "data.npz", "--train", "true"), 2, "--train needs --model"),
     "no epsilon": (("grads.npz", "--epsilon", "0"), 2, "0"),
     "no accuracy": (("--data", "data.npz", "--reach", "80,120"), 2, "no list of percentages"),
+    "epsilon that is no number": (("grads.npz", "--epsilon", "nan"), 2, "promises nothing"),
+    "page to a pipe": (("grads.npz", "--html", "-"), 2, "--html takes the name"),
+    "page over the data": (("--data", "data.npz", "--html", "data.npz", "--force"), 2, "would replace"),
+    "too large": (("large.npz",), 1, "too large to make up others"),
     "too few records": (("--data", "data.npz", "--parties", "60"), 1, "too few"),
     "other features": (("--data", "data.npz", "--public", "narrow.npz"), 1, "2 features"),
     "not a number": (("nan.npz",), 1, "nan"),
@@ -700,13 +822,14 @@ WRONG = {
 def test_what_is_wrong_is_said(name, data, run):
     np.savez("nan.npz", w=np.array([1, np.nan, 2], np.float32))
     np.savez("narrow.npz", X=np.ones((9, 2)))
+    np.savez("large.npz", w=np.array([3e38, -3e38, 0], np.float32))
     words, expected, why = WRONG[name]
     parties = () if "--parties" in words else ("--parties", 3)
     status, output, errors = run("compare", *words, *parties)
     assert status == expected
     assert output == ""
     assert why in errors
-    assert errors.startswith("error: ")
+    assert errors.removeprefix("dealing the records\n").startswith("error: ")
 
 
 def test_an_interrupt_leaves_what_was_measured(data):

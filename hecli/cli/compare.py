@@ -1,6 +1,6 @@
 """hecli compare."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from hecli.arithmetic.choosing import kernels
 from hecli.cli import options
 from hecli.cli.compare_text import show
 from hecli.cli.console import Console
-from hecli.cli.files import check_output, open_input, open_output
+from hecli.cli.files import STANDARD, check_output, open_input, open_output
 from hecli.cli.noise import DELTA, MOST_EPSILON
 from hecli.cli.options import Files
 from hecli.cli.types import Percents
@@ -28,12 +28,15 @@ from hecli.compare.pieces import Told
 from hecli.compare.report import report
 from hecli.compare.techniques import chosen
 from hecli.compare.trial import Asked, Learned
+from hecli.executors.cores import default_jobs
 from hecli.formats.digests import file_digest
 from hecli.formats.tensors.arrays import to_arrays
 from hecli.formats.tensors.files import open_tensors
+from hecli.formats.text import count
 from hecli.measuring.processes import machine
 from hecli.pages.charts import check_charts
 from hecli.storage.local import LOCAL, cannot
+from hecli.storage.paths import same_place
 from hecli.training.commands import words_of
 
 if TYPE_CHECKING:
@@ -150,9 +153,10 @@ def compare(
     """
     if (data is None) == (not grads):
         raise click.UsageError("give either GRADS, one file or more, or --data")
+    if not epsilon > 0:
+        raise click.UsageError(f"an epsilon of {epsilon:g} promises nothing")
     if html is not None:
-        check_output(html, force=force, hint="name another file, or pass --force to replace it")
-        check_charts()
+        _check_page(html, (*grads, data, public, model if train else None), force=force)
     picked = chosen(techniques)
     asked = Asked(parties, picked, epsilon, DELTA, rounds if data is not None else 1)
     folder = keep or "hecli.compare"
@@ -165,19 +169,33 @@ def compare(
         learned = _learned(data, split, seeds, model, train, public, reach)
         things = {"parties": parties, "epsilon": epsilon, "rounds": rounds, "split": str(learned.split)}
         files = [path for path in (data, public, model if train else None) if path is not None]
-        # A command stands for itself: what its program says inside is not looked at.
         layers = learned.learner.layers if isinstance(learned.learner, Network) else ()
         things |= {"files": [_digest(path) for path in files], "layers": layers, "train": train}
+        # The program that trains, and all else that the command names.
+        words = words_of(train) if train is not None else []
+        things["programs"] = [_digest(word) for word in words if Path(word).is_file()]
         kept = _kept(folder, things)
         found = _compared(lambda told: compare_data(asked, learned, kept, told), folder, console)
-    if html is not None:
-        with open_output(html, force=force) as out:
-            out.write(report(found).encode())
-        console.note(f"{html}: the same as a page")
     if console.json:
         console.summary(found, "")
     else:
         show(found)
+    if kept.found:
+        console.note(f"{count(kept.found, 'piece')} of it {'was' if kept.found == 1 else 'were'} in {folder}")
+    if html is not None:
+        with open_output(html, force=force) as out:
+            out.write(report(found).encode())
+        console.note(f"{html}: the same as a page")
+
+
+def _check_page(html: str, inputs: Iterable[str | None], *, force: bool) -> None:
+    """Refuse a page that cannot be written, before anything is measured."""
+    if html == STANDARD:
+        raise click.UsageError("--html takes the name of a file: the table goes to standard output")
+    if any(path is not None and path != STANDARD and same_place(html, path) for path in inputs):
+        raise click.UsageError(f"--html {html} would replace what is compared")
+    check_output(html, force=force, hint="name another file, or pass --force to replace it")
+    check_charts()
 
 
 def _compared(compare: Callable[[Told], dict[str, Any]], folder: str, console: Console) -> dict[str, Any]:
@@ -196,7 +214,8 @@ def _kept(folder: str, asked: dict[str, Any]) -> Kept:
         Path(folder).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise cannot("write", folder, error) from error
-    return Kept(LOCAL, folder, asked | {"version": __version__, "machine": machine(), "by": kernels().name})
+    here = {"version": __version__, "machine": machine(), "cores": default_jobs(), "by": kernels().name}
+    return Kept(LOCAL, folder, asked | here)
 
 
 def _updates(paths: tuple[str, ...]) -> tuple[list[Model], list[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hecli.cli.console import say, show_list
-from hecli.compare.cells import UNKNOWN, cost_cells, training_cells
+from hecli.compare.cells import UNKNOWN, cost_cells, noise_text, training_cells
 from hecli.compare.exposure import NOBODY, WHO
 from hecli.formats.text import count
 
@@ -42,7 +42,9 @@ def show(found: Mapping[str, Any]) -> None:
         say(f"accuracy at the end, in percent of {found['held_out']:,} records held out; points more than")
         say("plain averaging; bytes (rounds) until an accuracy is reached; epsilon of all rounds")
         lines = [(row["title"], training_cells(row, found)) for row in rows if "accuracy" in row]
-        lines += [(each["title"], training_cells(each, found)) for each in found["beside"]]
+        lines += [
+            (each["title"], training_cells(each, found)) for each in found["beside"] if "accuracy" in each
+        ]
         _table(["technique", *lines[0][1]], [[title, *cells.values()] for title, cells in lines])
     say("")
     for line in _notes(found, rows):
@@ -60,6 +62,8 @@ def _head(found: Mapping[str, Any]) -> Iterator[str]:
             f"{found['split']}, {count(found['rounds'], 'round')}, {count(found['seeds'], 'seed')}"
         )
     yield f"whole commands on {count(found['cores'], 'core')} of {found['machine']}, {found['arithmetic']}"
+    if any(row["noise"] for row in found["rows"]):
+        yield noise_text(found)
     if found["perturbed"]:
         made_up = count(found["perturbed"], "party", "parties")
         yield f"the updates of {made_up} are made up, like those at hand"
@@ -86,7 +90,7 @@ def _notes(found: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
     for title, each in steps.items():
         yield f"more steps: {title}: {', '.join(each)}"
     if any(row["figures"]["extrapolated"] for row in rows):
-        yield "~: extrapolated from a part of the values, whose error is shown"
-    for row in found["rows"]:
-        if row["failure"]:
+        yield "~: extrapolated from a part of the values, of which error and memory are shown"
+    for row in (*found["rows"], *found.get("beside", ())):
+        if row.get("failure"):
             yield f"not measured: {row['title']}: {row['failure']}"

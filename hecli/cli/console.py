@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 import click
 
-from hecli.formats.text import count_bytes, is_printable
+from hecli.formats.text import count_bytes, visible
 from hecli.storage.traffic import TRAFFIC
 
 LINE_LIMIT = 1000
@@ -188,9 +188,7 @@ def shown(name: str) -> str:
     Args:
         name: A file's, or one that a file brings.
     """
-    if is_printable(name):
-        return name
-    return "".join(each if is_printable(each) else each.encode("unicode_escape").decode() for each in name)
+    return visible(name)
 
 
 def _one_line(text: str) -> str:

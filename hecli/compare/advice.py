@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hecli.compare.exposure import AGGREGATOR, KEYHOLDER, NO, NOBODY, STORAGE
+from hecli.compare.exposure import AGGREGATOR, KEYHOLDER, NO, NOBODY, PARTY, STORAGE
 from hecli.formats.text import count, count_bytes, duration
 
 RATE = 10e6 / 8
@@ -25,13 +25,13 @@ def advise(summary: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     Returns:
         The technique's name, or None where none is to be recommended; and two sentences.
     """
-    left = [row for row in rows if not row["failure"] and row["figures"]]
+    left = [row for row in rows if not row["failure"]]
     left = [row for row in left if _hidden(row, STORAGE) and _hidden(row, AGGREGATOR)]
     if not left:
         return {
             "technique": None,
-            "text": "None of these techniques hides an update from the storage and the aggregator. "
-            "Leave out --techniques to see those that do.",
+            "text": "Nothing that was measured hides an update from the storage and the aggregator. "
+            "Leave out --techniques to see what does.",
         }
     trained = "averaging" in summary
     if trained:
@@ -71,7 +71,11 @@ def _hidden(row: Row, who: str) -> bool:
 def _why(row: Row, *, trained: bool) -> str:
     """The first sentence: what to take, and its reasons."""
     reasons = []
-    if _hidden(row, KEYHOLDER):
+    if not _hidden(row, PARTY):
+        reasons.append(
+            "there are two parties, so that the mean shows each the other's update, and nobody else"
+        )
+    elif _hidden(row, KEYHOLDER):
         reasons.append("nobody alone could open one party's update")
     else:
         reasons.append("storage and aggregator learn nothing, and the keyholder is trusted not to look")
@@ -86,16 +90,17 @@ def _why(row: Row, *, trained: bool) -> str:
 
 def _but(summary: Mapping[str, Any], rows: Sequence[Row], taken: Row) -> str:
     """The second sentence: what that does not do."""
-    noisy = [row for row in rows if row.get("epsilon") is not None and "accuracy" in row]
-    if taken in noisy:
-        return f"Its noise promises epsilon {taken['epsilon']:.3g} for each {summary['noise']['unit']}."
+    noise = summary["noise"]
+    if taken["noise"]:
+        return f"Its noise promises epsilon {noise['epsilon']:.3g} for each {noise['unit']}."
+    noisy = [row for row in rows if row["noise"] and "accuracy" in row]
     if noisy:
         best = max(noisy, key=lambda row: row["accuracy"]["mean"][-1])
         lost = 100 * (taken["accuracy"]["mean"][-1] - best["accuracy"]["mean"][-1])
         how = f"costs {lost:.1f} points" if lost > 0 else "costs no accuracy here"
         return (
             f"What the finished model tells of the data it leaves as it is: {best['title']!r}, at epsilon "
-            f"{best['epsilon']:.3g} for each {summary['noise']['unit']}, {how}."
+            f"{noise['epsilon']:.3g} for each {noise['unit']}, {how}."
         )
     return (
         "What the mean itself tells of the data it leaves as it is: only noise (--techniques dp) bounds that."

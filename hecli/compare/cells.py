@@ -28,7 +28,7 @@ def cost_cells(row: Row) -> dict[str, str]:
         "party": about + taken(figures["party"]),
         "aggregate": about + taken(figures["aggregator"]),
         "open": about + taken(figures["opening"]) if row["technique"] != "plain" else UNKNOWN,
-        "memory": UNKNOWN if memory is None else count_bytes(memory),
+        "memory": UNKNOWN if memory is None else about + count_bytes(memory),
         "error": off(figures["error"]),
     }
 
@@ -44,7 +44,8 @@ def training_cells(row: Row, found: Mapping[str, Any]) -> dict[str, str]:
         Texts, by the title of the column.
     """
     mean, around = row["accuracy"]["mean"][-1], row["accuracy"]["spread"][-1]
-    cells = {"accuracy": f"{100 * mean:.1f} ±{100 * around:.1f}"}
+    # Of one seed there is no deviation.
+    cells = {"accuracy": f"{100 * mean:.1f}" + (f" ±{100 * around:.1f}" if found["seeds"] > 1 else "")}
     cells["points"] = f"{row['points']:+.1f}" if "points" in row else ""
     for at, wanted in enumerate(found["reach"]):
         reached: Row = row["reached"][at] if "reached" in row else {"rounds": None}
@@ -53,6 +54,21 @@ def training_cells(row: Row, found: Mapping[str, Any]) -> dict[str, str]:
         )
     cells["epsilon"] = UNKNOWN if row["epsilon"] is None else shown(row["epsilon"])
     return cells
+
+
+def noise_text(found: Row) -> str:
+    """Say what noise there is, where there is some.
+
+    Args:
+        found: The comparison.
+
+    Returns:
+        The text.
+    """
+    noise = found["noise"]
+    rounds = f"all {noise['rounds']:,} rounds" if noise["rounds"] > 1 else "one round"
+    promised = f"epsilon {noise['epsilon']:g} of each {noise['unit']} in {rounds}"
+    return f"noise: {promised}, with a clip norm of {noise['clip']:.3g}"
 
 
 def taken(seconds: float) -> str:

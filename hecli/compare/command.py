@@ -10,6 +10,7 @@ import numpy as np
 
 from hecli.compare.data import Records
 from hecli.compare.networks import Model
+from hecli.compare.one_round import npz_of
 from hecli.errors import HecliError
 from hecli.formats.tensors.arrays import of_arrays, to_arrays
 from hecli.formats.tensors.files import open_tensors
@@ -44,7 +45,7 @@ class Command(NamedTuple):
         """Run the command on records held out, and take the accuracy that it writes; not its model."""
         measured = self._run(model, records, 0)[1]
         found = measured.get(ACCURACY) if isinstance(measured, dict) else None
-        if not isinstance(found, int | float) or not 0 <= found <= 1:
+        if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 1:
             raise HecliError(
                 "the training command did not say how good the model was that it was given",
                 'it has to write {"accuracy": 0.9} to $HECLI_METRICS, of $HECLI_MODEL on $HECLI_DATA',
@@ -56,7 +57,7 @@ class Command(NamedTuple):
             folder = Path(name)
             files = {each: folder / each for each in ("model.npz", "update.npz", "weight", "metrics.json")}
             data = folder / "data.npz"
-            np.savez(files["model.npz"], **model)  # type: ignore[arg-type]
+            files["model.npz"].write_bytes(npz_of(model))
             np.savez(data, X=records.rows, y=records.labels)
             variables = {
                 "HECLI_MODEL": str(files["model.npz"]),
@@ -76,12 +77,12 @@ class Command(NamedTuple):
                     before = of_arrays(model)
                     # Checked as a training does: the same tensors, all of them finite.
                     found = to_arrays(update_of(made, before, before.specs, {}, difference=False))
-                measured = json.loads(files["metrics.json"].read_bytes())
+                measured: object = json.loads(files["metrics.json"].read_bytes())
             except FileNotFoundError as error:
                 raise HecliError(
                     f"the training command wrote no {Path(error.filename).name}",
                     "it has to write $HECLI_UPDATE and $HECLI_METRICS, see docs/compare.md",
                 ) from error
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise HecliError("what the training command wrote to $HECLI_METRICS is no JSON") from error
         return {name: np.array(each) for name, each in found.items()}, measured

@@ -1,12 +1,14 @@
 """A comparison: each technique's round and trainings, piece by piece, and what comes of all of them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hecli import __version__
 from hecli.arithmetic.choosing import kernels
@@ -14,7 +16,7 @@ from hecli.compare.advice import advise
 from hecli.compare.exposure import exposures
 from hecli.compare.kept import Kept
 from hecli.compare.one_round import Figures, Scene, Tensors
-from hecli.compare.pieces import Rounds, Told, measured, round_piece
+from hecli.compare.pieces import Told, measured
 from hecli.compare.techniques import Technique
 from hecli.compare.training import Curve, Keys
 from hecli.compare.trial import AVERAGED, BESIDE, EPSILONS, Asked, Learned, Trial, norm_of
@@ -54,12 +56,8 @@ def compare_updates(asked: Asked, updates: Sequence[Tensors], kept: Kept, told: 
     )
     with TemporaryDirectory(prefix="hecli-compare-") as name:
         scene = Scene(Path(name), asked.parties)
-
-        def measure(technique: Technique) -> Callable[[Rounds], NamedTuple]:
-            return lambda _: scene.measure(technique, every, noise)
-
-        pieces = [round_piece(name, each, measure(each)) for name, each in asked.techniques.items()]
-        found = dict(measured(pieces, kept, told))
+        pieces = [scene.piece(name, each, lambda: (every, noise)) for name, each in asked.techniques.items()]
+        found = dict(measured(pieces, asked.rounds, kept, told))
     summary = _about(asked) | {
         "values": sum(each.size for each in every[0].values()),
         "perturbed": asked.parties - len(updates),
@@ -84,19 +82,18 @@ def compare_data(asked: Asked, learned: Learned, kept: Kept, told: Told) -> dict
     Raises:
         HecliError: The records cannot be split, or nothing can be trained.
     """
+    told("dealing the records")
     trials = [Trial.of(asked, learned, seed) for seed in range(learned.seeds)]
     first = trials[0]
     with TemporaryDirectory(prefix="hecli-compare-") as name:
         scene = Scene(Path(name), asked.parties)
-
-        def measure(technique: Technique) -> Callable[[Rounds], NamedTuple]:
-            return lambda _: scene.measure(technique, first.updates(technique), first.noise)
-
-        pieces = [round_piece(name, each, measure(each)) for name, each in asked.techniques.items()]
+        pieces = [
+            scene.piece(name, each, partial(first.sent, each)) for name, each in asked.techniques.items()
+        ]
         keys = Keys(asked.parties)
         for trial in trials:
             pieces += trial.pieces(keys)
-        found = dict(measured(pieces, kept, told))
+        found = dict(measured(pieces, asked.rounds, kept, told))
     model = first.learner.first(0)
     summary = _about(asked) | {
         "values": sum(each.size for each in model.values()),
@@ -150,7 +147,7 @@ def _row(name: str, technique: Technique, parties: int, found: Mapping[str, Any]
     failure = figures.get("failure")
     row: dict[str, Any] = {"technique": name, "title": technique.title, "failure": failure}
     row["figures"] = None if failure else Figures(**figures)._asdict()
-    row["post_quantum"] = technique.quantum
+    row |= {"post_quantum": technique.quantum, "noise": technique.noise}
     row["learns"] = {who: each._asdict() for who, each in exposures(technique, parties).items()}
     try:
         row |= {"extra_steps": technique.steps(parties), "dropouts": technique.survived(parties)}
@@ -213,13 +210,22 @@ def _perturbed(updates: Sequence[Tensors], parties: int) -> list[Tensors]:
     if len(updates) > parties:
         raise HecliError(f"{len(updates)} files are more than {parties} parties", "raise --parties")
     random = np.random.default_rng()
+
+    def other(name: str, like: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if not like.size:
+            return like
+        with np.errstate(over="ignore"):
+            deviation = PERTURBED * float(like.std(dtype=np.float64))
+            made = (like + random.normal(0, deviation, like.shape)).astype(like.dtype)
+        if not np.isfinite(made).all():
+            raise HecliError(
+                f"the values of tensor {name} are too large to make up others like them",
+                "give the updates of all parties",
+            )
+        return made
+
     found = list(updates)
     while len(found) < parties:
         like = updates[len(found) % len(updates)]
-        found.append(
-            {
-                name: (each + random.normal(0, PERTURBED * float(each.std()), each.shape)).astype(each.dtype)
-                for name, each in like.items()
-            }
-        )
+        found.append({name: other(name, each) for name, each in like.items()})
     return found

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hecli.errors import DataError, FormatError, HecliError
+from hecli.formats.text import count as count_of
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -59,9 +60,10 @@ class Records(NamedTuple):
         Returns:
             The same records, scaled, and no value farther from 0 than FARTHEST.
         """
-        mean, deviation = others.rows.mean(axis=0), others.rows.std(axis=0)
+        # Squares of what float32 holds are too large for it.
+        mean, deviation = (each(others.rows, axis=0, dtype=np.float64) for each in (np.mean, np.std))
         rows = (self.rows - mean) / np.where(deviation > 0, deviation, 1)
-        return self._replace(rows=np.clip(rows, -FARTHEST, FARTHEST))
+        return self._replace(rows=np.clip(rows, -FARTHEST, FARTHEST).astype(np.float32))
 
 
 class Data(NamedTuple):
@@ -230,7 +232,7 @@ def read_data(stream: BinaryIO, path: str) -> Data:
             )
         wanted, of_test = _classes(arrays, "y_test", len(rows), path)
         if len(extra := np.setdiff1d(wanted, found)):
-            raise DataError(f"{path}: y_test has the class {extra[0]!r}, which y has not")
+            raise DataError(f"{path}: y_test has the class {extra[:1].tolist()[0]!r}, which y has not")
         test = Records(rows, np.searchsorted(found, wanted)[of_test].astype(np.int64))
     return Data(Records(records, labels), test, len(found))
 
@@ -311,7 +313,7 @@ def _classes(
     classes, labels = np.unique(found, return_inverse=True)
     if not 2 <= len(classes) <= MOST_CLASSES:
         raise DataError(
-            f"{path}: {name} has {len(classes):,} classes, of 2 to {MOST_CLASSES:,} that there may be",
+            f"{path}: {name} has {count_of(len(classes), 'class', 'classes')}, and not 2 to {MOST_CLASSES:,}",
             "models here tell classes apart; numbers are not predicted",
         )
     return classes, labels.astype(np.int64)

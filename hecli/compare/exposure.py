@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from hecli.compare.techniques import SHARES, WHOLE, Technique
+from hecli.compare.techniques import SHARES, WHOLE, Technique, threshold
 
 STORAGE, AGGREGATOR, KEYHOLDER, HOLDERS, PARTY = WHO = (
     "storage",
@@ -59,7 +59,11 @@ def exposures(technique: Technique, parties: int) -> dict[str, Exposure]:
         keyholder = Exposure(NO) if technique.masks else _noisy(technique, "with another tool than hecli")
     elif technique.key == SHARES:
         keyholder = Exposure(NO)
-    holders = Exposure(NO) if technique.key == SHARES else Exposure(NOBODY)
+    holders = Exposure(NOBODY)
+    if technique.key == SHARES:
+        # They are parties, and know the sum and what they sent themselves.
+        alone = parties - (threshold(parties) - 1) < 2
+        holders = Exposure(YES, "the sum without their own: there is one other") if alone else Exposure(NO)
     other = outside
     if parties == 2:
         other = _noisy(technique, "the sum without its own: there are two")

@@ -68,7 +68,7 @@ class Network(NamedTuple):
         """
         own = self._classifier(seed, model, len(records.rows))
         for _ in range(EPOCHS):
-            own.partial_fit(records.rows, records.labels)
+            _learn(own, records.rows, records.labels)
         return _model(own)
 
     def taught(self, model: Model, rows: Floats, soft: Probabilities, seed: int) -> Model:
@@ -89,7 +89,7 @@ class Network(NamedTuple):
         every = np.tile(np.arange(self.classes), len(rows))
         many, weights = np.repeat(rows, self.classes, axis=0), np.maximum(soft, 0).reshape(-1)
         for _ in range(LESSONS * EPOCHS):
-            own.partial_fit(many, every, sample_weight=weights)
+            _learn(own, many, every, sample_weight=weights)
         return _model(own)
 
     def soft(self, model: Model, rows: Floats) -> Probabilities:
@@ -189,6 +189,17 @@ class Network(NamedTuple):
                 weight[:] = model[f"layer{at}.weight"]
                 bias[:] = model[f"layer{at}.bias"]
         return own
+
+
+def _learn(classifier: Any, *given: Any, **options: Any) -> None:
+    """Go through examples once."""
+    try:
+        classifier.partial_fit(*given, **options)
+    except ValueError as error:
+        # As scikit-learn says it of weights that are no longer finite.
+        raise HecliError(
+            "the training diverged", "scale the features, or leave out what is far off"
+        ) from error
 
 
 def _model(classifier: Any) -> Model:

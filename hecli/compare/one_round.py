@@ -1,8 +1,9 @@
 """One round by each technique: whole commands, as its people would run them, on the tensors at hand."""
 
+import glob
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from statistics import median
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hecli.compare.pieces import Piece
 from hecli.compare.techniques import SHARES, WHOLE, Technique, shares, threshold
 from hecli.errors import HecliError
 from hecli.formats.tensors.arrays import of_arrays
@@ -18,6 +20,7 @@ from hecli.identity.files import write_card, write_identity
 from hecli.identity.signatures import Identity
 from hecli.measuring.folder import Folder, Run
 from hecli.schemes.paillier.keys import DEFAULT_BITS
+from hecli.training.models import write_model
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -29,6 +32,9 @@ SMALLER = 0.25
 
 CLEAR_SHARE = 0.5
 """How many of the values are in the clear at most, where a part is."""
+
+COSTS = {None: 4, WHOLE: 4, SHARES: 12}
+"""About how many seconds a round takes of few values, by who has the key."""
 
 COORDINATOR = "coordinator"
 
@@ -56,7 +62,7 @@ class Figures(NamedTuple):
 
     Args:
         bytes: What a party sends.
-        besides: What of that is not its update: what it enrolls and answers with.
+        besides: What of that is not its update: what it enrolls, answers and opens with.
         party: Seconds of one party's commands.
         aggregator: Seconds of whoever aggregates.
         opening: Seconds of opening, which verifies all updates; of holders of shares, who work at the same
@@ -97,6 +103,28 @@ class Scene:
             with (path / f"{name}.id").open("wb") as out:
                 write_identity(identity, out)
 
+    def piece(
+        self, name: str, technique: Technique, sent: Callable[[], tuple[Sequence[Tensors], Noise]]
+    ) -> Piece:
+        """Give a technique's round as a piece of a comparison.
+
+        Args:
+            name: The technique's name.
+            technique: It.
+            sent: Gives what each party would send, and what noise there is.
+
+        Returns:
+            The piece.
+        """
+        cost = COSTS[technique.key] if technique.hides else 0
+        return Piece(
+            f"round-{name}",
+            f"a round, {technique.title}",
+            cost,
+            Figures,
+            lambda _: self.measure(technique, *sent()),
+        )
+
     def measure(self, technique: Technique, updates: Sequence[Tensors], noise: Noise) -> Figures:
         """Run a round.
 
@@ -131,7 +159,7 @@ class Scene:
 
     def _round(self, technique: Technique, updates: Sequence[Tensors], noise: Noise) -> Figures:
         for name, each in zip(self._names, updates, strict=True):
-            np.savez(self._path / f"{name}.npz", **each)  # type: ignore[arg-type]
+            (self._path / f"{name}.npz").write_bytes(npz_of(each))
         exact = {
             name: np.mean([each[name] for each in updates], axis=0, dtype=np.float64) for name in updates[0]
         }
@@ -150,10 +178,8 @@ class Scene:
         files, wrote = [], []
         for update in updates:
             start = time.perf_counter()
-            out = io.BytesIO()
-            np.savez(out, **update)  # type: ignore[arg-type]
+            files.append(npz_of(update))
             wrote.append(time.perf_counter() - start)
-            files.append(out.getvalue())
         start = time.perf_counter()
         total: dict[str, Any] = {}
         for content in files:
@@ -182,7 +208,8 @@ class Scene:
             options += ["--dropouts", str(technique.dropouts(len(self._names)))]
         if technique.clear:
             for name in clear(update):
-                options += ["--plain", name]
+                # A name is no pattern.
+                options += ["--plain", glob.escape(name)]
         setting = technique.setting_for(of_arrays(update).specs)
         if technique.noise:
             options += ["--clip", repr(noise.clip), "--epsilon", repr(noise.epsilon), "--unit", noise.unit]
@@ -236,14 +263,16 @@ class Scene:
             sum(place.size(file) for file in own)
             for own in zip(*([each for each in (enrolled, files, answers) if each]), strict=True)
         ]
+        # Parties hold the shares, and those who open send a partial too.
+        partials = max((each.stat().st_size for each in self._path.glob("round-*.part")), default=0)
         # Each party ran each of its commands once, one party after the other.
         mine = [[run.seconds for run in runs["party"][at::parties]] for at in range(parties)]
         opening = runs["opening"]
         at_once = max((run.seconds for run in opening[:-1]), default=0.0)
         peaks = [run.peak_bytes for some in runs.values() for run in some if run.peak_bytes is not None]
         return Figures(
-            bytes=max(sizes),
-            besides=max(sizes) - max(place.size(file) for file in files),
+            bytes=max(sizes) + partials,
+            besides=max(sizes) + partials - max(place.size(file) for file in files),
             party=median(sum(each) for each in mine),
             aggregator=runs["aggregator"][0].seconds,
             opening=at_once + opening[-1].seconds,
@@ -311,6 +340,20 @@ def _part(update: Tensors, share: float) -> Tensors:
         return tensor.take(range(max(1, round(share * tensor.shape[axis]))), axis=axis)
 
     return update if share == 1 else {name: cut(each) for name, each in update.items()}
+
+
+def npz_of(arrays: Tensors) -> bytes:
+    """Write arrays as a file, whatever their names.
+
+    Args:
+        arrays: The arrays.
+
+    Returns:
+        The .npz file.
+    """
+    out = io.BytesIO()
+    write_model(of_arrays(arrays), out, "npz")
+    return out.getvalue()
 
 
 def clear(update: Tensors) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hecli.compare.kept import Kept
-from hecli.compare.techniques import SHARES, Technique
 from hecli.errors import HecliError
 
 Told = Callable[[str], None]
@@ -23,43 +22,33 @@ class Piece(NamedTuple):
         name: What it is kept as.
         text: What people are told.
         cost: About how many seconds it takes on a common machine, for few values.
+        kind: What comes of it.
         measure: Measures it; told of each round.
     """
 
     name: str
     text: str
     cost: float
+    kind: type[NamedTuple]
     measure: Callable[[Rounds], NamedTuple]
 
 
-def round_piece(name: str, technique: Technique, measure: Callable[[Rounds], NamedTuple]) -> Piece:
-    """Give the piece that is one round of a technique, by whole commands.
-
-    Args:
-        name: The technique's name.
-        technique: It.
-        measure: Measures it.
-
-    Returns:
-        The piece.
-    """
-    return Piece(
-        f"round-{name}", f"a round, {technique.title}", 12 if technique.key == SHARES else 4, measure
-    )
-
-
-def measured(pieces: Sequence[Piece], kept: Kept, told: Told) -> Iterator[tuple[str, Any]]:
+def measured(pieces: Sequence[Piece], rounds: int, kept: Kept, told: Told) -> Iterator[tuple[str, Any]]:
     """Measure what is not kept.
 
     Args:
         pieces: All pieces.
+        rounds: How many rounds trainings have.
         kept: Where they are kept.
         told: Told what is going on, and how long the rest may take.
 
     Yields:
         Each with its name, as JSON has it; of what failed, which is tried again another time, why.
+
+    Raises:
+        HecliError: What was measured cannot be kept.
     """
-    found = {each.name: kept.get(each.name) for each in pieces}
+    found = {each.name: kept.get(each.name, each.kind, rounds) for each in pieces}
     left = [each for each in pieces if found[each.name] is None]
     start, done, whole = time.monotonic(), 0.0, sum(each.cost for each in left)
     for at, piece in enumerate(left, len(pieces) - len(left) + 1):
@@ -69,11 +58,12 @@ def measured(pieces: Sequence[Piece], kept: Kept, told: Told) -> Iterator[tuple[
         told(title)
         try:
             made = piece.measure(lambda number, title=title: told(f"{title} (round {number})"))  # type: ignore[misc]
+        except HecliError as error:
+            found[piece.name] = {"failure": f"{error.message}{f' ({error.hint})' if error.hint else ''}"}
+        else:
             # As it comes back from a file, whether it does or not.
             found[piece.name] = json.loads(json.dumps(made._asdict()))
             kept.put(piece.name, found[piece.name])
-        except HecliError as error:
-            found[piece.name] = {"failure": f"{error.message}{f' ({error.hint})' if error.hint else ''}"}
         done += piece.cost
     yield from found.items()
 

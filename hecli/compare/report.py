@@ -5,7 +5,7 @@ from itertools import accumulate
 from typing import Any
 
 from hecli.compare.advice import seconds
-from hecli.compare.cells import cost_cells, training_cells
+from hecli.compare.cells import cost_cells, noise_text, training_cells
 from hecli.compare.exposure import WHO
 from hecli.formats.text import count
 from hecli.pages.charts import SERIES, Series, dots, lines
@@ -49,7 +49,7 @@ def report(found: Mapping[str, Any]) -> str:
     ]
     if trained:
         parts += [heading("What they are set beside"), _beside(found)]
-    if failed := [row for row in found["rows"] if row["failure"]]:
+    if failed := [row for row in (*found["rows"], *found.get("beside", ())) if row.get("failure")]:
         parts += [heading("Not measured")]
         parts += [paragraph(f"{row['title']}: {row['failure']}") for row in failed]
     parts += [
@@ -75,11 +75,13 @@ def _how(found: Mapping[str, Any], *, trained: bool) -> Iterator[str]:
         f"hecli {found['version']}, {count(found['cores'], 'core')} of {found['machine']}, arithmetic "
         f"{found['arithmetic']}. Bytes, seconds and memory are of whole commands of one round."
     )
+    if any(row["noise"] for row in found["rows"]):
+        yield f"{noise_text(found).capitalize()}."
     if found["perturbed"]:
         made_up = count(found["perturbed"], "party", "parties")
         yield f"The updates of {made_up} are made up, like those at hand."
     if any(row["figures"] and row["figures"]["extrapolated"] for row in found["rows"]):
-        yield "A ~ marks what is extrapolated from a part of the values."
+        yield "A ~ marks what is extrapolated from a part of the values, of which error and memory are shown."
     if trained:
         yield (
             f"Accuracy is of {count(found['held_out'], 'record')} that nobody learned from: the mean of all "
@@ -139,7 +141,7 @@ def _grid(rows: Sequence[Row]) -> str:
 
 def _beside(found: Mapping[str, Any]) -> str:
     rows = []
-    for each in found["beside"]:
+    for each in (one for one in found["beside"] if "accuracy" in one):
         cells = training_cells(each, found)
         rows.append([Cell(each["title"]), Cell(cells["accuracy"], each["accuracy"]["mean"][-1])])
     return table(["", "accuracy"], rows, "At the end, in percent")
@@ -198,12 +200,13 @@ def _learning(found: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[str, 
             start = 0 if not at else -1
             by_bytes.append(Series(group[0]["title"], sent[start:], ys[start:], (), colour, mark))
     first = len(families)
-    for at, each in enumerate(found["beside"]):
+    others = [each for each in found["beside"] if "accuracy" in each]
+    for at, each in enumerate(others):
         ys = [100 * value for value in each["accuracy"]["mean"]]
         by_round.append(
             Series(each["title"], range(1, len(ys) + 1), ys, (), first + at, each["title"].split()[0])
         )
-    beside = [(first + at, each["title"]) for at, each in enumerate(found["beside"])]
+    beside = [(first + at, each["title"]) for at, each in enumerate(others)]
     ends = "; ".join(f"{each.name} ends at {each.ys[-1]:.1f}" for each in by_round)
     cheapest = min(by_bytes, key=lambda each: each.xs[-1] or 0)
     least = f"{cheapest.name} sends least, {cheapest.xs[-1]:,.0f} kB in all"

@@ -113,7 +113,14 @@ class Technique(NamedTuple):
         Returns:
             The number.
         """
-        return self.dropouts(parties) if self.masks else parties - FEWEST_CONTRIBUTORS
+        if self.masks:
+            return self.dropouts(parties)
+        if self.noise:
+            # Fewer would have less noise.
+            return 0
+        gone = parties - FEWEST_CONTRIBUTORS
+        # Parties hold the shares, and enough of them have to be there.
+        return min(gone, shares(parties) - threshold(parties)) if self.key == SHARES else gone
 
 
 FEWEST_CONTRIBUTORS = 2

@@ -10,7 +10,7 @@ import numpy as np
 
 from hecli.compare.data import Records
 from hecli.compare.learning import Hands, Learner, Learning
-from hecli.compare.one_round import Noise, clear
+from hecli.compare.one_round import Noise, clear, npz_of
 from hecli.compare.pieces import Rounds
 from hecli.compare.techniques import SHARES, WHOLE, Technique, shares, threshold
 from hecli.executors.cores import cores
@@ -184,7 +184,7 @@ def averaged(learning: Learning, parties: int, rounds: int, told: Rounds) -> Cur
         What came of it.
     """
     common, accuracies = learning.begin(), []
-    size = sum(each.nbytes for each in common.values())
+    size = len(npz_of(common))
     for number in range(1, rounds + 1):
         made = [learning.made(at, common, number) for at in range(parties)]
         common = {

@@ -11,7 +11,7 @@ from hecli.compare.networks import Network
 from hecli.compare.one_round import Noise, Tensors
 from hecli.compare.pieces import Piece, Rounds
 from hecli.compare.techniques import NOISY, SHARES, TECHNIQUES, WHOLE, Technique
-from hecli.compare.training import Keys, alone, averaged, pooled, train
+from hecli.compare.training import Curve, Keys, alone, averaged, pooled, train
 from hecli.errors import HecliError
 from hecli.privacy.guarantee import PARTY, RECORD
 
@@ -153,14 +153,14 @@ class Trial(NamedTuple):
             return Gradients(self.learner, self.hands, self.noise.clip)
         return Weights(self.learner, self.hands)
 
-    def updates(self, technique: Technique) -> list[Tensors]:
+    def sent(self, technique: Technique) -> tuple[list[Tensors], Noise]:
         """Make what parties would send in the first round.
 
         Args:
             technique: The technique.
 
         Returns:
-            The tensors of each party.
+            The tensors of each party, and what noise there is.
 
         Raises:
             HecliError: They cannot learn so.
@@ -168,7 +168,8 @@ class Trial(NamedTuple):
         learning = self.learning(technique)
         common = learning.begin()
         made = [learning.made(at, common, 1) for at in range(self.asked.parties)]
-        return [each if learning.rule == "sgd" else _difference(each, common) for each in made]
+        updates = [each if learning.rule == "sgd" else _difference(each, common) for each in made]
+        return updates, self.noise
 
     def pieces(self, keys: Keys) -> Iterator[Piece]:
         """List the trainings of this seed.
@@ -190,7 +191,7 @@ class Trial(NamedTuple):
             AVERAGED: lambda told: averaged(weights, parties, rounds, told),
         }
         for name, measure_beside in beside.items():
-            yield Piece(f"{name}-{seed}", text(BESIDE[name]), cost, measure_beside)
+            yield Piece(f"{name}-{seed}", text(BESIDE[name]), cost, Curve, measure_beside)
         # What is encrypted opens to what went in: one seed shows it, and the others add up what would be.
         encrypted = seed == 0
         for name, technique in self.asked.techniques.items():
@@ -202,7 +203,7 @@ class Trial(NamedTuple):
                 own = self.learning(technique)
                 return train(technique, own, parties, rounds, keys, self.noise, told, encrypted=encrypted)
 
-            yield Piece(f"{name}-{seed}", text(technique.title), cost * heavy, measure)
+            yield Piece(f"{name}-{seed}", text(technique.title), cost * heavy, Curve, measure)
         noisy = [technique for technique in self.asked.techniques.values() if technique.noise]
         for epsilon in EPSILONS if noisy else ():
 
@@ -211,7 +212,7 @@ class Trial(NamedTuple):
                 own = self.learning(technique)
                 return train(technique, own, parties, rounds, keys, noise, told, encrypted=False)
 
-            yield Piece(f"epsilon-{epsilon:g}-{seed}", text(f"epsilon {epsilon:g}"), cost, sweep)
+            yield Piece(f"epsilon-{epsilon:g}-{seed}", text(f"epsilon {epsilon:g}"), cost, Curve, sweep)
 
 
 def norm_of(update: Tensors) -> float:

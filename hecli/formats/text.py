@@ -58,6 +58,20 @@ def is_printable(text: str) -> bool:
     return _UNPRINTABLE.search(text) is None
 
 
+def visible(text: str) -> str:
+    """Write out everything in a text that a reader would not see, ends of lines too.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The text.
+    """
+    if is_printable(text):
+        return text
+    return "".join(each if is_printable(each) else each.encode("unicode_escape").decode() for each in text)
+
+
 def check_name(name: str) -> None:
     """Refuse what cannot name a party or a round.
 

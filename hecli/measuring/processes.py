@@ -15,10 +15,12 @@ def environment() -> dict[str, str]:
     """Give the environment without what would change the commands' own defaults, but for what computes.
 
     Returns:
-        The variables.
+        The variables; their lines do not break where a terminal ends.
     """
     return {
-        name: value for name, value in os.environ.items() if not name.startswith("HECLI_") or name == VARIABLE
+        name: value
+        for name, value in os.environ.items()
+        if name == VARIABLE or not (name.startswith("HECLI_") or name == "COLUMNS")
     }
 
 

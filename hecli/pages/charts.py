@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from hecli.errors import HecliError
-from hecli.formats.text import is_printable
+from hecli.formats.text import visible
 
 WIDTH, HEIGHT = 4.8, 3.1
 """Inches, of 72 units each: about as wide as a telephone, so that letters there are as large as others."""
@@ -190,7 +190,7 @@ def _drawn(draw: Callable[[Any], None], height: float, says: str) -> str:
     import matplotlib as mpl  # noqa: PLC0415 - an extra
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    says = _seen(says)
+    says = visible(says)
     style: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": says,
@@ -222,13 +222,8 @@ def _drawn(draw: Callable[[Any], None], height: float, says: str) -> str:
 
 def _text(name: str) -> str:
     """A name that has room."""
-    seen = _seen(name)
+    seen = visible(name)
     return seen if len(seen) <= LONGEST else f"{seen[:LONGEST]}..."
-
-
-def _seen(text: str) -> str:
-    """A text without what a reader would not see."""
-    return "".join(each if is_printable(each) else "?" for each in text)
 
 
 def _colour(number: int) -> str:

@@ -1,9 +1,11 @@
 """The frame of a page: its style by day, by night and in print, tables that can be sorted, and figures."""
 
 from collections.abc import Sequence
-from html import escape
+from html import escape as escaped
 from importlib import resources
 from typing import NamedTuple
+
+from hecli.formats.text import visible
 
 
 class Cell(NamedTuple):
@@ -122,6 +124,18 @@ def key(names: Sequence[tuple[int, str]]) -> str:
         for colour, name in names
     )
     return f'<ul class="key">{items}</ul>'
+
+
+def escape(text: str) -> str:
+    """Write a text as it is seen, whatever it would do to those around it.
+
+    Args:
+        text: The text.
+
+    Returns:
+        It, as HTML.
+    """
+    return escaped(visible(text))
 
 
 def _cell(cell: Cell, *, first: bool) -> str:
