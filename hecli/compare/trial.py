@@ -47,6 +47,11 @@ class Asked(NamedTuple):
     delta: float
     rounds: int
 
+    @property
+    def noisy(self) -> bool:
+        """Whether any technique has noise."""
+        return any(each.noise for each in self.techniques.values())
+
     def noise(self, unit: str, clip: float) -> Noise:
         """Give the noise of techniques that have some.
 
@@ -117,9 +122,10 @@ class Trial(NamedTuple):
         if not isinstance(learner, Network):
             # A command knows how its numbers are to be scaled; what it makes is clipped as a whole.
             hands = Hands(test, parties, seed)
-            weights = Weights(learner, hands)
-            made = _difference(weights.made(0, weights.begin(), 1), weights.begin())
-            return cls(asked, learner, hands, None, asked.noise(PARTY, norm_of(made)))
+            weights, clip = Weights(learner, hands), 1.0
+            if asked.noisy:
+                clip = norm_of(_difference(weights.made(0, weights.begin(), 1), weights.begin()))
+            return cls(asked, learner, hands, None, asked.noise(PARTY, clip))
         # As parties agree on beforehand, by a round of their means and squares.
         every = Records(*(np.concatenate(each) for each in zip(*parties, strict=True)))
         hands = Hands(test.scaled_by(every), [each.scaled_by(every) for each in parties], seed)
@@ -143,11 +149,10 @@ class Trial(NamedTuple):
             HecliError: They cannot.
         """
         if technique.labels:
-            if self.public is None or not isinstance(self.learner, Network):
-                raise HecliError(
-                    "there are no public examples" if self.public is None else "soft labels need --model mlp",
-                    "give some with --public",
-                )
+            if not isinstance(self.learner, Network):
+                raise HecliError("a command of one's own gives no soft labels", "leave out --train")
+            if self.public is None:
+                raise HecliError("there are no public examples", "give some with --public")
             return Labels(self.learner, self.hands, self.public)
         if technique.noise and isinstance(self.learner, Network):
             return Gradients(self.learner, self.hands, self.noise.clip)
@@ -204,8 +209,7 @@ class Trial(NamedTuple):
                 return train(technique, own, parties, rounds, keys, self.noise, told, encrypted=encrypted)
 
             yield Piece(f"{name}-{seed}", text(technique.title), cost * heavy, Curve, measure)
-        noisy = [technique for technique in self.asked.techniques.values() if technique.noise]
-        for epsilon in EPSILONS if noisy else ():
+        for epsilon in EPSILONS if self.asked.noisy else ():
 
             def sweep(told: Rounds, epsilon: float = epsilon) -> NamedTuple:
                 technique, noise = TECHNIQUES[NOISY], self.noise._replace(epsilon=epsilon)
