@@ -211,3 +211,19 @@ def test_a_browser_shows_it(kind, scheme, width, browser, tmp_path):
             titles.nth(at).click()
             assert view.evaluate(keys) == order(view.evaluate(keys))
     view.close()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_paper_holds_all_columns(browser, tmp_path):
+    (tmp_path / "page.html").write_text(report(found_with(trained=True)), encoding="utf-8")
+    # What A4 has across, less its margins.
+    width = 1030
+    view = browser.new_page(viewport={"width": width, "height": 700}, color_scheme="dark")
+    view.emulate_media(media="print")
+    view.goto((tmp_path / "page.html").as_uri())
+    for each in view.query_selector_all("table"):
+        box = each.bounding_box()
+        assert box["x"] + box["width"] <= width
+    # It is white by night, too.
+    assert view.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    view.close()
