@@ -463,7 +463,9 @@ def test_a_round_is_measured(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, each in TECHNIQUES.items() if not each.labels])
 def test_every_technique_has_a_round(name, tmp_path):
-    found = Scene(tmp_path, PARTIES).measure(TECHNIQUES[name], some_updates(), Noise(PARTY, 20, 20, 1e-5, 1))
+    # So large that a matrix goes as factors.
+    updates = some_updates(PARTIES, (60, 60))
+    found = Scene(tmp_path, PARTIES).measure(TECHNIQUES[name], updates, Noise(PARTY, 70, 20, 1e-5, 1))
     assert found.bytes > 0
 
 
