@@ -21,7 +21,7 @@ from hecli.compare.exposure import WHO, exposures
 from hecli.compare.kept import Kept
 from hecli.compare.learning import Gradients, Hands, Labels, Weights, typical_norm
 from hecli.compare.networks import Network
-from hecli.compare.one_round import Figures, Noise, Scene
+from hecli.compare.one_round import Figures, Noise, Scene, Sent, part_of, share_of
 from hecli.compare.pieces import Piece
 from hecli.compare.techniques import TECHNIQUES, WHOLE, Technique, chosen
 from hecli.compare.training import Curve, Keys, alone, averaged, pooled, train
@@ -113,7 +113,7 @@ def test_with_fewer_no_sum_opens(tmp_path, run, monkeypatch):
     scene, updates = Scene(tmp_path, PARTIES), some_updates()
     monkeypatch.chdir(tmp_path)
     for name, fewest in (("dp", 4), ("shares", 2)):
-        scene.measure(TECHNIQUES[name], updates, Noise(PARTY, 20.0, 20.0, 1e-5, 1))
+        scene.measure(TECHNIQUES[name], Sent(updates, Noise(PARTY, 20.0, 20.0, 1e-5, 1)))
         (described,) = json.loads(run("inspect", "round.plan", "--json")[1])
         assert described["plan"]["min_parties"] == fewest
         if name == "shares":
@@ -444,7 +444,7 @@ def some_updates(parties=PARTIES, shape=(24, 10)):
 def test_a_round_is_measured(name, tmp_path):
     technique, updates = TECHNIQUES[name], some_updates()
     noise = Noise(PARTY, 20.0, 20.0, 1e-5, 1)
-    found = Scene(tmp_path, PARTIES).measure(technique, updates, noise)
+    found = Scene(tmp_path, PARTIES).measure(technique, Sent(updates, noise))
     assert not found.extrapolated
     assert found.party > 0
     assert (found.memory or 0) > 1e6 or name == "plain"
@@ -465,24 +465,43 @@ def test_a_round_is_measured(name, tmp_path):
 def test_every_technique_has_a_round(name, tmp_path):
     # So large that a matrix goes as factors.
     updates = some_updates(PARTIES, (60, 60))
-    found = Scene(tmp_path, PARTIES).measure(TECHNIQUES[name], updates, Noise(PARTY, 70, 20, 1e-5, 1))
+    found = Scene(tmp_path, PARTIES).measure(TECHNIQUES[name], Sent(updates, Noise(PARTY, 70, 20, 1e-5, 1)))
     assert found.bytes > 0
 
 
 def test_what_takes_long_is_extrapolated(tmp_path, monkeypatch):
     technique, updates = TECHNIQUES["masks"], some_updates(2, (4000, 10))
-    whole = Scene(tmp_path, 2).measure(technique, updates, some_noise())
+    whole = Scene(tmp_path, 2).measure(technique, Sent(updates, some_noise()))
+    assert share_of(40_008, 2) == 1
     monkeypatch.setattr(one_round, "MOST_VALUES", 20_000)
+    share = share_of(40_008, 2)
     (tmp_path / "again").mkdir()
-    part = Scene(tmp_path / "again", 2).measure(technique, updates, some_noise())
+    few = [part_of(each, share) for each in updates]
+    assert sum(each.size for each in few[0].values()) == pytest.approx(10_000, rel=0.01)
+    part = Scene(tmp_path / "again", 2).measure(technique, Sent(few, some_noise(), share))
     assert part.extrapolated
     assert not whole.extrapolated
     assert part.bytes == pytest.approx(whole.bytes, rel=0.05)
 
 
+def test_of_large_files_a_part_is_worked_on(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    np.savez("large.npz", w=np.full((3000, 1000), 0.1, np.float32))
+    status, output, _ = run("compare", "large.npz", "--parties", 2, "--techniques", "plain", "--json")
+    # The plain average hides nothing, and is none to take.
+    assert status == 0
+    found = json.loads(output)
+    assert found["values"] == 3_000_000
+    figures = found["rows"][0]["figures"]
+    assert figures["extrapolated"]
+    assert figures["bytes"] == pytest.approx(12_000_000, rel=0.01)
+
+
 def test_one_tensor_alone_cannot_stay_in_the_clear(tmp_path):
     with pytest.raises(HecliError, match="in the clear"):
-        Scene(tmp_path, 2).measure(TECHNIQUES["clear"], [{"w": np.ones(9, np.float32)}] * 2, some_noise())
+        Scene(tmp_path, 2).measure(
+            TECHNIQUES["clear"], Sent([{"w": np.ones(9, np.float32)}] * 2, some_noise())
+        )
 
 
 def test_names_are_names(tmp_path):
@@ -490,7 +509,7 @@ def test_names_are_names(tmp_path):
     updates = [{"file": each["w"], "allow_pickle": each["v"], "*": each["v"]} for each in some_updates(2)]
     for name in ("plain", "unsigned", "clear"):
         (tmp_path / name).mkdir()
-        found = Scene(tmp_path / name, 2).measure(TECHNIQUES[name], updates, some_noise())
+        found = Scene(tmp_path / name, 2).measure(TECHNIQUES[name], Sent(updates, some_noise()))
         assert found.error < 1e-3
         assert found.bytes > sum(each.size for each in updates[0].values())
 

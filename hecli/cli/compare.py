@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 import numpy as np
@@ -24,6 +24,7 @@ from hecli.compare.comparing import compare_data, compare_updates
 from hecli.compare.data import Split, read_data, read_rows
 from hecli.compare.kept import Kept
 from hecli.compare.networks import Model, Network
+from hecli.compare.one_round import Tensors, part_of, share_of
 from hecli.compare.pieces import Told
 from hecli.compare.report import report
 from hecli.compare.techniques import chosen
@@ -162,9 +163,9 @@ def compare(
     folder = keep or "hecli.compare"
     if data is None:
         options.refuse(WITH_DATA, "is for trainings: pass --data too")
-        updates, digests = _updates(grads)
+        updates, values, digests = _updates(grads, parties)
         kept = _kept(folder, {"grads": digests, "parties": parties, "epsilon": epsilon})
-        found = _compared(lambda told: compare_updates(asked, updates, kept, told), folder, console)
+        found = _compared(lambda told: compare_updates(asked, updates, values, kept, told), folder, console)
     else:
         learned = _learned(data, split, seeds, model, train, public, reach)
         things = {"parties": parties, "epsilon": epsilon, "rounds": rounds, "split": str(learned.split)}
@@ -218,23 +219,29 @@ def _kept(folder: str, asked: dict[str, Any]) -> Kept:
     return Kept(LOCAL, folder, asked | here)
 
 
-def _updates(paths: tuple[str, ...]) -> tuple[list[Model], list[str]]:
-    """The tensors of files, every value of them a finite number; and what stands for each file."""
-    updates: list[Model] = []
+def _updates(paths: tuple[str, ...], parties: int) -> tuple[list[Tensors], int, list[str]]:
+    """As much of files as is worked on, how many values the last has, and what stands for each file."""
+    updates: list[Tensors] = []
     digests = []
     for path in paths:
         with open_input(path) as stream:
-            file = open_tensors(stream, path)
-            checked = replace(file, read=partial(checked_values, file))
-            # Narrower ones would be rounded again where others like them are made up.
-            wide = {
-                name: each.astype(np.float64 if each.dtype == np.float64 else np.float32)
-                for name, each in to_arrays(checked).items()
-            }
-            updates.append(wide)
+            whole = _arrays(stream, path)
+            values = sum(each.size for each in whole.values())
+            updates.append(part_of(whole, share_of(values, parties)))
             stream.seek(0)
             digests.append(file_digest(stream).hex())
-    return updates, digests
+    return updates, values, digests
+
+
+def _arrays(stream: BinaryIO, path: str) -> Model:
+    """The tensors of a file, every value of them a finite number."""
+    file = open_tensors(stream, path)
+    checked = replace(file, read=partial(checked_values, file))
+    # Narrower ones would be rounded again where others like them are made up.
+    return {
+        name: each.astype(np.float64 if each.dtype == np.float64 else np.float32)
+        for name, each in to_arrays(checked).items()
+    }
 
 
 def _digest(path: str) -> str:
@@ -267,5 +274,6 @@ def _learned(
     else:
         if model in NETWORKS:
             raise click.UsageError("--train needs --model, the file of the first model")
-        learner = Command(words_of(train), _updates((model,))[0][0])
+        with open_input(model) as stream:
+            learner = Command(words_of(train), _arrays(stream, model))
     return Learned(data, Split.parse(split), seeds, learner, examples, reach)

@@ -15,7 +15,7 @@ from hecli.arithmetic.choosing import kernels
 from hecli.compare.advice import advise
 from hecli.compare.exposure import exposures
 from hecli.compare.kept import Kept
-from hecli.compare.one_round import Figures, Scene, Tensors
+from hecli.compare.one_round import Figures, Scene, Sent, Tensors, share_of
 from hecli.compare.pieces import Told, measured
 from hecli.compare.techniques import Technique
 from hecli.compare.training import Curve, Keys
@@ -34,12 +34,15 @@ WITHIN = (0.05, 0.01)
 """How far below plain averaging's end the accuracies are, where none are given, that are to be reached."""
 
 
-def compare_updates(asked: Asked, updates: Sequence[Tensors], kept: Kept, told: Told) -> dict[str, Any]:
+def compare_updates(
+    asked: Asked, updates: Sequence[Tensors], values: int, kept: Kept, told: Told
+) -> dict[str, Any]:
     """Compare techniques on tensors.
 
     Args:
         asked: What is compared; techniques that send soft labels are left out.
-        updates: Those at hand, one at least.
+        updates: Those at hand, one at least; of large ones the part that `share_of` says.
+        values: How many values an update has.
         kept: Where pieces are kept.
         told: Told what is going on.
 
@@ -56,10 +59,11 @@ def compare_updates(asked: Asked, updates: Sequence[Tensors], kept: Kept, told: 
     )
     with TemporaryDirectory(prefix="hecli-compare-") as name:
         scene = Scene(Path(name), asked.parties)
-        pieces = [scene.piece(name, each, lambda: (every, noise)) for name, each in asked.techniques.items()]
+        sent = Sent(every, noise, share_of(values, asked.parties))
+        pieces = [scene.piece(name, each, lambda: sent) for name, each in asked.techniques.items()]
         found = dict(measured(pieces, asked.rounds, kept, told))
     summary = _about(asked) | {
-        "values": sum(each.size for each in every[0].values()),
+        "values": values,
         "perturbed": asked.parties - len(updates),
         "noise": noise._asdict(),
     }

@@ -57,6 +57,20 @@ class Noise(NamedTuple):
     rounds: int
 
 
+class Sent(NamedTuple):
+    """What parties would send.
+
+    Args:
+        updates: The tensors of each, or as large a part of them as is worked on.
+        noise: What noise there is, where there is some.
+        share: How large a part that is.
+    """
+
+    updates: Sequence[Tensors]
+    noise: Noise
+    share: float = 1.0
+
+
 class Figures(NamedTuple):
     """What a round takes.
 
@@ -103,15 +117,13 @@ class Scene:
             with (path / f"{name}.id").open("wb") as out:
                 write_identity(identity, out)
 
-    def piece(
-        self, name: str, technique: Technique, sent: Callable[[], tuple[Sequence[Tensors], Noise]]
-    ) -> Piece:
+    def piece(self, name: str, technique: Technique, sent: Callable[[], Sent]) -> Piece:
         """Give a technique's round as a piece of a comparison.
 
         Args:
             name: The technique's name.
             technique: It.
-            sent: Gives what each party would send, and what noise there is.
+            sent: Gives what parties would send.
 
         Returns:
             The piece.
@@ -122,29 +134,27 @@ class Scene:
             f"a round, {technique.title}",
             cost,
             Figures,
-            lambda _: self.measure(technique, *sent()),
+            lambda _: self.measure(technique, sent()),
         )
 
-    def measure(self, technique: Technique, updates: Sequence[Tensors], noise: Noise) -> Figures:
+    def measure(self, technique: Technique, sent: Sent) -> Figures:
         """Run a round.
 
         Args:
             technique: How.
-            updates: What each party would send.
-            noise: What noise there is, where there is some.
+            sent: What parties would send.
 
         Returns:
-            What it takes.
+            What it takes; of a part, what the whole would take.
 
         Raises:
             HecliError: It cannot be done so; it says why.
         """
-        values = sum(each.size for each in updates[0].values())
-        share = min(1.0, MOST_VALUES / (values * len(updates)))
-        done = self._round(technique, [_part(each, share) for each in updates], noise)
+        updates, noise, share = sent
+        done = self._round(technique, updates, noise)
         if share == 1:
             return done
-        less = self._round(technique, [_part(each, share * SMALLER) for each in updates], noise)
+        less = self._round(technique, [part_of(each, SMALLER) for each in updates], noise)
 
         def whole(large: float, small: float) -> float:
             return large + max(0.0, large - small) / (share - share * SMALLER) * (1 - share)
@@ -330,8 +340,29 @@ class Scene:
         return ("--ledger", folder)
 
 
-def _part(update: Tensors, share: float) -> Tensors:
-    """So large a part of tensors: of each the first rows, along its longest axis."""
+def share_of(values: int, parties: int) -> float:
+    """Say how large a part of updates is worked on, so that neither time nor memory grows without end.
+
+    Args:
+        values: How many values an update has.
+        parties: How many parties there are.
+
+    Returns:
+        The share, 1 for all of it.
+    """
+    return min(1.0, MOST_VALUES / max(1, values * parties))
+
+
+def part_of(update: Tensors, share: float) -> Tensors:
+    """Give so large a part of tensors: of each the first rows, along its longest axis.
+
+    Args:
+        update: The tensors.
+        share: How large.
+
+    Returns:
+        The part.
+    """
 
     def cut(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if not tensor.ndim:

@@ -8,7 +8,7 @@ import numpy as np
 from hecli.compare.data import Data, Floats, Records, Split
 from hecli.compare.learning import Gradients, Hands, Labels, Learner, Learning, Weights, typical_norm
 from hecli.compare.networks import Network
-from hecli.compare.one_round import Noise, Tensors
+from hecli.compare.one_round import Noise, Sent, Tensors, part_of, share_of
 from hecli.compare.pieces import Piece, Rounds
 from hecli.compare.techniques import NOISY, SHARES, TECHNIQUES, WHOLE, Technique
 from hecli.compare.training import Curve, Keys, alone, averaged, pooled, train
@@ -158,14 +158,14 @@ class Trial(NamedTuple):
             return Gradients(self.learner, self.hands, self.noise.clip)
         return Weights(self.learner, self.hands)
 
-    def sent(self, technique: Technique) -> tuple[list[Tensors], Noise]:
+    def sent(self, technique: Technique) -> Sent:
         """Make what parties would send in the first round.
 
         Args:
             technique: The technique.
 
         Returns:
-            The tensors of each party, and what noise there is.
+            What parties would send.
 
         Raises:
             HecliError: They cannot learn so.
@@ -174,7 +174,8 @@ class Trial(NamedTuple):
         common = learning.begin()
         made = [learning.made(at, common, 1) for at in range(self.asked.parties)]
         updates = [each if learning.rule == "sgd" else _difference(each, common) for each in made]
-        return updates, self.noise
+        share = share_of(sum(each.size for each in updates[0].values()), len(updates))
+        return Sent([part_of(each, share) for each in updates], self.noise, share)
 
     def pieces(self, keys: Keys) -> Iterator[Piece]:
         """List the trainings of this seed.
