@@ -24,10 +24,10 @@ from hecli.compare.comparing import compare_data, compare_updates
 from hecli.compare.data import Split, read_data, read_rows
 from hecli.compare.kept import Kept
 from hecli.compare.networks import Model, Network
-from hecli.compare.one_round import Tensors, part_of, share_of
 from hecli.compare.pieces import Told
 from hecli.compare.report import report
 from hecli.compare.techniques import chosen
+from hecli.compare.tensors import Tensors, part_of, share_of
 from hecli.compare.trial import Asked, Learned
 from hecli.executors.cores import default_jobs
 from hecli.formats.digests import file_digest

@@ -10,7 +10,7 @@ import numpy as np
 
 from hecli.compare.data import Records
 from hecli.compare.networks import Model
-from hecli.compare.one_round import npz_of
+from hecli.compare.tensors import npz_of
 from hecli.errors import HecliError
 from hecli.formats.tensors.arrays import of_arrays, to_arrays
 from hecli.formats.tensors.files import open_tensors

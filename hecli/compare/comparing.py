@@ -15,11 +15,12 @@ from hecli.arithmetic.choosing import kernels
 from hecli.compare.advice import advise
 from hecli.compare.exposure import exposures
 from hecli.compare.kept import Kept
-from hecli.compare.one_round import Figures, Scene, Sent, Tensors, share_of
+from hecli.compare.one_round import Figures, Scene, Sent
 from hecli.compare.pieces import Told, measured
 from hecli.compare.techniques import Technique
+from hecli.compare.tensors import Tensors, norm_of, share_of
 from hecli.compare.training import Curve, Keys
-from hecli.compare.trial import AVERAGED, BESIDE, EPSILONS, Asked, Learned, Trial, norm_of
+from hecli.compare.trial import AVERAGED, BESIDE, EPSILONS, Asked, Learned, Trial
 from hecli.errors import HecliError
 from hecli.executors.cores import default_jobs
 from hecli.measuring.processes import machine

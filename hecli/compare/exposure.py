@@ -29,11 +29,6 @@ class Exposure(NamedTuple):
     level: str
     why: str = ""
 
-    @property
-    def safe(self) -> bool:
-        """Whether nothing is learnt."""
-        return self.level in (NO, NOBODY)
-
 
 def exposures(technique: Technique, parties: int) -> dict[str, Exposure]:
     """Say who could learn one party's update.

@@ -3,35 +3,25 @@
 import glob
 import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from hecli.compare.pieces import Piece
 from hecli.compare.techniques import SHARES, WHOLE, Technique, shares, threshold
-from hecli.errors import HecliError
+from hecli.compare.tensors import Tensors, clear, npz_of, part_of
 from hecli.formats.tensors.arrays import of_arrays
 from hecli.identity.files import write_card, write_identity
 from hecli.identity.signatures import Identity
 from hecli.measuring.folder import Folder, Run
 from hecli.schemes.paillier.keys import DEFAULT_BITS
-from hecli.training.models import write_model
-
-Tensors = Mapping[str, npt.NDArray[Any]]
-
-MOST_VALUES = 1_000_000
-"""So many values of all parties together are worked on; of more, what they would take is extrapolated."""
 
 SMALLER = 0.25
 """Then as large a part of that is measured too, for what does not grow with the values."""
-
-CLEAR_SHARE = 0.5
-"""How many of the values are in the clear at most, where a part is."""
 
 COSTS = {None: 4, WHOLE: 4, SHARES: 12}
 """About how many seconds a round takes of few values, by who has the key."""
@@ -338,73 +328,3 @@ class Scene:
         cards = [word for name in self._names for word in ("--party", f"{name}.card")]
         self._folder.run("ledger", "init", folder, *cards, "--identity", f"{COORDINATOR}.id")
         return ("--ledger", folder)
-
-
-def share_of(values: int, parties: int) -> float:
-    """Say how large a part of updates is worked on, so that neither time nor memory grows without end.
-
-    Args:
-        values: How many values an update has.
-        parties: How many parties there are.
-
-    Returns:
-        The share, 1 for all of it.
-    """
-    return min(1.0, MOST_VALUES / max(1, values * parties))
-
-
-def part_of(update: Tensors, share: float) -> Tensors:
-    """Give so large a part of tensors: of each the first rows, along its longest axis.
-
-    Args:
-        update: The tensors.
-        share: How large.
-
-    Returns:
-        The part.
-    """
-
-    def cut(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        if not tensor.ndim:
-            return tensor
-        axis = int(np.argmax(tensor.shape))
-        return tensor.take(range(max(1, round(share * tensor.shape[axis]))), axis=axis)
-
-    return update if share == 1 else {name: cut(each) for name, each in update.items()}
-
-
-def npz_of(arrays: Tensors) -> bytes:
-    """Write arrays as a file, whatever their names.
-
-    Args:
-        arrays: The arrays.
-
-    Returns:
-        The .npz file.
-    """
-    out = io.BytesIO()
-    write_model(of_arrays(arrays), out, "npz")
-    return out.getvalue()
-
-
-def clear(update: Tensors) -> list[str]:
-    """Choose which tensors stay in the clear: the largest that together are CLEAR_SHARE of all at most.
-
-    Args:
-        update: Tensors.
-
-    Returns:
-        Their names.
-
-    Raises:
-        HecliError: None is so small.
-    """
-    room = CLEAR_SHARE * sum(each.size for each in update.values())
-    found = []
-    for name in sorted(update, key=lambda name: -update[name].size):
-        if update[name].size <= room:
-            found.append(name)
-            room -= update[name].size
-    if not found:
-        raise HecliError("no tensor is small enough to leave in the clear, with the most still encrypted")
-    return found

@@ -10,9 +10,10 @@ import numpy as np
 
 from hecli.compare.data import Records
 from hecli.compare.learning import Hands, Learner, Learning
-from hecli.compare.one_round import Noise, clear, npz_of
+from hecli.compare.one_round import Noise
 from hecli.compare.pieces import Rounds
 from hecli.compare.techniques import SHARES, WHOLE, Technique, shares, threshold
+from hecli.compare.tensors import clear, npz_of
 from hecli.executors.cores import cores
 from hecli.formats.tensors.arrays import of_arrays
 from hecli.measuring.federation import Hiding, begin, roster_of, terms
@@ -129,7 +130,7 @@ def train(
         rounds: How many rounds there are.
         keys: The keys.
         noise: What noise there is, where there is some.
-        told: Rounds of each round.
+        told: Told of each round.
         encrypted: Whether updates are encrypted, aggregated and opened; else what would be is added up.
 
     Returns:
@@ -178,7 +179,7 @@ def averaged(learning: Learning, parties: int, rounds: int, told: Rounds) -> Cur
         learning: How parties learn: weights.
         parties: How many there are.
         rounds: How many rounds there are.
-        told: Rounds of each round.
+        told: Told of each round.
 
     Returns:
         What came of it.
@@ -203,7 +204,7 @@ def alone(learner: Learner, hands: Hands, rounds: int, told: Rounds) -> Curve:
         learner: What is trained.
         hands: Who has which records.
         rounds: How often each trains.
-        told: Rounds of each round.
+        told: Told of each round.
 
     Returns:
         The mean of their accuracies.
@@ -225,7 +226,7 @@ def pooled(learner: Learner, hands: Hands, rounds: int, told: Rounds) -> Curve:
         learner: What is trained.
         hands: Who has which records.
         rounds: How often it trains.
-        told: Rounds of each round.
+        told: Told of each round.
 
     Returns:
         What came of it.

@@ -8,9 +8,10 @@ import numpy as np
 from hecli.compare.data import Data, Floats, Records, Split
 from hecli.compare.learning import Gradients, Hands, Labels, Learner, Learning, Weights, typical_norm
 from hecli.compare.networks import Network
-from hecli.compare.one_round import Noise, Sent, Tensors, part_of, share_of
+from hecli.compare.one_round import Noise, Sent
 from hecli.compare.pieces import Piece, Rounds
 from hecli.compare.techniques import NOISY, SHARES, TECHNIQUES, WHOLE, Technique
+from hecli.compare.tensors import Tensors, norm_of, part_of, share_of
 from hecli.compare.training import Curve, Keys, alone, averaged, pooled, train
 from hecli.errors import HecliError
 from hecli.privacy.guarantee import PARTY, RECORD
@@ -218,19 +219,6 @@ class Trial(NamedTuple):
                 return train(technique, own, parties, rounds, keys, noise, told, encrypted=False)
 
             yield Piece(f"epsilon-{epsilon:g}-{seed}", text(f"epsilon {epsilon:g}"), cost, Curve, sweep)
-
-
-def norm_of(update: Tensors) -> float:
-    """Measure an update.
-
-    Args:
-        update: The update.
-
-    Returns:
-        The norm of all its values.
-    """
-    squares = (float(np.square(each.astype(np.float64)).sum()) for each in update.values())
-    return float(np.sqrt(sum(squares)))
 
 
 def _difference(made: Tensors, common: Tensors) -> Tensors:

@@ -109,17 +109,14 @@ def lines(series: Sequence[Series], x: str, y: str, says: str, *, logarithmic: b
     return _drawn(draw, HEIGHT, says)
 
 
-def dots(
-    names: Sequence[str], series: Sequence[Series], x: str, says: str, *, logarithmic: bool = True
-) -> str:
-    """Draw rows of dots, one row for each name.
+def dots(names: Sequence[str], series: Sequence[Series], x: str, says: str) -> str:
+    """Draw rows of dots, one row for each name; each step to the right is a multiple.
 
     Args:
         names: What stands beside the rows, from the top.
         series: The dots: of each the rows' numbers are the heights.
         x: What stands under them.
         says: What the chart shows, for those who do not see it.
-        logarithmic: Whether each step to the right is a multiple.
 
     Returns:
         The picture, as part of a page.
@@ -131,8 +128,7 @@ def dots(
             axes.plot(each.xs, each.ys, marker, color=_colour(each.colour), markersize=5.5)
         axes.set_yticks(range(len(names)), [*map(_text, names)])
         axes.set_ylim(len(names) - 0.5, -0.5)
-        if logarithmic:
-            _plain_numbers(axes)
+        _plain_numbers(axes)
         axes.set_xlabel(_text(x))
 
     return _drawn(draw, max(LOWEST, ROW * len(names) + 0.7), says)
